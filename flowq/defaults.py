@@ -22,6 +22,7 @@ STOP_GRACE: Final = 10.0  # s between SIGTERM and SIGKILL of a job of a flow
 MAX_PAYLOAD: Final = 8 * 1024 * 1024  # bytes of one job's function and arguments
 MAX_RESULT: Final = 8 * 1024 * 1024  # bytes of one result
 MAX_ITEMS: Final = 100_000  # items of one foreach
+MAX_BUNDLE: Final = 8 * 1024 * 1024  # bytes of the packed files that travel with a run
 MAX_PLAN: Final = 128 * 1024 * 1024  # bytes of one stored plan
 MAX_LOG_LINE: Final = 16 * 1024  # bytes of one captured line before it is broken
 STAGE_CHUNK: Final = 100  # jobs staged by one script call: 2 ms of the server

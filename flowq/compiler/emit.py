@@ -50,6 +50,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,
         notify=head.notify,
+        shipment=head.shipment,
         scopes=emitter.scopes,
         withheld=tuple(sorted(_withheld(unit))),
     )

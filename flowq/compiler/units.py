@@ -35,6 +35,8 @@ _OF_A_RUN: Final = (
     "timeout",
     "timezone",
     "python",
+    "code",
+    "bundle",
     "fail_fast",
     "concurrency",
     "notify",

@@ -10,6 +10,7 @@ from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
+from flowq.plan.shipment import Shipment
 
 PLAN_VERSION: Final = 3
 
@@ -53,6 +54,9 @@ class Plan:
         default="", compare=False
     )  # `run.scheduled_at`: the slot, ISO 8601 with the offset of its zone; likewise
     schedule: str = field(default="", compare=False)  # `run.schedule`: the entry; likewise
+    shipment: Shipment | None = field(
+        default=None, compare=False
+    )  # the files that travel; what became of them is in the run's record
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

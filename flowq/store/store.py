@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flowq.store.backfills import Backfills
+from flowq.store.bundles import Bundles
 from flowq.store.cache import Caches
 from flowq.store.client.async_connection import WakeupConnection, WorkerConnection, is_stand_in
 from flowq.store.client.session import Session
@@ -49,6 +50,7 @@ class Store:
         self.schedules = Schedules(self.session)
         self.backfills = Backfills(self.session)
         self.caches = Caches(self.session)
+        self.bundles = Bundles(self.session)
 
     @property
     def namespace(self) -> str:

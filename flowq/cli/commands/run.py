@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     help="Value of run.scheduled_at, as in a run that a schedule starts; run.date is its date.",
 )
 @click.option("--no-notify", is_flag=True, help="Send no messages about the run.")
+@click.option("--ship", is_flag=True, help="Let the files of the flow travel with the run, as `code: ship` does.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
 @url_option
@@ -75,6 +76,7 @@ def command(
     timeout: float | None,
     scheduled_at: "datetime | None",
     no_notify: bool,
+    ship: bool,
     dry_run: bool,
     manner: Manner,
 ) -> int:
@@ -87,7 +89,7 @@ def command(
     if scheduled_at is not None:
         inputs = replace(inputs, run={"scheduled_at": scheduled_at.isoformat(), "date": scheduled_at.date().isoformat()})
     if resume is not None:
-        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache or no_notify
+        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache or no_notify or ship
         if given or inputs or labels or part or dry_run:
             raise click.UsageError(
                 "--resume continues a run as it was submitted: it excludes options that say what to run, such as FILE, -p, --params-file or --no-cache"
@@ -104,7 +106,7 @@ def command(
         checked_run_id(run_id)
     manner = replace(manner, notify=not no_notify)
     manner.check()
-    request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
+    request = _Request(file or "", inputs, dict(labels), run_id, part, timeout, ship=ship)
     request = replace(request, file=flow_file(file, "run")) if again is None else _again(session, again, request)
     if dry_run:
         _preview(session, request, as_json=manner.as_json)
@@ -127,6 +129,7 @@ class _Request:
     run_id: str | None
     part: Part
     timeout: float | None
+    ship: bool = False
     directory: str | None = None
 
     def plan(self, session: CliContext) -> "Plan":
@@ -134,6 +137,10 @@ class _Request:
         from flowq.cli.flow_file import compile_flow
 
         plan = self.part.of(compile_flow(self.file, self.inputs, session.err))
+        if self.ship:
+            from flowq.flows.actions.shipment import with_shipment
+
+            plan = with_shipment(plan)
         return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 

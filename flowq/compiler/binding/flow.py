@@ -11,6 +11,7 @@ from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob, merge_jobs
 from flowq.compiler.binding.job import read_job, time_limit
 from flowq.compiler.binding.secrets import declare_secrets
+from flowq.compiler.binding.shipment import read_shipment
 from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec
 from flowq.compiler.binding.stages import with_stages
 from flowq.compiler.binding.starts.notices import read_notices
@@ -119,6 +120,7 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         schedules=schedules,
         triggers=read_triggers(root, triggers, report) if around.alone else (),
         notify=read_notices(root.get("notify"), around.place, bound, report) if around.alone else (),
+        shipment=read_shipment(root, around.place, around.files.root, report) if around.alone else None,
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
         output_sites=tuple(outputs.sites),
     )

@@ -15,6 +15,7 @@ from flowq.plan import Concurrency, JobFields
 from flowq.plan.bulk import record
 from flowq.plan.notice import Notice
 from flowq.plan.schedule import Entry
+from flowq.plan.shipment import Shipment
 from flowq.plan.trigger import Trigger
 
 
@@ -108,6 +109,7 @@ class FlowHead:
     schedules: tuple[Entry, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     notify: tuple[Notice, ...] = ()
+    shipment: Shipment | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     output_sites: tuple[ExpressionSite, ...] = ()
 

@@ -49,7 +49,7 @@ class Files:
         """
         name, file = place.shown(path), place.absolute(path)
         real = _resolved(file)
-        if not _is_below(real, self.root):
+        if not is_below(real, self.root):
             message = f"cannot use {name[:200]}: it lies outside the root of the project, {self.root}"
             hint = "the root is the nearest directory with flowq.toml or .git, else that of the flow; --root names another. Links are resolved"
             report.add(code, span, message, hint)
@@ -75,7 +75,7 @@ class Files:
     def shown(self, path: str) -> Shown:
         """Return what diagnostics show of a flow's own file: its lines where it is named as one and lies, links resolved, below the root."""
         real = _resolved(path)
-        return Shown.LINES if real.endswith(_FLOWS) and _is_below(real, self.root) else Shown.NOTHING
+        return Shown.LINES if real.endswith(_FLOWS) and is_below(real, self.root) else Shown.NOTHING
 
     def fresh(self, source: Source, tree: YamlNode) -> Report:
         """Return another report for a file that was read already, for problems that depend on where it is used."""
@@ -140,5 +140,6 @@ def _resolved(path: str) -> str:
         return path
 
 
-def _is_below(path: str, root: str) -> bool:
+def is_below(path: str, root: str) -> bool:
+    """Return whether a path is that of a directory, or below it; both absolute and without links."""
     return os.path.commonpath((path, root)) == root

@@ -83,6 +83,8 @@ def reload_plan(run: RunRecord, stored: Plan, fresh: Plan) -> Reload:
         InvalidRunOperation: it cannot be taken over; the message says why.
         NoSuchJobError, UsageError: the selected part of the flow is no part of the present text.
     """
+    if run.bundle:
+        raise _refusal(run, "its files travelled with it, so it has those of its submission")
     if fresh.concurrency != stored.concurrency:
         raise _refusal(run, "its `concurrency` has changed")
     plan = _reordered(run, stored, select(fresh, stored.selection))

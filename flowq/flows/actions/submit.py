@@ -11,8 +11,10 @@ from flowq import defaults, ids, signing
 from flowq.config import load_settings
 from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import InvalidRunOperation
+from flowq.flows.actions.shipment import ship
 from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.plan.bulk import no_collection
+from flowq.plan.shipment import FIELDS, signed_parts
 from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.run_upload import StagedJob
@@ -112,7 +114,11 @@ def offer(  # noqa: PLR0913 - as of `submit`
         queue_prefix = run if local else queue_prefix
         fields = run_fields(plan, local=local, queue_prefix=queue_prefix, labels=labels or {})
         fields |= {name: value for name, value in (("cause", cause), ("by", by)) if value}
-        if signed := signing.signature(stored, "plan of run", run, str(directory)):
+        shipped = ship(store, plan)
+        fields |= shipped
+        if signed := signing.signature(
+            stored, "plan of run", run, str(directory), *signed_parts(*(shipped.get(name, "") for name in FIELDS))
+        ):
             fields["signature"] = signed
         outcome, holder = store.runs.submit_slot(
             run,
@@ -130,7 +136,8 @@ def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mappi
     """Return the nonce of a submission: for a run with a given id, the same whenever the same plan is submitted again."""
     if run_id is None:
         return ids.nonce()
-    said = json.dumps([str(directory), fields["labels"], fields["local"]]).encode("utf-8", "surrogatepass")
+    bundle = [fields["bundle"]] if "bundle" in fields else []
+    said = json.dumps([str(directory), fields["labels"], fields["local"], *bundle]).encode("utf-8", "surrogatepass")
     return hashlib.sha256(plan + said).hexdigest()[:24]
 
 

@@ -84,6 +84,8 @@ TEMPLATES: Final[dict[str, str]] = {
     "items": "items:{}",  # hash of a foreach: index -> the item's JSON
     "events": "events:{}",  # stream per run; "-" for plain jobs
     "logs": "logs:{}",  # stream per run; for plain jobs per job
+    "bundle": "bundle:{}",  # string: the archive of the files that travel with runs, by their hash
+    "bundle_runs": "bundle-runs:{}",  # set: the runs that have it
     "runs": "runs",  # zset: run -> created
     "run_ids": "run-ids",  # zset, all scores 0: prefix search
     "directory": "directory:{}",  # zset per directory (hashed): run -> created

@@ -120,6 +120,9 @@ class RunRecord:
     cause: str = ""  # what started it: cli, api, schedule, backfill, webhook, file, flow; empty of earlier versions
     by: str = ""  # who or what that was, where it is known
     waits_for: str = ""  # of a queued run: the semaphore, of its schedule or its group
+    bundle: str = ""  # the hash of the files that travel with it; empty: workers have its directory
+    bundle_root: str = ""  # the directory whose files these are, where the run was submitted
+    bundle_requires: str = ""  # a requirements file among them
     turned_away_by: str = ""  # the run that held the concurrency group when this one was turned away
 
     @property

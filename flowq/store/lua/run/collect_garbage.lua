@@ -18,15 +18,23 @@ local function forget_member(run, id)
   call('DEL', K.items(id), unpack(L.keys_of(id)))
 end
 
+-- A bundle that no other run has stays for an hour, as one that is about to be submitted: see bundle/keep.
+function L.let_go_of_bundle(bundle, run)
+  if call('SREM', K.bundle_runs(bundle), run) == 1 and call('SCARD', K.bundle_runs(bundle)) == 0 then
+    call('PEXPIRE', K.bundle(bundle), 3600000)
+  end
+end
+
 -- Delete `limit` jobs of a run; returns 1 when some are left.
 function L.dismantle(run, limit)
   local key = K.run(run)
-  local found = call('HMGET', key, 'cells', 'collected', 'directory_key')
+  local found = call('HMGET', key, 'cells', 'collected', 'directory_key', 'bundle')
   call('ZREM', K.timers(), 'fade|' .. run)
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)
   call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.draft(run), K.handlers(run)) -- streams may be long
   if found[3] then call('ZREM', K.directory(found[3]), run) end
+  if found[4] then L.let_go_of_bundle(found[4], run) end
   local from, cells = tonumber(found[2] or 0), tonumber(found[1] or 0)
   local to = math.min(cells, from + limit)
   for ordinal = from, to - 1 do forget_member(run, L.member(run, ordinal)) end

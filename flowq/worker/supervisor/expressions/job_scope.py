@@ -16,6 +16,7 @@ from flowq.expr import EvalError, parse
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Node, Plan, PlanVersionError
 from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
+from flowq.plan.shipment import signed_parts
 from flowq.slots.timezones import date_in
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
@@ -95,7 +96,8 @@ class JobScopes:
         try:
             record = self._store.runs.require(run_id)
             stored = self._store.runs.plan(run_id)
-            signing.verify(stored, record.signature, "plan of run", run_id, record.directory)
+            shipped = signed_parts(record.bundle, record.bundle_root, record.bundle_requires)
+            signing.verify(stored, record.signature, "plan of run", run_id, record.directory, *shipped)
             plan = Plan.from_json(stored)
         except (NoSuchRunError, SignatureError, PlanVersionError) as error:
             raise UnpreparableError(str(error)) from error

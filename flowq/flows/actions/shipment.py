@@ -1,0 +1,72 @@
+"""The files that travel with a run: put into the store when it is submitted, once for all runs that have the same."""
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowq.bundles.archive import pack
+from flowq.bundles.listing import BundleFile, Rules, hash_of, list_files
+from flowq.defaults import MAX_BUNDLE
+from flowq.exceptions import TooLargeError, UsageError
+from flowq.plan import Plan
+from flowq.plan.shipment import Shipment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.store import Store
+
+
+def with_shipment(plan: Plan) -> Plan:
+    """Return a plan whose run takes its files along, as with `code: ship` (`--ship`).
+
+    Raises:
+        UsageError: it is not the plan of a file.
+    """
+    if plan.shipment is not None:
+        return plan
+    if not plan.file:
+        raise UsageError("a flow from standard input has no files that could travel: write it into a file, or leave --ship out")
+    return replace(plan, shipment=Shipment.of_file(plan.file))
+
+
+def ship(store: "Store", plan: Plan) -> dict[str, str]:
+    """Put the files of a plan into the store; return the fields of the run's record that name them, none if nothing travels.
+
+    Raises:
+        UsageError: a flow file is not among them, or they cannot be read.
+        TooLargeError: they are over the limit.
+    """
+    shipment = plan.shipment
+    if shipment is None:
+        return {}
+    files = list_files(shipment.root, Rules(shipment.include, shipment.exclude))
+    _check_flow_files(plan, shipment, files)
+    name = hash_of(files)
+    if not store.bundles.keep(name):
+        archive = pack(os.path.realpath(shipment.root), files)
+        if len(archive) > MAX_BUNDLE:
+            raise TooLargeError(
+                f"the files of {shipment.root} take {len(archive) / 1024**2:.1f} MiB packed, at most {MAX_BUNDLE // 1024**2} MiB"
+                " travel with a run: exclude data with `bundle.exclude` or .flowqignore"
+            )
+        store.bundles.put(name, archive)
+    fields = {"bundle": name, "bundle_root": shipment.root, "bundle_requires": shipment.requires}
+    return {key: value for key, value in fields.items() if value}
+
+
+def _check_flow_files(plan: Plan, shipment: Shipment, files: "Sequence[BundleFile]") -> None:
+    """Refuse a bundle without the flow files, whose directories jobs use, or without its requirements."""
+    paths = {file.path for file in files}
+    if shipment.requires and shipment.requires not in paths:
+        raise UsageError(f"the bundle of {shipment.root} has no {shipment.requires}, which `bundle.requires` names")
+    for source in plan.sources:
+        path = os.path.relpath(source, shipment.root)
+        if path.startswith(".."):
+            raise UsageError(
+                f"the flow file {source} lies outside {shipment.root}, whose files travel: set `bundle: {{root: …}}` to a directory above both"
+            )
+        if path not in paths:
+            raise UsageError(
+                f"the flow file {source} does not travel: `bundle` or .flowqignore of {shipment.root} leaves it out"
+            )
