@@ -145,6 +145,58 @@ def test_a_slow_run_is_told_once_while_it_runs(store: Store, url: str, endpoint:
     assert len(endpoint.asked) == 1
 
 
+def test_without_a_time_a_run_is_slow_beyond_twice_the_median(
+    store: Store, url: str, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """Three runs of the flow show how long it takes; of these none is slow, however long."""
+    text = f"until [ -e {tmp_path}/go ]; do sleep 0.05; done"
+    (tmp_path / "go").touch()
+    with WorkerProcess(url):
+        for _ in range(3):
+            ended(store, start(store, one(text, notice("slow")), tmp_path))
+        (tmp_path / "go").unlink()
+        run = start(store, one(text, notice("slow")), tmp_path)
+        (asked,) = messages(endpoint, 1)
+        (tmp_path / "go").touch()
+        ended(store, run)
+    assert (asked.document["event"], asked.document["run"]["id"]) == ("slow", run)
+
+
+@pytest.mark.parametrize(
+    ("latest", "after"),
+    [([], None), ([5000, 1000], None), ([1000, 9000, 2000], 4000), ([1000, 2000, 3000, 90_000], 5000), ([700] * 11, 1400)],
+)
+def test_the_usual_duration_is_the_median(store: Store, tmp_path: Path, latest: list[int], after: int | None) -> None:
+    plan = one("true", notice("slow"), file="/flows/a.yaml")
+    key = f"{{{store.namespace}}}:"
+    if latest:
+        store.client.hset(f"{key}durations", plan.file, " ".join(map(str, latest)))
+    run = start(store, plan, tmp_path)
+    begun = store.client.hget(f"{key}run:{run}", "started_at")
+    due = store.client.zscore(f"{key}timers", f"slow|usual|{run}")
+    assert begun is not None
+    assert due == (None if after is None else int(begun) + after)
+    store.runs.cancel(run)
+
+
+def test_the_durations_of_the_latest_runs_are_kept(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:
+    """Those that finished, in their first attempt: a retry executes a part only."""
+    key = f"{{{store.namespace}}}:durations"
+    plan = one(f"[ -e {tmp_path}/ok ]", notice("failed"), file="/flows/a.yaml")
+    store.client.hset(key, plan.file, " ".join(["77"] * 11))
+    with WorkerProcess(url):
+        run = start(store, plan, tmp_path)
+        ended(store, run)
+        (tmp_path / "ok").touch()
+        plan_retry(store, run).apply(store)
+        ended(store, run)
+        assert store.client.hget(key, plan.file) == b" ".join([b"77"] * 11)
+        ended(store, start(store, plan, tmp_path))
+        messages(endpoint, 1)
+    kept = (store.client.hget(key, plan.file) or b"").split()
+    assert (len(kept), kept[1:]) == (11, [b"77"] * 10)
+
+
 def test_an_approval_that_waits_is_told_with_its_name(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:
     from flowq.plan import Action
 
