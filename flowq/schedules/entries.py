@@ -53,6 +53,10 @@ class FlowsOfDirectory(Protocol):
         """Whether a file is compiled by a later look."""
 
     @property
+    def pause(self) -> float:
+        """Seconds until the next look."""
+
+    @property
     def stale(self) -> bool:
         """Whether the directory cannot be read."""
 

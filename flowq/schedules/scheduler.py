@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 10.0  # s between two beats at most
 _SOON: Final = 1.0  # s before another try, when the server is away
-_LOOK: Final = 2.0  # s between two looks at the directory
 
 
 class Scheduler:
@@ -110,7 +109,7 @@ class Scheduler:
         if time.monotonic() >= self._look_at:
             waited = self._catalog.waiting
             self._catalog.look()
-            self._look_at = time.monotonic() + (_SOON if self._catalog.waiting else _LOOK)
+            self._look_at = time.monotonic() + self._catalog.pause
             called = called or (waited and not self._catalog.waiting)
             seen = self._catalog.stale, {name: (flow.valid, id(flow.compilation)) for name, flow in self._catalog.flows.items()}
             called, self._seen = called or seen != self._seen, seen

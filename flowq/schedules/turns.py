@@ -1,5 +1,6 @@
 """What the parts of a scheduler have in common: they describe what they know to users, and an error of one schedule harms no other."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ NEVER: Final = 1 << 62
 SOON: Final = 1000
 """ms before another try: a file is being written, or another scheduler is at work."""
 
+_LONG: Final = 10.0  # s for which a file may be written before that is told
+
 
 class Turns:
     """The turns of schedules, or of triggers.
@@ -28,6 +31,7 @@ class Turns:
         self._schedules = schedules
         self._described: Mapping[str, str] = {}
         self._troubles: dict[str, str] = {}
+        self._changing: dict[str, float] = {}  # since when (monotonic) a flow has another text than the one that is known
 
     def describe(self, texts: Mapping[str, str]) -> None:
         """Keep what users are shown, by id, where it has changed."""
@@ -46,12 +50,18 @@ class Turns:
             again = turn()
         except ServerError:
             raise
-        except FlowChangedError:  # the next look at the directory leads on
+        except FlowChangedError as error:  # the next look at the directory leads on, if there is one
+            if time.monotonic() - self._changing.setdefault(name, time.monotonic()) >= _LONG:
+                self._tell(name, str(error))
             return now + SOON
         except FlowqError as error:
-            if self._troubles.get(name) != str(error):
-                log.error("%s: %s", name, error)
-            self._troubles[name] = str(error)
+            self._tell(name, str(error))
             return now + SOON
         self._troubles.pop(name, None)
+        self._changing.pop(name, None)
         return again
+
+    def _tell(self, name: str, trouble: str) -> None:
+        if self._troubles.get(name) != trouble:
+            log.error("%s: %s", name, trouble)
+        self._troubles[name] = trouble
