@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Final
 
 from flowq.flows.views.text import plural
-from flowq.plan.notice import Notice
 from flowq.schedules.due import Due, decide
 from flowq.schedules.entries import Description, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log
@@ -34,12 +33,10 @@ class Firing:
             str, tuple[tuple[str, int, int], int]
         ] = {}  # schedule -> its definition and state, when it is due next
         self._turns = Turns(self._schedules)
-        self._notices: dict[str, tuple[Notice, ...]] = {}  # by flow: of its text when it was valid last
 
     def describe(self, known: Sequence[KnownEntry]) -> None:
         """Keep what users are shown of the entries, where it has changed."""
         self._turns.describe({item.id: self._description(item) for item in known})
-        self._notices |= {item.flow.path: item.flow.compilation.notify for item in known if item.flow.valid}
 
     def turn(self, known: KnownEntry, state: ScheduleState, now: int) -> int:
         """Deal with the slots of an entry that are due; return the time (ms) at which to look again.
@@ -119,11 +116,9 @@ class Firing:
 
     def _refuse(self, known: KnownEntry, found: Due, problem: str) -> None:
         slot = found.slot if found.slot is not None else found.left_out.last if found.left_out is not None else 0
-        notices = "\n".join(notice.stored() for notice in self._notices.get(known.flow.path, ()))
-        if self._schedules.refuse(known.id, slot, problem, notices) is Outcome.DONE:
+        if self._schedules.refuse(known.id, slot, problem, known.notify) is Outcome.DONE:
             log.error("%s: slot %s cannot run: %s", known.id, known.time(slot), problem)
 
     def _description(self, known: KnownEntry) -> str:
-        return Description(
-            known.entry, known.flow.path, self._catalog.root, self._maker.queue_prefix, self._problem(known)
-        ).to_json()
+        root, prefix = self._catalog.root, self._maker.queue_prefix
+        return Description(known.entry, known.flow.path, root, prefix, self._problem(known), known.notify).to_json()

@@ -10,12 +10,13 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
 from flowq.exceptions import ServerError
 from flowq.schedules.backfill import Backfiller
-from flowq.schedules.entries import Entries, FlowsOfDirectory
+from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
 from flowq.schedules.heartbeat import Heart
 from flowq.schedules.slot_runs import Maker, log
@@ -58,7 +59,7 @@ class Scheduler:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{ids.nonce()[:6]}"
         self._store = store
         self._catalog = catalog
-        self._entries = Entries(catalog)
+        self._entries = Entries(catalog, partial(recalled, store.schedules))
         maker = Maker(store, catalog.root, queue_prefix)
         self._firing = Firing(maker, catalog)
         self._backfiller = Backfiller(maker, catalog)

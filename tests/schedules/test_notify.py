@@ -1,5 +1,6 @@
 """Messages about runs (`notify`): written down with what they tell, sent by a worker, at least once, to an address known by reference."""
 
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -314,3 +315,19 @@ def test_a_slot_whose_flow_is_not_valid_is_told_once(store: Store, url: str, end
     )
     assert asked.document["message"].startswith("flows/nightly:default did not run: its flow is not valid (20")
     assert "FQ101" in asked.document["error"]
+
+
+def test_it_is_told_also_by_a_scheduler_that_never_saw_the_flow_valid(store: Store, url: str, endpoint: Endpoint) -> None:
+    """What an earlier one told of the entry counts, but not of entries that were renamed since."""
+    every = Entry(name="default", every=1000)
+    told = (notice("refused"),)
+    former = Scheduler(store, Flows.of(Flow("nightly", (dataclasses.replace(every, name="old"),), notify=told)))
+    former.turn()
+    store.client.zincrby(f"{{{store.namespace}}}:schedules", -120_000, "flows/nightly:old")
+    Scheduler(store, Flows.of(Flow("nightly", (every,), notify=told))).turn()
+    late = Scheduler(store, Flows.of(Flow("nightly", (), "jobs: {a: {runs: 'true'}}\n"), Flow("new", (), "jobs: 3\n")))
+    with WorkerProcess(url):
+        until(lambda: late.turn() and endpoint.asked, message="a message")
+    assert endpoint.asked[0].document["flow"] == "flows/nightly:default"
+    assert {item.outcome for item in store.schedules.log("flows/nightly:default")} == {"refused"}
+    assert store.schedules.log("flows/nightly:old") == []
