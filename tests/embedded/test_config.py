@@ -24,6 +24,7 @@ def test_defaults(tmp_path: Path) -> None:
         "keep_place": Setting("24h", "default"),
         "python": None,
         "heartbeat": None,
+        "notify": None,
     }
 
 

@@ -1,0 +1,179 @@
+"""The directory of a machine in which bundles are kept and unpacked.
+
+    <cache>/archives/<hash>.tgz      as it came from the store
+    <cache>/runs/<run>-<hash>/       the files of one run: its jobs may write there, as they may in a directory of their own
+    <cache>/runs/<run>-<hash>.lock   held (shared) by each fork server of the run, through which its jobs get the files
+
+A directory whose lock nobody holds is removed a while after it was used last, and so are archives, the oldest first, beyond a limit.
+"""
+
+import fcntl
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from flowq.bundles.archive import BundleError, unpack
+from flowq.exceptions import UsageError
+
+VARIABLE: Final = "FLOWQ_CACHE"
+"""The variable that names the directory; else it is `flowq` in the user's directory of caches."""
+
+_UNUSED: Final = 600.0  # s after which the files of a run are removed that no fork server has
+_ARCHIVES: Final = 2 * 1024**3  # bytes of archives that are kept
+_SHOWN: Final = 16  # characters of a hash in the name of a directory
+
+
+class BundleCache:
+    """The bundles on this machine. `root`: the directory, which is made when it is needed."""
+
+    def __init__(self, root: str | None = None) -> None:
+        self._root = root or _default()
+
+    def archive(self, name: str) -> str:
+        """Return the path of a bundle's archive, existing or not."""
+        return os.path.join(self._root, "archives", f"{name}.tgz")
+
+    def directory(self, run: str, name: str) -> str:
+        """Return the path of a run's files, existing or not."""
+        return os.path.join(self._root, "runs", f"{run}-{name[:_SHOWN]}")
+
+    def add(self, name: str, data: bytes) -> None:
+        """Keep the archive of a bundle.
+
+        Raises:
+            OSError: the directory cannot be used.
+        """
+        path = self.archive(name)
+        self._make("archives")
+        new = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
+        with open(new, "xb") as file:
+            file.write(data)
+        os.replace(new, path)
+        self._drop_archives()
+
+    def prepare(self, run: str, name: str) -> int:
+        """Unpack a bundle for a run if it is not there yet.
+
+        Returns:
+            The descriptor of the lock that keeps the files; it closes with the process, and is inherited.
+
+        Raises:
+            BundleError: the archive is damaged.
+            OSError: the directory cannot be used.
+        """
+        self._make("runs")
+        directory = self.directory(run, name)
+        self._drop_unused(directory)
+        while True:
+            lock = os.open(f"{directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(lock, f"{directory}.lock"):
+                break
+            os.close(lock)
+        if not os.path.isdir(directory):
+            self._unpack(name, directory)
+        os.utime(lock)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        os.set_inheritable(lock, True)
+        return lock
+
+    def _unpack(self, name: str, directory: str) -> None:
+        with open(self.archive(name), "rb") as file:
+            data = file.read()
+        new = f"{directory}.new"
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            unpack(data, new, name)
+        except BundleError:
+            os.remove(self.archive(name))  # the next try gets it from the store
+            raise
+        os.rename(new, directory)
+
+    def _drop_unused(self, wanted: str) -> None:
+        before = time.time() - _UNUSED
+        for path in _entries(os.path.join(self._root, "runs")):
+            if not path.endswith(".lock") or path == f"{wanted}.lock":
+                continue
+            with _alone(path, before) as alone:
+                if alone:
+                    directory = path.removesuffix(".lock")
+                    shutil.rmtree(directory, ignore_errors=True)
+                    shutil.rmtree(f"{directory}.new", ignore_errors=True)
+                    os.unlink(path)
+
+    def _drop_archives(self) -> None:
+        found = []
+        for path in _entries(os.path.join(self._root, "archives")):
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:
+                continue
+            found.append((status.st_mtime, status.st_size, path))
+        kept = 0
+        for _time, size, path in sorted(found, reverse=True):
+            kept += size
+            if kept > _ARCHIVES:
+                _remove(path)
+
+    def _make(self, folder: str) -> None:
+        """Make a folder that only this user can enter: its content is executed."""
+        path = os.path.join(self._root, folder)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        for each in (self._root, path):
+            status = os.stat(each)
+            if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
+                raise UsageError(f"{each}: other users can write there, and jobs execute what is in it: set {VARIABLE} to another directory")
+
+
+def _default() -> str:
+    if os.environ.get(VARIABLE):
+        return os.path.abspath(os.environ[VARIABLE])
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowq")
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _alone(lock_file: str, before: float) -> Iterator[bool]:
+    """Hold a lock that was used last before a time, if no process has it."""
+    try:
+        lock = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        if os.fstat(lock).st_mtime > before:
+            yield False
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield _is_at(lock, lock_file)
+    finally:
+        os.close(lock)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Return whether a file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
