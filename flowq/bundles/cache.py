@@ -31,15 +31,15 @@ class BundleCache:
     """The bundles on this machine. `root`: the directory, which is made when it is needed."""
 
     def __init__(self, root: str | None = None) -> None:
-        self._root = root or _default()
+        self.root = root or _default()
 
     def archive(self, name: str) -> str:
         """Return the path of a bundle's archive, existing or not."""
-        return os.path.join(self._root, "archives", f"{name}.tgz")
+        return os.path.join(self.root, "archives", f"{name}.tgz")
 
     def directory(self, run: str, name: str) -> str:
         """Return the path of a run's files, existing or not."""
-        return os.path.join(self._root, "runs", f"{run}-{name[:_SHOWN]}")
+        return os.path.join(self.root, "runs", f"{run}-{name[:_SHOWN]}")
 
     def add(self, name: str, data: bytes) -> None:
         """Keep the archive of a bundle.
@@ -70,16 +70,42 @@ class BundleCache:
         self._drop_unused(directory)
         while True:
             lock = os.open(f"{directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if _is_at(lock, f"{directory}.lock"):
-                break
+            fcntl.flock(lock, fcntl.LOCK_SH)  # waits for one that unpacks
+            if _is_at(lock, f"{directory}.lock") and (os.path.isdir(directory) or self._unpacked(name, directory, lock)):
+                os.utime(lock)
+                os.set_inheritable(lock, True)
+                return lock
             os.close(lock)
+
+    def _unpacked(self, name: str, directory: str, lock: int) -> bool:
+        """Unpack, if no other process is about to; return whether it was done."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
         if not os.path.isdir(directory):
             self._unpack(name, directory)
-        os.utime(lock)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        os.set_inheritable(lock, True)
-        return lock
+        return True
+
+    def note_failure(self, run: str, name: str, why: str) -> None:
+        """Note why the files of a run are not ready."""
+        try:
+            with open(f"{self.directory(run, name)}.failure", "w", encoding="utf-8") as file:
+                file.write(why)
+        except OSError:  # the reader says that there is no reason
+            return
+
+    def take_failure(self, run: str, name: str) -> str:
+        """Return why the files of a run are not ready, and forget it."""
+        path = f"{self.directory(run, name)}.failure"
+        try:
+            with open(path, encoding="utf-8") as file:
+                why = file.read()
+            os.unlink(path)
+        except OSError:
+            return f"the files of run {run} could not be made ready in {self.root}"
+        return why
 
     def _unpack(self, name: str, directory: str) -> None:
         with open(self.archive(name), "rb") as file:
@@ -95,7 +121,7 @@ class BundleCache:
 
     def _drop_unused(self, wanted: str) -> None:
         before = time.time() - _UNUSED
-        for path in _entries(os.path.join(self._root, "runs")):
+        for path in _entries(os.path.join(self.root, "runs")):
             if not path.endswith(".lock") or path == f"{wanted}.lock":
                 continue
             with _alone(path, before) as alone:
@@ -107,7 +133,7 @@ class BundleCache:
 
     def _drop_archives(self) -> None:
         found = []
-        for path in _entries(os.path.join(self._root, "archives")):
+        for path in _entries(os.path.join(self.root, "archives")):
             try:
                 status = os.stat(path)
             except FileNotFoundError:
@@ -121,12 +147,14 @@ class BundleCache:
 
     def _make(self, folder: str) -> None:
         """Make a folder that only this user can enter: its content is executed."""
-        path = os.path.join(self._root, folder)
+        path = os.path.join(self.root, folder)
         os.makedirs(path, mode=0o700, exist_ok=True)
-        for each in (self._root, path):
+        for each in (self.root, path):
             status = os.stat(each)
             if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
-                raise UsageError(f"{each}: other users can write there, and jobs execute what is in it: set {VARIABLE} to another directory")
+                raise UsageError(
+                    f"{each}: other users can write there, and jobs execute what is in it: set {VARIABLE} to another directory"
+                )
 
 
 def _default() -> str:

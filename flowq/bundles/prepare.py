@@ -1,41 +1,40 @@
-"""The program that makes the files of a run ready and then becomes its fork server: `RUN HASH REQUIRES PROGRAM ARGUMENT…`.
+"""The program that makes the files of a run ready and then becomes its fork server: `CACHE RUN HASH REQUIRES PROGRAM ARGUMENT…`.
 
-So a supervisor never waits for the unpacking, and a job that needs long-missing packages is told so. An end before the fork server begins
-has one line on stderr that says why, and the exit code `FAILED`.
+The last argument of the fork server is the descriptor of the lock that keeps the files as long as it lives.
+
+So a supervisor never waits for the unpacking, and a job that needs long-missing packages is told so. Why it ended before that is noted
+beside the files; its exit code is `FAILED` then.
 """
 
 import os
 import sys
-from typing import Final
+from typing import NoReturn
 
-from flowq.bundles.archive import BundleError
+from flowq.bundles import FAILED
 from flowq.bundles.cache import BundleCache
 from flowq.bundles.requirements import missing
 from flowq.exceptions import FlowqError
 
-FAILED: Final = 92
-"""The exit code when the files cannot be made ready."""
-
 
 def main(arguments: list[str]) -> None:
     """Prepare, and execute the program in the directory of the files."""
-    run, name, root, requires, *program = arguments
-    cache = BundleCache()
+    root, run, name, requires, *program = arguments
+    cache = BundleCache(root)
     try:
-        cache.prepare(run, name)
+        lock = cache.prepare(run, name)
         directory = cache.directory(run, name)
         os.chdir(directory)
         if requires and (lacks := missing(requires)):
-            _fail(f"this machine lacks {lacks}, which {requires} of the bundle requires")
-    except (BundleError, FlowqError) as error:
-        _fail(str(error))
+            _fail(cache, run, name, f"this machine lacks {lacks}, which {requires} of the bundle requires")
+    except FlowqError as error:
+        _fail(cache, run, name, str(error))
     except OSError as error:
-        _fail(f"the files of the run cannot be unpacked: {error}")
-    os.execv(program[0], program)
+        _fail(cache, run, name, f"the files of the run cannot be unpacked: {error}")
+    os.execv(program[0], [*program, str(lock)])
 
 
-def _fail(why: str) -> None:
-    sys.stderr.write(f"{why}\n")
+def _fail(cache: BundleCache, run: str, name: str, why: str) -> NoReturn:
+    cache.note_failure(run, name, why)
     sys.exit(FAILED)
 
 

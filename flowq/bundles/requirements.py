@@ -4,7 +4,9 @@ import re
 from importlib import metadata
 from typing import Final
 
-_LINE: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(==\s*(?P<version>[A-Za-z0-9.!+_-]+)\s*)?([<>=!~,; ].*)?")
+_LINE: Final = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(==\s*(?P<version>[A-Za-z0-9.!+_-]+)\s*)?([<>=!~,; ].*)?"
+)
 
 
 def missing(path: str) -> str:

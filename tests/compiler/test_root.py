@@ -69,6 +69,18 @@ def test_what_lies_outside_is_not_opened(project: Path, key: str, path: str) -> 
     assert "no such file" not in shown, "whether it exists is not told"
 
 
+@pytest.mark.parametrize("path", ["/", "../..", "folder", "{outside}"])
+def test_files_from_outside_do_not_travel(project: Path, path: str) -> None:
+    given = path.replace("{outside}", str(project.parent / "outside"))
+    _found, said = compiled(project, f"code: ship\nbundle: {{root: '{given}'}}\n{FLOW}")
+    assert "FQ103" in said
+    assert f"lies outside the root of the project, {project}" in said
+    found, _said = compiled(project, f"code: ship\nbundle: {{root: ..}}\n{FLOW}")
+    assert found.plan is not None
+    assert found.plan.shipment is not None
+    assert found.plan.shipment.root == str(project)
+
+
 def test_what_lies_below_the_root_is_used(project: Path) -> None:
     text = "dotenv: [../ok.env, absent.env?]\njobs: {a: {flow: ../parts.yaml}, b: {flow: inner.yaml}, c: {flow: ../flows/../parts.yaml}}"
     found, shown = compiled(project, text)

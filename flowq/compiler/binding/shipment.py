@@ -38,7 +38,7 @@ def _bundle(node: MapNode, place: Beside, project: str, report: Report) -> Shipm
     named = node.get("root")
     directory = place.absolute(_text(named) or ".")
     if named is not None:
-        _check_root(directory, named, project, report)
+        _check_root(directory, place.shown(_text(named)), named, project, report)
     requires = node.get("requires")
     path = os.path.normpath(_text(requires)) if requires is not None and _text(requires) else ""
     if requires is not None and (path.startswith(("/", "..")) or "\0" in path):
@@ -47,13 +47,13 @@ def _bundle(node: MapNode, place: Beside, project: str, report: Report) -> Shipm
     return Shipment(directory, _patterns(node.get("include"), report), _patterns(node.get("exclude"), report), path)
 
 
-def _check_root(directory: str, node: YamlNode, project: str, report: Report) -> None:
+def _check_root(directory: str, shown: str, node: YamlNode, project: str, report: Report) -> None:
     if "\0" in directory or not os.path.isdir(directory):  # noqa: PTH112 - as in `Beside`
         report.add(
-            Code.WRONG_VALUE, node.span, f"root: there is no directory {directory[:200]!r}", "it is relative to the flow file"
+            Code.WRONG_VALUE, node.span, f"root: there is no directory {shown[:200]!r}", "it is relative to the flow file"
         )
     elif not is_below(os.path.realpath(directory), project):
-        message = f"root: {directory[:200]} lies outside the root of the project, {project}"
+        message = f"root: {shown[:200]} lies outside the root of the project, {project}"
         hint = "the root is the nearest directory with flowq.toml or .git, else that of the flow; --root names another. Links are resolved"
         report.add(Code.WRONG_VALUE, node.span, message, hint)
 

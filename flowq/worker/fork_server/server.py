@@ -210,6 +210,8 @@ def serve(control: Channel) -> NoReturn:
 def main() -> None:
     """Run as the program of an exec'd fork server; `sys.argv[1]` is the control descriptor. The first message is the greeting."""
     control = Channel.adopt(int(sys.argv[1]))
+    for lock in sys.argv[3:]:  # of files that travelled: held until the end, and no business of programs that jobs start
+        os.set_inheritable(int(lock), False)
     greeting, _ = control.wait()
     sys.path[:0] = greeting["path"]
     with _Tied(os.getppid()):

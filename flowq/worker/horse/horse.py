@@ -125,7 +125,8 @@ def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
         if task.get("cwd"):
             os.chdir(task["cwd"])
     except OSError as error:
-        return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}")
+        hint = "; `code: ship` in the flow lets its files travel to workers that lack its directory" if task.get("run") else ""
+        return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}{hint}")
     if task["kind"] not in {"shell", "argv"}:
         sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
     if "cache" not in task:

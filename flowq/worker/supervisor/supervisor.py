@@ -344,10 +344,9 @@ class Supervisor:
             self._fork_servers.prepare(ForkServerKey())
         elif self._options.until_run is not None:
             try:
-                directory, path, withheld = self._builder.first_task_place(self._options.until_run)
+                self._fork_servers.prepare(self._builder.first_place(self._options.until_run))
             except UnpreparableError:
                 return
-            self._fork_servers.prepare(ForkServerKey(directory, path, withheld=withheld))
 
     def _check_run(self) -> None:
         run = self._options.until_run

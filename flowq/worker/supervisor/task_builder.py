@@ -16,8 +16,9 @@ from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
 from flowq.worker.secrets.resolve import SecretError, resolve
 from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
-from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, PlannedRun, UnpreparableError
 from flowq.worker.supervisor.fork_servers.interpreters import find_interpreter
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.plain_jobs import callback_task, plain_task
 
 if TYPE_CHECKING:
@@ -86,10 +87,17 @@ class TaskBuilder:
         task = None if self._options is None else callback_task(claim, end, self._options)
         return None if task is None else task | {"env": self._connection}
 
-    def first_task_place(self, run_id: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """Return directory, import path and withheld variables of a run's jobs, so that a fork server can be started ahead."""
+    def first_place(self, run_id: str) -> ForkServerKey:
+        """Return where most jobs of a run will be executed, so that a fork server can be started ahead."""
         run = self._scopes.run(run_id)
-        return run.record.directory, run.import_path(None), run.plan.withheld
+        return ForkServerKey(run.home, run.import_path(None), withheld=run.plan.withheld, bundle=self._bundle(run))
+
+    def _bundle(self, run: PlannedRun) -> tuple[str, ...]:
+        """Return the run, the hash and the requirements of the files that travelled with a run, which are here then."""
+        if not run.files:
+            return ()
+        self._scopes.fetch(run)
+        return run.record.id, run.record.bundle, run.record.bundle_requires
 
     def _flow_task(self, place: JobPlace, claim: Claim) -> "Task":
         run, node = place.run, place.node
@@ -97,14 +105,13 @@ class TaskBuilder:
         env = {name: to_text(render(value, scope)) for name, value in node.env.items()}
         if env:
             scope["env"] = {**scope["env"], **env}
-        directory = run.record.directory
         task: Task = {
             "id": claim.id,
             "name": place.cell.name,
             "run": claim.run,
             "attempt": claim.attempt,
             "execution": claim.execution,
-            "home": directory,
+            "home": run.home,
             "cwd": _working_directory(place, scope),
             "flow_dir": run.flow_directory(node),
             "path": list(run.import_path(node)),
@@ -114,6 +121,8 @@ class TaskBuilder:
             "limit": defaults.MAX_RESULT,
             "kind": node.action.kind,
         }
+        if run.files:
+            task["bundle"] = list(self._bundle(run))
         if run.plan.python and node.action.kind == "call":
             task["python"] = find_interpreter(run.plan.python, place.where)
         if run.plan.withheld:
@@ -121,7 +130,7 @@ class TaskBuilder:
         if node.secrets:
             task["secrets"] = list(node.secrets)
         if node.cache is not None:
-            identity = identity_of(run.plan, node, place.cell, task["cwd"], scope.get("item"))
+            identity = identity_of(run.plan, node, place.cell, run.there(task["cwd"]), scope.get("item"))
             task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
         action = _action(node, scope)
         if self._options is not None and self._options.allow:
@@ -135,10 +144,10 @@ def _working_directory(place: JobPlace, scope: Mapping[str, Json]) -> str:
     """Return the directory of a job: `flow` is that of its flow file, `~` a home; other paths are relative to the run's directory."""
     run, node = place.run, place.node
     if node.workdir is None:
-        return run.record.directory
+        return run.home
     if node.workdir == FLOW_DIRECTORY:
         return run.flow_directory(node)
-    return os.path.join(run.record.directory, os.path.expanduser(to_text(render(node.workdir, scope))))
+    return os.path.join(run.home, os.path.expanduser(to_text(render(node.workdir, scope))))
 
 
 def _action(node: Node, scope: Mapping[str, Json]) -> "Task":

@@ -41,6 +41,7 @@ class PlannedRun:
     record: RunRecord
     shape: Shape
     changing: Mapping[str, frozenset[str]]
+    files: str = ""  # where the files that travelled with it are on this machine
 
     @property
     def plan(self) -> Plan:
@@ -50,12 +51,29 @@ class PlannedRun:
     def import_path(self, node: Node | None) -> tuple[str, ...]:
         """Return where modules are found: the directory of the run, that of the job's flow file, that of the whole flow."""
         files = (self.plan.file_of(node), self.plan.file) if node is not None else (self.plan.file,)
-        candidates = (self.record.directory, *(os.path.dirname(file) for file in files))
+        candidates = (self.home, *(self.here(os.path.dirname(file)) for file in files))
         return tuple(dict.fromkeys(entry for entry in candidates if entry))
 
     def flow_directory(self, node: Node) -> str:
         """Return the directory of the flow file that a job stands in; that of the run, if the flow is no file."""
-        return os.path.dirname(self.plan.file_of(node)) or self.record.directory
+        return self.here(os.path.dirname(self.plan.file_of(node))) or self.home
+
+    @property
+    def home(self) -> str:
+        """The directory of the run: where it was submitted; if its files travelled, the same directory among them, else their root."""
+        return self.here(self.record.directory)
+
+    def here(self, path: str) -> str:
+        """Return the path on this machine of one where the run was submitted."""
+        if not self.files or not path:
+            return path
+        below = os.path.relpath(path, self.record.bundle_root)
+        return self.files if below == "." or below.startswith("..") else os.path.join(self.files, below)
+
+    def there(self, path: str) -> str:
+        """Return the path where the run was submitted of one on this machine."""
+        below = os.path.relpath(path, self.files) if self.files else ".."
+        return path if below.startswith("..") else os.path.normpath(os.path.join(self.record.bundle_root, below))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +122,30 @@ class JobScopes:
         except CorruptRecordError as error:
             raise UnpreparableError(f"run {run_id}: {error}") from error
         changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
-        run = PlannedRun(record, Shape.of(run_id, plan), changing)
+        run = PlannedRun(record, Shape.of(run_id, plan), changing, _files_of(record))
         self._runs[run_id] = run
         while len(self._runs) > _PLANS:
             self._runs.popitem(last=False)
         return run
+
+    def fetch(self, run: PlannedRun) -> None:
+        """Get the files that travel with a run, if this machine has not got them.
+
+        Raises:
+            UnpreparableError: they are not in the store, or cannot be kept here.
+        """
+        from flowq.bundles.cache import BundleCache
+
+        cache, name = BundleCache(), run.record.bundle
+        if os.path.exists(cache.archive(name)):
+            return
+        archive = self._store.bundles.get(name)
+        if archive is None:
+            raise UnpreparableError(f"the files that travel with run {run.record.id} are not in the store any more")
+        try:
+            cache.add(name, archive)
+        except (OSError, UsageError) as error:
+            raise UnpreparableError(f"the files that travel with run {run.record.id} cannot be kept here: {error}") from error
 
     def find(self, run_id: str, ordinal: int, fields: Mapping[str, str]) -> JobPlace:
         """Return the place of a job; of a cell of a foreach, which is not in the plan, by the fields of its record.
@@ -220,3 +257,11 @@ def _expressions(value: Json) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _expressions(item)
+
+
+def _files_of(record: RunRecord) -> str:
+    if not record.bundle:
+        return ""
+    from flowq.bundles.cache import BundleCache
+
+    return BundleCache().directory(record.id, record.bundle)

@@ -25,7 +25,7 @@ from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE, describe
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_servers.interpreters import BOOT, describe_end, program_of
+from flowq.worker.supervisor.fork_servers.interpreters import describe_end, program_of
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
 _START_LIMIT: Final = 60.0  # s a fork server may take to give its first horse: it imports what is preloaded before
@@ -75,13 +75,13 @@ class ForkServerClient:
         pid: int,
         *,
         threads: int = 0,
-        python: str = "",
+        unproven: ForkServerKey | None = None,
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
         self.threads = threads
         self.useless = ""
-        self._unproven = python  # an interpreter that has forked no horse yet
+        self._unproven = unproven  # it has forked no horse yet, and may be unable to
         self.retired = False
         self._distrusted = False
         self._loop = loop
@@ -116,7 +116,7 @@ class ForkServerClient:
         ours, theirs = Channel.pair()
         try:
             process = subprocess.Popen(
-                [program_of(place.python), "-c", BOOT, str(theirs.fileno()), _ROOT],
+                [*program_of(place), str(theirs.fileno()), _ROOT],
                 pass_fds=(theirs.fileno(),),
                 cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
                 env=_inherited(place) | dict(place.env),
@@ -132,7 +132,7 @@ class ForkServerClient:
             ours.send({"path": list(place.path), "preload": _as_for_rq(preload)})
         pid = process.pid
         process.returncode = 0  # this module reaps it; the Popen object must not
-        return cls(loop, ours, pid, python=place.python, on_lost=on_lost)
+        return cls(loop, ours, pid, unproven=place if place.python or place.bundle else None, on_lost=on_lost)
 
     @classmethod
     def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
@@ -265,7 +265,7 @@ class ForkServerClient:
         match message:
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
-                self._unproven = ""
+                self._unproven = None
                 self.begun = True
                 if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
                     self._refuse(describe(OSError(errno.EMFILE, "Too many open files")))

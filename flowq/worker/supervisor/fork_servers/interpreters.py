@@ -8,8 +8,13 @@ from __future__ import annotations
 import os
 import sys
 
+from flowq.bundles import FAILED
+from flowq.worker.ipc.platform import PACKAGE
 from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
+_ROOT = os.path.dirname(PACKAGE)
+_PREPARE = "import sys; sys.path.insert(0, sys.argv[1]); from flowq.bundles.prepare import main; main(sys.argv[2:])"
 _OLDEST = (3, 11)
 _TOO_OLD = 91  # the exit code of a fork server in an older interpreter
 
@@ -40,14 +45,24 @@ def find_interpreter(named: str, where: str) -> str:
     return program
 
 
-def describe_end(python: str, code: int | None) -> str:
-    """Return why a fork server gave no horse, for one in an interpreter that a flow names."""
+def describe_end(place: ForkServerKey, code: int | None) -> str:
+    """Return why a fork server gave no horse, for one in an interpreter that a flow names, or with files that travelled."""
+    if code == FAILED and place.bundle:
+        from flowq.bundles.cache import BundleCache
+
+        return BundleCache().take_failure(*place.bundle[:2])
+    python = place.python
     if code == _TOO_OLD:
         oldest = ".".join(map(str, _OLDEST))
         return f"{python} is older than Python {oldest}, and jobs with `call` need {oldest} or newer"
     return f"{python}, which `python` names, could not start flowq's process for jobs (exit code {code})"
 
 
-def program_of(python: str) -> str:
-    """Return the program of a fork server; `python`: the interpreter that a flow names, else ""."""
-    return python or sys.executable
+def program_of(place: ForkServerKey) -> list[str]:
+    """Return the program of a fork server, without its arguments. For files that travelled it makes them ready first."""
+    program = [place.python or sys.executable, "-c", BOOT]
+    if not place.bundle:
+        return program
+    from flowq.bundles.cache import BundleCache
+
+    return [sys.executable, "-P", "-c", _PREPARE, _ROOT, BundleCache().root, *place.bundle, *program]

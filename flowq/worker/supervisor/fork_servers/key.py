@@ -9,7 +9,7 @@ class ForkServerKey:
 
     A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
     that could have read another one. `withheld` variables are not inherited from this process. `python`: the interpreter, if it is not
-    this one.
+    this one. `bundle`: the run, the hash and the requirements of the files that travelled with the run, which `cwd` is to have.
     """
 
     cwd: str | None = None
@@ -18,3 +18,4 @@ class ForkServerKey:
     shared: bool = False
     withheld: tuple[str, ...] = ()
     python: str = ""
+    bundle: tuple[str, ...] = ()

@@ -117,7 +117,7 @@ class ForkServerPool:
         self._kill_orphans()
 
     def _is_for_clone(self, place: ForkServerKey) -> bool:
-        return self._options.clone and not place.python
+        return self._options.clone and not (place.python or place.bundle)
 
     def _choose(self, place: ForkServerKey) -> ForkServerKey:
         """Return the place itself, or the shared one while its environment has not been seen often enough.
@@ -191,4 +191,5 @@ def place_of(task: "Task") -> ForkServerKey:
         shared=task["kind"] == "call" and bool(task.get("secrets")),
         withheld=tuple(task.get("withheld") or ()),
         python=task.get("python") or "",
+        bundle=tuple(task.get("bundle") or ()),
     )
