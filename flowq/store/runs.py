@@ -8,7 +8,7 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowq import defaults, ids
 from flowq.exceptions import (
@@ -27,10 +27,12 @@ from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
-from flowq.store.schedules import EventClaim, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 from flowq.store.schema.run_rows import event, log_entries, run_record
+
+if TYPE_CHECKING:
+    from flowq.store.schedules import EventClaim, SlotClaim
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
@@ -64,7 +66,7 @@ class Runs:
         run: str,
         nonce: str,
         jobs: Iterable[StagedJob],
-        claim: SlotClaim | EventClaim | None,
+        claim: "SlotClaim | EventClaim | None",
         *,
         plan: bytes,
         directory: str,
