@@ -1,0 +1,1 @@
+"""The page: static files, which use the REST API as every other client does."""
