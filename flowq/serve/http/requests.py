@@ -1,6 +1,7 @@
 """Reading a request: parameters and body against the schemas of its route."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -40,8 +41,10 @@ def read_query(route: Route, text: str) -> dict[str, Any]:
 
 
 def _parameter(name: str, text: str, schema: Schema) -> Any:
-    if len(text) > _LONGEST or "\0" in text:
+    if len(text) > schema.get("maxLength", _LONGEST) or "\0" in text:
         raise RefusedError(400, "query", f"{name} is too long, or has NUL characters")
+    if "pattern" in schema and not re.search(schema["pattern"], text):
+        raise RefusedError(400, "query", f"{name} is wrong: found {text[:50]!r}")
     match schema.get("type"):
         case "integer":
             least, most = schema["minimum"], schema["maximum"]

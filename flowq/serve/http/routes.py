@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from flowq.serve.http.handlers import flows, info, runs, session
+from flowq.serve.http.handlers import admin, flows, info, jobs, queues, run_actions, runs, schedules, session
 from flowq.serve.http.route import Route, checked
 
-ROUTES: Final[tuple[Route, ...]] = checked((*session.ROUTES, *info.ROUTES, *runs.ROUTES, *flows.ROUTES))
+_NOUNS: Final = (session, info, runs, run_actions, jobs, flows, schedules, queues, admin)
+
+ROUTES: Final[tuple[Route, ...]] = checked([route for noun in _NOUNS for route in noun.ROUTES])
