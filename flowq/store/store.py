@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import redis
 
     from flowq.embedded.attach import Attachment
+    from flowq.store.access import Accesses
     from flowq.store.backfills import Backfills
     from flowq.store.schedules import Schedules
 
@@ -49,7 +50,7 @@ class Store:
         self.crons = Crons(self.session)
         self.caches = Caches(self.session)
 
-    # Few processes look at schedules: the others need not spend milliseconds on the import.
+    # Few processes look at these: the others need not spend milliseconds on the import.
 
     @cached_property
     def schedules(self) -> "Schedules":
@@ -64,6 +65,13 @@ class Store:
         from flowq.store.backfills import Backfills
 
         return Backfills(self.session)
+
+    @cached_property
+    def accesses(self) -> "Accesses":
+        """The tokens and sessions of the HTTP server, and what was done with them."""
+        from flowq.store.access import Accesses
+
+        return Accesses(self.session)
 
     @property
     def namespace(self) -> str:
