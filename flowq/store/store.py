@@ -1,9 +1,8 @@
 """`Store`: the parts of this package on one session."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from flowq.store.backfills import Backfills
-from flowq.store.bundles import Bundles
 from flowq.store.cache import Caches
 from flowq.store.client.async_connection import WakeupConnection, WorkerConnection, is_stand_in
 from flowq.store.client.session import Session
@@ -12,7 +11,6 @@ from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
 from flowq.store.queues import Queues
 from flowq.store.runs import Runs
-from flowq.store.schedules import Schedules
 from flowq.store.semaphores import Semaphores
 from flowq.store.webhooks import Webhooks
 from flowq.store.workers import Workers
@@ -21,6 +19,10 @@ if TYPE_CHECKING:
     import redis
 
     from flowq.embedded.attach import Attachment
+    from flowq.store.access import Accesses
+    from flowq.store.backfills import Backfills
+    from flowq.store.bundles import Bundles
+    from flowq.store.schedules import Schedules
 
 
 class Store:
@@ -47,10 +49,37 @@ class Store:
         self.groups = Groups(self.session)
         self.semaphores = Semaphores(self.session)
         self.crons = Crons(self.session)
-        self.schedules = Schedules(self.session)
-        self.backfills = Backfills(self.session)
         self.caches = Caches(self.session)
-        self.bundles = Bundles(self.session)
+
+    # Few processes look at these: the others need not spend milliseconds on the import.
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """The schedules of flows."""
+        from flowq.store.schedules import Schedules
+
+        return Schedules(self.session)
+
+    @cached_property
+    def backfills(self) -> "Backfills":
+        """The past dates that schedules are to make up for."""
+        from flowq.store.backfills import Backfills
+
+        return Backfills(self.session)
+
+    @cached_property
+    def accesses(self) -> "Accesses":
+        """The tokens and sessions of the HTTP server, and what was done with them."""
+        from flowq.store.access import Accesses
+
+        return Accesses(self.session)
+
+    @cached_property
+    def bundles(self) -> "Bundles":
+        """The files that travel with runs."""
+        from flowq.store.bundles import Bundles
+
+        return Bundles(self.session)
 
     @property
     def namespace(self) -> str:

@@ -1,16 +1,18 @@
 """Workers: one supervisor, its fork servers, and a horse for each job. Each folder is a process, or what processes share.
 
     supervisor ──control──> fork server ──fork──> horse        one job, then it exits
-        └────────────── task, pipes, outcome ───────┘
+        └───────── lane: task, pipes, outcome ──────┘
 
 Processes
     supervisor/    The only process that speaks to the store. It claims jobs, turns them into tasks, hands each one to a horse, reads output
                    and outcome, enforces the hard timeout and reports ends. It runs no user code.
     fork_server/   The parent of the horses. It is small, because the price of a fork grows with the size of the process that forks. It
-                   forks, kills process groups, reaps, and sweeps what dead horses leave behind; it knows nothing about jobs, but executes two of
-                   its own again and again before it forks (`rehearsal`): horses begin warm. There is one for
-                   each directory, import path and environment, so that modules can be kept imported in it (`preload`).
-    horse/         Executes exactly one task in a session of its own and answers with exactly one outcome.
+                   forks a horse into each lane, and the next one when that has exited; it kills process groups, reaps, and sweeps what dead
+                   horses leave behind. It knows nothing about jobs, but executes two of its own again and again before it forks
+                   (`rehearsal`): horses begin warm. There is one for each directory, import path and environment, so that modules can be
+                   kept imported in it (`preload`).
+    horse/         Executes exactly one task in a session of its own and answers with exactly one outcome. It has its task from a lane, a stream
+                   that one horse uses after the other (`ipc` says what keeps them apart).
     inprocess/     Execution without a fork server: `SimpleWorker`, jobs that are executed inside `enqueue`, and servers in memory.
 
 Shared

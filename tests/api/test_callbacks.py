@@ -76,8 +76,8 @@ def test_all_messages_of_a_horse_may_arrive_at_once(queue: Queue, log: Path, mon
     read = Slot._read_outcome
 
     def late(self: Slot) -> None:
-        assert self._horse is not None
-        process = Path(f"/proc/{self._horse.pid}")
+        assert self._lane is not None
+        process = Path(f"/proc/{self._lane.pid}")
         until(lambda: not process.exists())
         read(self)
 

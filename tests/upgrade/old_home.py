@@ -22,12 +22,20 @@ EXPECTED: Final[dict[str, Any]] = json.loads((DATA / "expected.json").read_text(
 
 
 class OldHome:
-    """A home with the old data. A context manager: its server runs inside the block only."""
+    """A home with the old data. A context manager: its server runs inside the block only.
 
-    def __init__(self) -> None:
+    Args:
+        data: the directory with the data.
+        place: where its flows ran.
+        namespaces: in which it has something.
+    """
+
+    def __init__(self, data: Path = DATA, place: Path = PLACE, namespaces: tuple[str, ...] = (NAMESPACE, SIGNED)) -> None:
+        self.place = place
+        self.namespaces = namespaces
         self.root = Path(tempfile.mkdtemp(prefix="fq-old-", dir="/tmp"))
         self._processes: list[Process] = []
-        with tarfile.open(DATA / "home.tar.gz") as archive:
+        with tarfile.open(data / "home.tar.gz") as archive:
             archive.extractall(self.root, filter="data")
 
     def __enter__(self) -> Self:
@@ -54,7 +62,7 @@ class OldHome:
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
         """Start `flowq` in the directory of the flows."""
-        process = Process(*arguments, cwd=PLACE, env={**self.environment, **(env or {})})
+        process = Process(*arguments, cwd=self.place, env={**self.environment, **(env or {})})
         self._processes.append(process)
         return process
 
@@ -62,7 +70,7 @@ class OldHome:
         """Execute `flowq`, which must end with this code; return its output and errors."""
         done = subprocess.run(
             [*FLOWQ, *arguments],
-            cwd=PLACE,
+            cwd=self.place,
             env={**os.environ, **self.environment, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,8 +81,8 @@ class OldHome:
         return done.stdout
 
     def check(self) -> None:
-        """Assert the invariants of both namespaces."""
-        for namespace in (NAMESPACE, SIGNED):
+        """Assert the invariants of its namespaces."""
+        for namespace in self.namespaces:
             invariants.check(Store(self.client, namespace=namespace).open())
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from flowq import defaults, ids, signing
 from flowq.config import load_settings
@@ -18,9 +18,11 @@ from flowq.plan.shipment import FIELDS, signed_parts
 from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.run_upload import StagedJob
-from flowq.store.schedules import EventClaim, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
+
+if TYPE_CHECKING:
+    from flowq.store.schedules import EventClaim, SlotClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def offer(  # noqa: PLR0913 - as of `submit`
     labels: Mapping[str, str] | None = None,
     cause: str = "",
     by: str = "",
-    slot: SlotClaim | EventClaim | None = None,
+    slot: "SlotClaim | EventClaim | None" = None,
 ) -> Submitted:
     """Submit a run as `submit` does, but return what became of it; with `slot`, the store decides whether the run is to be."""
     run = ids.run_id() if run_id is None else ids.checked_run_id(run_id)

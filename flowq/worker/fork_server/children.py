@@ -54,10 +54,11 @@ class Children:
         """Whether processes of ended children are still dying: call `reap` again soon."""
         return bool(self._ended)
 
-    def reap(self) -> list[End]:
-        """Return the ends of the known children that have ended with all they started.
+    def reap(self) -> tuple[list[End], bool]:
+        """Return the ends of the known children that have ended with all they started, and whether that is certain.
 
-        Leftovers are killed here; while they are dying, `sweeping` is true.
+        Leftovers are killed here; while they are dying, `sweeping` is true. It is not certain if some did not die in time, or if this system
+        does not tell of orphans.
         """
         while (end := self._reap_one()) is not None:
             if end[0] in self._known:
@@ -65,10 +66,10 @@ class Children:
                 if not self._ended:
                     self._since = time.monotonic()
                 self._ended.append(end)
-        if self._ended and (self._sweep() == 0 or time.monotonic() - self._since > _SWEEP_LIMIT):
+        if self._ended and ((left := self._sweep()) == 0 or time.monotonic() - self._since > _SWEEP_LIMIT):
             ended, self._ended = self._ended, []
-            return ended
-        return []
+            return ended, platform.SWEEPS and left == 0
+        return [], False
 
     def kill_all(self) -> None:
         """Kill every child and everything below, and return when they are gone (or after a few seconds)."""

@@ -75,7 +75,7 @@ def _performs_in_its_way() -> bool:
 def _rehearse(task: Task) -> None:
     ours, theirs = Channel.pair()
     try:
-        ours.send((task, {}))
+        ours.send((1, task, {}))
         horse.serve(theirs, "")
         ours.receive()
     finally:

@@ -1,4 +1,4 @@
-"""The fork server: forks horses on request, reaps them, and takes everything down when its supervisor is gone.
+"""The fork server: forks horses into lanes, reaps them, and takes everything down when its supervisor is gone.
 
 It is started by exec (`flowq.worker.supervisor.fork_servers.client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
 the loop is the same. It is single-threaded, holds no connection and runs no user code except modules that a probe has shown to
@@ -7,6 +7,7 @@ be harmless (`preload`).
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ import sys
 from flowq.worker.fork_server import at_fork, rehearsal
 from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.fence import Fence
+from flowq.worker.fork_server.lanes import Lanes
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.fork_server.scratch import ScratchDirectory
 from flowq.worker.horse import horse
@@ -56,8 +58,7 @@ class ForkServer:
         self._control = control
         self._tied = _Tied(os.getppid())
         self._children = Children()
-        self._horses: dict[int, int] = {}  # number -> pid
-        self._numbers: dict[int, int] = {}  # pid -> number
+        self._lanes = Lanes()
         self._preloader = ModulePreloader()
         self._fence = Fence()
         self._scratch = ScratchDirectory()
@@ -75,8 +76,8 @@ class ForkServer:
         try:
             while True:
                 # Before the first poll too: requests may have come together with the greeting, and are buffered here then.
-                for message, _ in self._control.receive():
-                    self._obey(message)
+                for message, fds in self._control.receive():
+                    self._obey(message, fds)
                 self._report_ends()
                 self._check_clocks()
                 self._control.drain()
@@ -105,59 +106,66 @@ class ForkServer:
             return _IDLE
         return max(0, int((min(limits) - platform.boottime()) * 1000) + 1)
 
-    def _obey(self, message: tuple[object, ...]) -> None:
+    def _obey(self, message: tuple[object, ...], fds: list[int]) -> None:
         match message:
-            case (ipc.FORK, int(number)):
-                self._fork(number)
+            case (ipc.LANE, int(number)):
+                self._open(number, fds[0])
             case (ipc.KILL, int(number), int(sign)):
-                if number in self._horses:
-                    self._children.signal(self._horses[number], sign)
+                if (pid := self._lanes.horse(number)) is not None:
+                    self._children.signal(pid, sign)
             case (ipc.LEASE, float(seconds), float(patience)):
                 self._fence.renew(seconds, patience)
             case (ipc.WARM, str(module)):
                 self._warm(module)
 
-    def _fork(self, number: int) -> None:
-        try:
-            ours, theirs = Channel.pair()
-        except OSError as error:
-            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
+    def _open(self, number: int, stream: int) -> None:
+        if stream == ipc.LOST:
+            self._control.send((ipc.NO_FORK, number, platform.describe(OSError(errno.EMFILE, "Too many open files"))))
             return
+        self._lanes.open(number, stream)
+        try:
+            pid = self._fork(number)
+        except OSError as error:
+            self._lanes.close(number)
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
+        else:
+            self._control.send((ipc.HORSE, number, pid))
+
+    def _fork(self, number: int) -> int:
+        """Fork a horse into a lane and return its pid.
+
+        Raises:
+            OSError: the system has no process to spare.
+        """
+        lanes = self._lanes
+        turn = lanes.next_turn(number)
         self._scratch.ensure()
         me = os.getpid()
-        try:
-            with self._tied:
-                pid = os.fork()
-        except OSError as error:
-            ours.close()
-            theirs.close()
-            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
-            return
+        with self._tied:
+            pid = os.fork()
         if pid == 0:
             try:
-                self._become_child(theirs)
-                horse.live(ours, parent=me, scratch=os.path.join(self._scratch.path, str(number)))
+                self._become_child(stream=lanes.stream(number))
+                horse.live(self._control, turn, parent=me, scratch=os.path.join(self._scratch.path, f"{number}-{turn}"))
             finally:
                 os._exit(horse.BROKEN)  # a child must never return into this loop
-        ours.close()
         self._children.add(pid)
-        self._horses[number] = pid
-        self._numbers[pid] = number
-        self._control.send((ipc.HORSE, number, pid), (theirs.fileno(),))
-        self._control.drain()
-        theirs.close()
+        lanes.entered(number, pid)
+        return pid
 
-    def _become_child(self, *channels: Channel) -> None:
-        """Close everything of the server's in a fresh child."""
+    def _become_child(self, *, stream: int | None = None) -> None:
+        """Close everything of the server's in a fresh child. In that of a lane, the stream takes the place of the control channel."""
         at_fork.restore()
         signal.set_wakeup_fd(-1)
         self._children.forget()
         os.close(self._wake_read)
         os.close(self._wake_write)
         self._scratch.let_go()
-        self._control.close()
-        for channel in channels:
-            channel.close()
+        if stream is None:
+            self._control.close()
+        else:
+            self._control.become(stream)
+        self._lanes.close_all()
 
     def _warm(self, module: str) -> None:
         with self._tied:
@@ -166,12 +174,11 @@ class ForkServer:
             self._children.add(pid)
 
     def _report_ends(self) -> None:
-        for pid, code, usage in self._children.reap():
-            number = self._numbers.pop(pid, None)
+        ends, swept = self._children.reap()
+        for pid, code, usage in ends:
+            number = self._lanes.left(pid)
             if number is not None:
-                del self._horses[number]
-                horse.remove_tree(os.path.join(self._scratch.path, str(number)))
-                self._control.send((ipc.EXITED, number, code) if usage is None else (ipc.EXITED, number, code, usage))
+                self._report_end(number, code, usage, swept)
                 continue
             with self._tied:
                 answer = self._preloader.probed(pid, code)
@@ -182,10 +189,25 @@ class ForkServer:
                 if (module := self._preloader.waiting()) is not None:
                     self._warm(module)
 
+    def _report_end(self, number: int, code: int, usage: tuple[float, ...] | None, swept: bool) -> None:
+        """Report the end of a horse; the next one is in its lane by then, if this one has ended well and left nothing."""
+        horse.remove_tree(os.path.join(self._scratch.path, f"{number}-{self._lanes.turn(number)}"))
+        successor = 0
+        if code == 0 and swept:
+            try:
+                successor = self._fork(number)
+            except OSError:
+                successor = 0
+        self._control.send(
+            (ipc.EXITED, number, code, successor) if usage is None else (ipc.EXITED, number, code, successor, usage)
+        )
+        if not successor:
+            self._lanes.close(number)
+
     def _check_clocks(self) -> None:
         now = platform.boottime()
         if self._fence.passed():
-            for pid, number in tuple(self._numbers.items()):
+            for number, pid in self._lanes.horses():
                 self._control.send((ipc.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)
         if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:

@@ -29,30 +29,36 @@ _FORMER: list[
     tuple[object, ...]
 ] = []  # replaced streams: dropped, they would be flushed, and wait for a lock that a thread had
 BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
+UNUSED = 75  # EX_TEMPFAIL: it has executed nothing
 
 
-def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
-    """Run as a horse: wait for one task on `channel`, execute it, answer, exit. `scratch` may be created; the parent removes it."""
+def live(channel: Channel, turn: int, *, parent: int, scratch: str) -> NoReturn:
+    """Run as a horse: wait for one task on `channel`, execute it, answer, exit. `scratch` may be created; the parent removes it.
+
+    `turn` is the number of this horse among those of its lane. The exit code is 0 only after an answer.
+    """
     code = BROKEN
     try:
         _settle(parent)
-        serve(channel, scratch)
+        serve(channel, scratch, turn)
         code = 0
     except PeerGoneError:
-        code = 0  # a spare that is not needed any more, or its supervisor is gone
+        code = UNUSED  # a lane that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here
         os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
     finally:
         os._exit(code)
 
 
-def serve(channel: Channel, scratch: str) -> None:
+def serve(channel: Channel, scratch: str, turn: int = 1) -> None:
     """Wait for one task on `channel`, execute it in this process, and answer.
 
     Raises:
-        PeerGoneError: the other end is closed.
+        PeerGoneError: the other end is closed, or the task is for the former horse of this lane, which has ended without reading it.
     """
-    (task, secrets), pipes = channel.wait()
+    (meant, task, secrets), pipes = channel.wait()
+    if meant != turn:
+        raise PeerGoneError
     if LOST in pipes:
         what = OSError(errno.EMFILE, "the job's process could not begin: too many open files")
         channel.send(failed("error", platform.describe(what)))
@@ -61,6 +67,8 @@ def serve(channel: Channel, scratch: str) -> None:
         _equip(task, secrets)
         with OwnProcess():  # only this one reports
             outcome = _execute(task, scratch, lambda seconds, so_far: _announce(channel, seconds, so_far))
+        if leftovers.are_there() or not platform.SWEEPS:
+            outcome["left"] = True
         channel.send(outcome)
     channel.drain()
 

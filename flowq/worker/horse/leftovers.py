@@ -18,7 +18,7 @@ _OWN: Final = (b"resource_tracker", b"multiprocessing.forkserver")  # Python's h
 
 def report() -> None:
     """Write a line about the processes below this one to its standard error, if there are any."""
-    if not _has_children():
+    if not are_there():
         return
     found = sorted(_running(os.getpid()))
     if not found:
@@ -32,8 +32,8 @@ def report() -> None:
         pass  # the job closed or broke its own output
 
 
-def _has_children() -> bool:
-    """Return whether this process has children, ended or not; the usual answer takes a microsecond."""
+def are_there() -> bool:
+    """Return whether this process has children, ended or not; the usual answer takes a microsecond. False where it cannot be told."""
     if not hasattr(os, "waitid"):
         return False
     try:

@@ -3,46 +3,59 @@
 Horses and fork servers import this package. This module imports nothing.
 
 The protocol
-    Two kinds of stream sockets, `channel.Channel` at both ends: one control channel between supervisor and fork server, and for each horse
-    one of its own, which the fork server makes and hands to the supervisor. A frame is length, number of descriptors and a value in
-    `marshal` form; an invalid frame ends the channel. The end of a channel is a message too: each side treats it as the other's death.
+    Two kinds of stream sockets, `channel.Channel` at both ends: one control channel between supervisor and fork server, and the streams of
+    lanes, which the supervisor makes and shares with the fork server. A frame is length, number of descriptors and a value in `marshal` form;
+    an invalid frame ends the channel. The end of a channel is a message too: each side treats it as the other's death.
 
-Control channel (constants of `channel`; `number` is chosen by the supervisor, once for each horse)
+Control channel (constants of `channel`; `number` is that of a lane, chosen by the supervisor and never used again)
     supervisor -> fork server
         {"path": […], "preload": […]}   the greeting, first and once; not sent to a clone, which has all that by itself
-        (FORK, number)                  fork a horse; answered by HORSE or NO_FORK, in the order of the requests
-        (KILL, number, signal)          signal the horse's process group; of a horse that has ended, nothing happens
+        (LANE, number) + socket         make a lane of the socket, and fork a horse into it; answered by HORSE or NO_FORK, in the order of the requests
+        (KILL, number, signal)          signal the process group of the horse in that lane; without one, nothing happens
         (LEASE, seconds, patience)      kill all horses after that time, unless another LEASE comes before; a supervisor that runs has `patience` more
         (WARM, module)                  import it if a probe shows no harm; answered by WARMED or COLD, later
     fork server -> supervisor
-        (HORSE, number, pid) + socket   it waits for its task at the other end of the socket
-        (NO_FORK, number, why)          there is none: no process or no descriptor was left
-        (FENCED, number)                killed because its lease has run out; its EXITED follows
-        (EXITED, number, code, usage?)  horse and all it started are gone, the last word about that number; code as of `waitstatus_to_exitcode`;
-                                        usage, which may be there if code is not 0: the values of `resource.struct_rusage`
+        (HORSE, number, pid)            the first horse waits for its task in the lane
+        (NO_FORK, number, why)          there is no lane: no process or no descriptor was left
+        (FENCED, number)                the horse was killed because its lease has run out; its EXITED follows
+        (EXITED, number, code, successor, usage?)
+                                        horse and all it started are gone; code as of `waitstatus_to_exitcode`; usage, which may be there if code
+                                        is not 0: the values of `resource.struct_rusage`. Successor: pid of the next horse, which waits for its task in
+                                        the lane; 0 if the lane is closed, and this is the last word about it
         (WARMED, module, stamps)        imported; `stamps` are time and size of the files that this server holds imported
         (COLD, module, why)             not imported
 
-Channel of a horse
-    supervisor -> horse     (task, secrets) + two pipes     once: stdout and stderr; dicts as of `messages`
+Lane: a stream that horse after horse reads its task from, each one
+    supervisor -> horse     (turn, task, secrets) + two pipes   once: stdout and stderr; dicts as of `messages`; `turn` counts the lane's horses from 1
     horse -> supervisor     {"phase": seconds, "so_far": …} any number: the function has ended, a callback goes on for so long at most (None:
                                                             no longer than before); `so_far` is the outcome of a failure
                             outcome                         at most once, the last word; then the horse exits
     Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.
-    Every message to a fork server comes with SIGCONT, because a job can stop its parent.
-    A supervisor reads a horse's channel to its end before it believes an EXITED.
+    Every task, and every message to a fork server, comes with SIGCONT for the fork server, because a job can stop its parent.
+    A supervisor reads a lane to its end before it believes an EXITED.
+
+The next job of a lane must meet nothing of the former one
+    * A task is sent only to a horse that is known. One that reads the task of another turn (its predecessor died before it read it) executes nothing.
+    * The fork server forks the next horse only after exit code 0, when all that the former one started has ended, and where the kernel tells of
+      orphans (Linux). A horse that has had no task exits with another code, also when it finds the lane closed.
+    * The supervisor uses a lane again only if it has sent no signal to the former horse, and if nothing came behind its outcome. It closes the
+      others, and makes new ones as jobs want them.
+    * Pipes, scratch directory and all state of the process are of one job. A horse has the stream under the number of the control channel, and
+      the other lanes' streams are closed in it.
 
 Deadlines (s)
     of a slot (`supervisor.slot`)
-        limit               of a fork server (below) from FORK to HORSE; then it is killed
+        limit               of a fork server (below) from LANE to HORSE; then it is killed
         _BEGIN_LIMIT 10     from sending the task until the horse has read it, which the kernel tells; then the horse is killed
         timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). Each phase restarts it
-        _EXIT_LIMIT 5       from the outcome to EXITED; then the horse is killed
+    of a horse that ends (`supervisor.departure`)
+        _SOON_LIMIT 0.1     from the outcome to EXITED; then another lane is made for the next job
+        EXIT_LIMIT 5        from the outcome to EXITED; then the horse is killed
         _LOOK 0.25          from SIGKILL until the fork server has read it, which the kernel tells; then the supervisor kills in its place
         _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses. At once if the worker stops
     of a client of a fork server (`supervisor.fork_servers.client`)
         _START_LIMIT 60     from its start to its first HORSE, with the imports of the greeting
-        _FORK_LIMIT 10      from FORK to each later HORSE
+        _FORK_LIMIT 10      from LANE to each later HORSE
         CLOSE_LIMIT 0.5     from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
     of a fork server
         LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_servers.pool`); then all horses are killed (`fork_server.fence`)

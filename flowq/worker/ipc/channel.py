@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final
 
-FORK: Final = "fork"
+LANE: Final = "lane"
 KILL: Final = "kill"
 LEASE: Final = "lease"
 WARM: Final = "warm"
@@ -92,6 +92,11 @@ class Channel:
         return bool(self._out)
 
     @property
+    def partial(self) -> bool:
+        """Whether the beginning of a message was received, or a descriptor."""
+        return bool(self._in or self._fds)
+
+    @property
     def unread(self) -> bool:
         """Whether the peer has not read all that was sent."""
         return self.sending or is_unread(self._socket)
@@ -120,6 +125,9 @@ class Channel:
     def drain(self) -> None:
         """Block until everything is written."""
         self._write(0)
+        while self._out:
+            self._block()
+            self._write(0)
 
     def receive(self) -> list[tuple[Any, list[int]]]:
         """Return the complete messages that have arrived, each with its descriptors; does not block.
@@ -152,8 +160,24 @@ class Channel:
             message = self._next()
             if message is not None:
                 return message
-            if self._read(0) == 0:
+            read = self._read(0)
+            if read is None:
+                self._block()
+            elif read == 0:
                 raise PeerGoneError
+
+    def _block(self) -> None:
+        """Let calls block again: a former job of this stream has set it non-blocking, or set a timeout."""
+        os.set_blocking(self._socket.fileno(), True)
+
+    def become(self, fd: int) -> None:
+        """Continue on another socket, which gets the descriptor's number of this one: a fresh child has one channel only."""
+        os.dup2(fd, self._socket.fileno(), inheritable=False)
+        self._in.clear()
+        self._out.clear()
+        while self._fds:
+            if (received := self._fds.popleft()) != LOST:
+                os.close(received)
 
     def close(self) -> None:
         """Close the socket and every received descriptor that was not taken."""

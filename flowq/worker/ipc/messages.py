@@ -25,6 +25,7 @@ Outcome, answered once:
     {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None,
      "bases"?: dotted names of the exception's base classes}
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
+and of a job that has left processes, or may have, `"left": True`: the next job does not begin before they are gone;
 and of a task with `cache`, also
     "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
               this one is kept, "record"?: kept with it, "latest"?: compared with the next execution}

@@ -35,6 +35,7 @@ PRIVATE = (
     "_FLOWQ_COMPLETE",
 )
 
+SWEEPS = sys.platform == "linux"  # whether orphans of a job become children of its fork server, which kills them
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 

@@ -1,7 +1,8 @@
 """A slot executes one task at a time: it feeds a horse, collects output and outcome, and enforces the hard timeout.
 
-An execution ends when its outcome arrives; the slot is free when the horse and all it started are gone. Both can be seen in one
-turn of the loop in either order, so the horse's channel is always read to its end before an exit is believed.
+An execution ends when its outcome arrives, and the slot takes the next task, with another horse: the one that has told its outcome exits
+beside it (`departure`). One that was sent a signal, or leaves processes, keeps the slot until all are gone. Outcome and exit can be seen in
+one turn of the loop in either order, so a lane is always read to its end before an exit is believed.
 
 Timeouts, by this process's own clock (the job cannot dodge it); the stop grace is the task's, else the worker's grace:
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    + stop grace: SIGKILL
@@ -14,8 +15,8 @@ A timeout counts from the moment at which the horse has read its task. One that 
 hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
 and the job has failed with that reason.
 
-The fork server carries the signals out. For one that has not read a SIGKILL after `_LOOK` (an import, an at-fork hook can hang) it is done
-here, so that the job ends in time. It is killed in turn, together with all its horses, `_ANSWER_LIMIT` after the SIGKILL: no job keeps a slot.
+The fork server carries the signals out. For one that has not read a SIGKILL soon (an import, an at-fork hook can hang) it is done here, so that
+the job ends in time. It is killed in turn, together with all its horses, if it does not report the exit (`departure`): no job keeps a slot.
 """
 
 from __future__ import annotations
@@ -27,33 +28,30 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.defaults import TIMEOUT_GRACE
-from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
+from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
 from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, timed_out
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_servers.client import ForkServerClient, Horse
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.secrets.execution import ExecutionSecrets
+    from flowq.worker.supervisor.fork_servers.client import ForkServerClient
+    from flowq.worker.supervisor.fork_servers.lane import Lane
 
 _log = logging.getLogger("flowq.worker")
 _TOLD_AFTER: Final = 5.0  # s without a horse after which the job's output says so
 _BEGIN_LIMIT: Final = 10.0  # s a horse may take to read its task, from the moment at which it was sent
-_LOOK: Final = 0.25  # s between looks whether a late one has, or whether a fork server has read a SIGKILL
-_EXIT_LIMIT: Final = 5.0  # s a horse may take to exit after its outcome
-_ANSWER_LIMIT: Final = 5.0  # s from a SIGKILL to the report of the exit; then the fork server is killed
-
-_TERM_SENT, _KILL_SENT = 2, 3  # how far the signals of an execution have gone
+_LOOK: Final = 0.25  # s between looks whether a late one has
 
 
 class Owner(Protocol):
     """The owner of a slot. The loop makes both calls; `ended` always comes before `freed`."""
 
     def ended(self, slot: Slot, end: Ended) -> None:
-        """Handle the end of the execution; the horse may still be exiting."""
+        """Handle the end of the execution; the horse may still be there."""
 
     def freed(self, slot: Slot) -> None:
         """Handle the release of the slot: it can take the next task."""
@@ -69,16 +67,18 @@ class Slot:
         self._owner = owner
         self._grace = self._stop_grace = grace
         self._fork_server: ForkServerClient | None = None
-        self._horse: Horse | None = None
+        self._lane: Lane | None = None
+        self._leaving: list[Departure] = []  # horses of earlier executions
         self._output = JobOutput(loop, None)
         self._secrets: ExecutionSecrets | None = None
         self._over = True  # the outcome of the current task is known
         self._cause: KillCause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
-        self._stage = 0  # 0, `_TERM_SENT` or `_KILL_SENT`
+        self._warned = False  # SIGTERM was sent
+        self._killing: Kill | None = None
         self._begin_by: float | None = None  # monotonic time; None: the horse has begun, or there is none yet
         self._due: float | None = None  # monotonic time of the hard limit
-        self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse, or does not kill one
+        self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse
         self._stuck = False  # it was killed because it did not begin
         self._told = False  # that it waits for a horse
         self._so_far: TaskResult | None = None  # the failure for which a callback is being called
@@ -96,7 +96,15 @@ class Slot:
     @property
     def alarm(self) -> float | None:
         """The monotonic time of the next call of `tick`."""
-        return self._alarm
+        if not self._leaving:
+            return self._alarm
+        soonest = min(departure.alarm for departure in self._leaving)
+        return soonest if self._alarm is None else min(soonest, self._alarm)
+
+    @property
+    def settled(self) -> bool:
+        """Whether no process is left of what was executed here."""
+        return self.free and not self._leaving
 
     def start(self, task: Task, fork_server: ForkServerClient, secrets: ExecutionSecrets | None = None) -> None:
         """Execute a task. The slot must be free. `secrets`: those of a job that has some."""
@@ -104,7 +112,8 @@ class Slot:
         self.task = task
         self._over = False
         self._cause = None
-        self._stage = 0
+        self._warned = False
+        self._killing = None
         self._begin_by = None
         self._stuck = self._told = False
         self._so_far = None
@@ -117,7 +126,7 @@ class Slot:
         self._answer_by = now + fork_server.limit
         self._alarm = min(now + _TOLD_AFTER, self._answer_by)
         self._fork_server = fork_server
-        fork_server.obtain(self._got_horse)
+        fork_server.obtain(self._got_lane)
 
     @property
     def has_output(self) -> bool:
@@ -135,7 +144,7 @@ class Slot:
     @property
     def has_horse(self) -> bool:
         """Whether a process executes the task by now."""
-        return self._horse is not None
+        return self._lane is not None
 
     def kill(self, cause: KillCause) -> None:
         """End the execution before its time. Politely first for a cancel or a stop, at once for the others and before it has begun."""
@@ -143,33 +152,31 @@ class Slot:
             return
         if self._cause is None or cause in {KillCause.FENCED, KillCause.RETURNED}:
             self._cause = cause
-        if self._horse is None:
-            self._answering.withdraw(self._got_horse)
+        if self._lane is None:
+            self._answering.withdraw(self._got_lane)
             self._end_unstarted("the job was killed before it began")
         elif cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL}:
-            self._kill_group()
-        elif self._stage == 0:
-            self._signal(signal.SIGTERM)
-            self._stage = _TERM_SENT
-            self._alarm = time.monotonic() + self._stop_grace
+            self._kill_group(self._lane)
+        elif not self._warned and self._killing is None:
+            self._warn(self._lane)
 
     def tick(self) -> None:
         """Send the due signals."""
         now = time.monotonic()
+        for departure in tuple(self._leaving):
+            departure.tick(now)
         if self._alarm is None or now < self._alarm:
             return
         self._alarm = None
-        if self._horse is None:
-            self._await_horse(now)
-        elif self._stage == _KILL_SENT:
-            self._await_exit(now, self._horse)
-        elif self._over or self._stage == _TERM_SENT:
-            self._kill_group()
+        if self._lane is None:
+            self._await_lane(now)
+        elif self._killing is not None:
+            self._await_exit(self._lane, self._killing)
+        elif self._over or self._warned:
+            self._kill_group(self._lane)
         elif not self._awaits_begin(now):
             self._cause = KillCause.TIMEOUT
-            self._signal(signal.SIGTERM)
-            self._stage = _TERM_SENT
-            self._alarm = now + self._stop_grace
+            self._warn(self._lane)
 
     @property
     def _answering(self) -> ForkServerClient:
@@ -177,11 +184,11 @@ class Slot:
         assert self._fork_server is not None
         return self._fork_server
 
-    def _await_horse(self, now: float) -> None:
+    def _await_lane(self, now: float) -> None:
         server = self._answering
         if now >= self._answer_by:
             self._stuck = server.threads > 0
-            server.abandon()  # which calls `_got_horse`
+            server.abandon()  # which calls `_got_lane`
             return
         self._alarm = self._answer_by
         assert self.task is not None
@@ -190,95 +197,85 @@ class Slot:
         self._output.note(text)
         _log.warning("job %s: %s", self.task["id"], text)
 
-    def _await_exit(self, now: float, horse: Horse) -> None:
-        server = self._answering
-        hangs = server.hangs
-        stopping = self._cause is KillCause.RETURNED  # this worker needs no fork server any more
-        if now >= self._answer_by or (stopping and hangs):
-            server.abandon()  # which calls `_exited`
-            return
-        if hangs and server.kill_for(horse) and not self._over:
+    def _await_exit(self, lane: Lane, killing: Kill) -> None:
+        # If the worker stops, it needs no fork server any more.
+        killed = killing.repeat(stopping=self._cause is KillCause.RETURNED)
+        if self._lane is not lane:
+            return  # its fork server was killed, and with that it has ended
+        if killed and not self._over:
             self._read_outcome()
             self._output.drain()
-            self._tell_death(-signal.SIGKILL, horse)
-        self._signal(signal.SIGKILL)  # once more, which wakes a server that the job has stopped
-        self._alarm = min(self._answer_by, now + _LOOK)
+            self._tell_death(-signal.SIGKILL, lane)
+        self._alarm = killing.alarm
 
     def _awaits_begin(self, now: float) -> bool:
         """Return whether the hard limit is not due, because the horse has not begun or only just has; kill it if it takes too long."""
         if self._begin_by is None:
             return False
-        assert self._horse is not None
+        assert self._lane is not None
         assert self.task is not None
-        if not self._horse.channel.unread:
+        if not self._lane.unread:
             self._begin_by = None
             self._alarm = self._due
             return self._due is None or now < self._due
         if now >= self._begin_by:
             self._stuck = True
             self._answering.distrust()
-            self._kill_group()
+            self._kill_group(self._lane)
         else:
             self._due = self._hard_limit(self.task)
             self._alarm = min(self._begin_by, now + _LOOK)
         return True
 
-    def _kill_group(self) -> None:
-        """Kill the horse's process group."""
-        now = time.monotonic()
-        self._signal(signal.SIGKILL)
-        self._stage = _KILL_SENT
-        self._alarm = now + _LOOK
-        self._answer_by = now + _ANSWER_LIMIT
+    def _warn(self, lane: Lane) -> None:
+        """Let the horse and its commands end by themselves, for a while."""
+        lane.signal(signal.SIGTERM)
+        self._warned = True
+        self._alarm = time.monotonic() + self._stop_grace
+
+    def _kill_group(self, lane: Lane) -> None:
+        self._killing = Kill(lane)
+        self._alarm = self._killing.alarm
 
     # -- life of one execution ---------------------------------------------------------------------------------------------
 
-    def _got_horse(self, horse: Horse | None, why: str) -> None:
+    def _got_lane(self, lane: Lane | None, why: str) -> None:
         assert self.task is not None
-        if horse is not None:
+        if lane is not None:
             if self._told:
                 self._output.note("the process is there")
             try:
-                self._hand_over(horse, self.task)
+                self._hand_over(lane, self.task)
             except OSError as error:
                 why = describe(error)
-                horse.channel.close()
+                lane.close()
             else:
                 return
         if self._stuck:
             self._end(Ended(self._not_begun()))
             self._release()
             return
-        text = f"no process could be started for the job: {why}"
-        if horse is not None and self._cause is not None:
-            horse.channel.close()
-            text = "the job was killed before it began"
         useless = "" if self._fork_server is None else self._fork_server.useless
-        self._end_unstarted(useless or text, unstarted=not useless)
+        self._end_unstarted(useless or f"no process could be started for the job: {why}", unstarted=not useless)
 
     def _end_unstarted(self, text: str, *, unstarted: bool = True) -> None:
         self._end(Ended(failed("error", text), self._cause, unstarted=unstarted))
         self._release()
 
-    def _hand_over(self, horse: Horse, task: Task) -> None:
+    def _hand_over(self, lane: Lane, task: Task) -> None:
         values = {} if self._secrets is None else self._secrets.environment()
         reads, writes = output_pipes()
         self._output.watch(reads, writes)  # before the job can write: there are no reports of earlier writes
         try:
-            horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
-        except PeerGoneError:
-            pass  # it died while it waited; its exit is on the way and tells how
+            lane.hand_over(task, values, writes, self._read_outcome)
         except BaseException:
             self._output.close()
             raise
         finally:
             for fd in writes:
                 os.close(fd)
-        self._horse = horse
-        horse.on_exit = self._exited
-        self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
-        if horse.channel.sending:
-            self._loop.wants_write(horse.channel.fileno(), True)
+        self._lane = lane
+        lane.on_exit = self._exited
         self._begin_by = time.monotonic() + _BEGIN_LIMIT
         self._due = self._hard_limit(task)
         self._alarm = self._begin_by if self._due is None else min(self._begin_by, self._due)
@@ -290,30 +287,26 @@ class Slot:
         soft = task["kind"] in {"call", "pickle", "callback"}
         return time.monotonic() + float(timeout) + (self._grace if soft else 0.0)
 
-    def _write_task(self) -> None:
-        assert self._horse is not None
-        channel = self._horse.channel
-        try:
-            written = channel.flush()
-        except PeerGoneError:
-            written = True  # its exit is on the way
-        if written:
-            self._loop.wants_write(channel.fileno(), False)
-
     def _read_outcome(self) -> None:
-        assert self._horse is not None
-        channel = self._horse.channel
-        try:
-            messages = channel.receive()
-        except (PeerGoneError, ProtocolError):
-            self._loop.forget(channel.fileno())  # its exit is on the way; garbage is treated like no outcome
-            return
-        while messages and "phase" in messages[0][0]:
-            self._go_on(messages.pop(0)[0])  # several phases may arrive together
+        assert self._lane is not None
+        messages = self._lane.receive()
+        while messages and "phase" in messages[0]:
+            self._go_on(messages.pop(0))  # several phases may arrive together
         if messages and not self._over:
+            outcome, *more = messages
+            orderly = not (outcome.pop("left", False) or more or self._cause or self._warned or self._killing)
             self._output.drain()  # what the job printed before its end belongs before its end
-            self._end(Ended(self._judged(self._masked(messages[0][0])), self._cause))
-            self._alarm = time.monotonic() + _EXIT_LIMIT
+            self._end(Ended(self._judged(self._masked(outcome)), self._cause))
+            if orderly:
+                self._let_go(self._lane)
+            else:
+                self._alarm = time.monotonic() + EXIT_LIMIT
+
+    def _let_go(self, lane: Lane) -> None:
+        """Free the slot while the horse exits."""
+        self._output.close()
+        self._leaving.append(Departure(lane, self._leaving.remove))
+        self._release()
 
     def _go_on(self, phase: TaskResult) -> None:
         """Handle the end of the job's function: the callback has its own time. A failure is kept in case the callback does not return."""
@@ -323,27 +316,29 @@ class Slot:
         self._so_far = phase["so_far"]
 
     def _exited(self, code: int | None) -> None:
-        assert self._horse is not None
+        assert self._lane is not None
+        lane = self._lane
         if not self._over:
             self._read_outcome()
+        if self._lane is not lane:
+            return  # all was in order
         self._output.close()
-        self._tell_death(code, self._horse)
-        self._loop.forget(self._horse.channel.fileno())
+        self._tell_death(code, lane)
         self._release()
 
-    def _tell_death(self, code: int | None, horse: Horse) -> None:
+    def _tell_death(self, code: int | None, lane: Lane) -> None:
         if self._over:
             return
-        if horse.fenced and code is not None:
+        if lane.fenced and code is not None:
             self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
         outcome = self._not_begun() if self._stuck else self._judged(died(code, self._cause))
         if self._so_far is not None and not self._stuck:
             outcome = called_after(self._masked(self._so_far), died(code, self._cause), self._cause)
-        self._end(Ended(outcome, self._cause, pid=horse.pid, code=code, usage=horse.usage))
+        self._end(Ended(outcome, self._cause, pid=lane.pid, code=code, usage=lane.usage))
 
     def _not_begun(self) -> TaskResult:
         server = self._answering
-        return not_begun(_BEGIN_LIMIT if self._horse is not None else None, server.limit, server.threads)
+        return not_begun(_BEGIN_LIMIT if self._lane is not None else None, server.limit, server.threads)
 
     def _judged(self, outcome: TaskResult) -> TaskResult:
         """Return the outcome to report: after our own signals for a timeout it is a timeout, whatever the horse says."""
@@ -365,12 +360,8 @@ class Slot:
         self._owner.ended(self, end)
 
     def _release(self) -> None:
-        self._horse = self._fork_server = None
+        self._lane = self._fork_server = None
         self._alarm = None
         self.task = None
         self._secrets = None
         self._owner.freed(self)
-
-    def _signal(self, number: int) -> None:
-        if self._horse is not None:
-            self._horse.signal(number)

@@ -27,6 +27,7 @@ class Vertex:
     allowed: bool = False
     group: bool = False
     duration: float | None = None  # s
+    ordinals: tuple[int, ...] = ()  # of the jobs whose states it shows
 
     @property
     def label(self) -> str:
@@ -111,6 +112,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 allowed=any(view.allowed for view in views),
                 group=not own and not node.matrix and node.foreach is None,
                 duration=_duration(views),
+                ordinals=tuple(own),
             )
         )
     edges: dict[tuple[int, int, str], None] = {}
@@ -146,6 +148,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 allowed=view is not None and view.allowed,
                 group=cell.group,
                 duration=view.duration if view else None,
+                ordinals=tuple(edge.parent for edge in cell.parents) if cell.group else (cell.ordinal,),
             )
         )
     edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())

@@ -1,0 +1,91 @@
+"""The files of the page as a server sends them: hashed addresses that never change their content, and the document that names them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Final
+
+_STATIC: Final = Path(__file__).parent / "static"
+_SHELL: Final = "shell.html"
+_MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""The types of what is sent; licences and notes beside the files are not."""
+
+_FIRST: Final = ("js/theme.js",)  # scripts that the document names itself, before the modules
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file of the page.
+
+    `path` is its address below `/assets/`: a hash over all files, then the name. Files import each other by relative names, so
+    one hash for all of them is what lets every one be cached without end. `etag` is a hash of this file alone, without quotes.
+    """
+
+    path: str
+    content: bytes
+    media_type: str
+    etag: str
+
+
+@cache
+def assets() -> Mapping[str, Asset]:
+    """Return every file by its path below `/assets/`. They are read once per process."""
+    files = _files()
+    release = release_hash()
+    return {
+        f"{release}/{name}": Asset(
+            path=f"{release}/{name}",
+            content=content,
+            media_type=_MEDIA_TYPES[Path(name).suffix],
+            etag=hashlib.sha256(content).hexdigest()[:16],
+        )
+        for name, content in files.items()
+    }
+
+
+@cache
+def release_hash() -> str:
+    """Return the hash over all files: another one when any of them changes."""
+    digest = hashlib.sha256()
+    for name, content in _files().items():
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+@cache
+def shell(prefix: str = "") -> bytes:
+    """Return the document, the same for every route of the page.
+
+    Args:
+        prefix: the path below which the server is reached, without a slash at its end: `""` or `"/flowq"`.
+    """
+    base = f"{prefix}/assets/{release_hash()}"
+    names = [name for name in _files() if name.endswith((".js", ".mjs")) and name not in _FIRST]
+    values = {
+        "PREFIX": escape(prefix),
+        "ASSETS": escape(base),
+        "STYLES": "\n".join(
+            f'<link rel="stylesheet" href="{escape(base)}/{name}">' for name in _files() if name.endswith(".css")
+        ),
+        "MODULES": "\n".join(f'<link rel="modulepreload" href="{escape(base)}/{name}">' for name in names),
+    }
+    text = (_STATIC / _SHELL).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"%{key}%", value)
+    return text.encode()
+
+
+@cache
+def _files() -> Mapping[str, bytes]:
+    """Return the content of each file that is sent, by its path below `static/`, in the order of the paths."""
+    found = sorted(path for path in _STATIC.rglob("*") if path.suffix in _MEDIA_TYPES)
+    return {path.relative_to(_STATIC).as_posix(): path.read_bytes() for path in found}

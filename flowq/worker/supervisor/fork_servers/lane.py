@@ -1,0 +1,137 @@
+"""The supervisor's end of a lane: a stream to the horses of a fork server, of which one lives at a time and executes one task.
+
+A lane is used again only if nothing of the former job can reach the next one: the horse has told its outcome and nothing behind it, has exited
+well without a signal from here, and the fork server has found nothing that it left. Any other lane is closed, and another one made.
+"""
+
+from __future__ import annotations
+
+from signal import SIGKILL
+from typing import TYPE_CHECKING
+
+from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flowq.worker.ipc.messages import Task, TaskResult
+    from flowq.worker.supervisor.event_loop import Loop
+    from flowq.worker.supervisor.fork_servers.client import ForkServerClient
+
+
+class Lane:
+    """A lane, and with `pid` the horse that is in it: 0 before the first one.
+
+    `on_exit` is called once for each horse, with its exit code, or None if it is unknown. `fenced`: its fork server has killed the horse,
+    because no lease was renewed in time. `usage`: what a horse has used that has not exited well. `returning`: its horse has told the
+    outcome and should exit soon, so that the lane can be used again.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_in_order",
+        "_loop",
+        "_turn",
+        "_when_readable",
+        "fenced",
+        "fork_server",
+        "number",
+        "on_exit",
+        "pid",
+        "returning",
+        "usage",
+    )
+
+    def __init__(self, loop: Loop, fork_server: ForkServerClient, number: int, channel: Channel) -> None:
+        self.fork_server = fork_server
+        self.number = number
+        self.pid = 0
+        self.on_exit: Callable[[int | None], None] | None = None
+        self.fenced = False
+        self.returning = False
+        self.usage: tuple[float, ...] | None = None
+        self._loop = loop
+        self._channel = channel
+        self._turn = 1
+        self._in_order = False
+        self._when_readable: Callable[[], None] | None = None
+        loop.watch(channel.fileno(), self._readable, self._writable)
+
+    def hand_over(self, task: Task, secrets: dict[str, str], pipes: Sequence[int], when_readable: Callable[[], None]) -> None:
+        """Give the horse its task. `when_readable` is called when `receive` has something."""
+        self._when_readable = when_readable
+        try:
+            self._channel.send((self._turn, task, secrets), pipes)  # all is read, so the descriptors are on their way at least
+        except PeerGoneError:
+            return  # it died while it waited; its exit is on the way and tells how
+        if self._channel.sending:
+            self._loop.wants_write(self._channel.fileno(), True)
+
+    def receive(self) -> list[TaskResult]:
+        """Return what the horse has told. Garbage is treated like no outcome."""
+        try:
+            return [message for message, _ in self._channel.receive()]
+        except (PeerGoneError, ProtocolError):
+            self._spoil()
+            return []
+
+    @property
+    def unread(self) -> bool:
+        """Whether the horse has not read its task yet."""
+        return self._channel.unread
+
+    def part(self, on_exit: Callable[[int | None], None]) -> None:
+        """Let the horse exit: the outcome was received, and the job gets no further attention."""
+        self._in_order = True
+        self._when_readable = None
+        self.on_exit = on_exit
+        self.fork_server.expect(self)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the horse's process group. The lane is not used again: it might hit the next horse."""
+        self._in_order = False
+        self.fork_server.signal(self, number)
+
+    def exited(self, code: int | None, usage: object = None) -> None:
+        """Handle the end of the horse."""
+        if isinstance(usage, tuple):
+            self.usage = usage
+        while self.on_exit is not None:  # a slot that finds the outcome now lets the horse go, and asks to be told of its exit
+            told, self.on_exit = self.on_exit, None
+            told(code)
+
+    def next(self, pid: int) -> bool:
+        """Take note of the next horse; return whether it may have a task."""
+        self.pid = pid
+        self._turn += 1
+        in_order = self._in_order and self._is_empty() and self._in_order
+        self._in_order = False
+        return in_order
+
+    def close(self) -> None:
+        """Close this end; a horse that waits for a task exits then."""
+        self._loop.forget(self._channel.fileno())
+        self._channel.close()
+
+    def _readable(self) -> None:
+        if self._when_readable is not None:
+            self._when_readable()
+        elif not self._is_empty():  # it can be: what made it readable in this turn was read already
+            self._spoil()  # there is nothing to be told
+            self.signal(SIGKILL)
+
+    def _is_empty(self) -> bool:
+        return not (self.receive() or self._channel.partial)
+
+    def _writable(self) -> None:
+        try:
+            written = self._channel.flush()
+        except PeerGoneError:
+            written = True  # its exit is on the way
+        if written:
+            self._loop.wants_write(self._channel.fileno(), False)
+
+    def _spoil(self) -> None:
+        self._in_order = False
+        self._when_readable = None
+        self._loop.forget(self._channel.fileno())

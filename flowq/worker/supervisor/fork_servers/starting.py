@@ -1,0 +1,84 @@
+"""The start of a fork server: by exec of an interpreter, or as a clone of this process. Both return the control channel and the pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from flowq.worker.fork_server import server
+from flowq.worker.ipc.channel import Channel, PeerGoneError
+from flowq.worker.ipc.platform import PACKAGE, PRIVATE
+from flowq.worker.supervisor.fork_servers.interpreters import program_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.worker.supervisor.fork_servers.key import ForkServerKey
+
+_ROOT = os.path.dirname(PACKAGE)
+
+
+def start_interpreter(place: ForkServerKey, preload: Sequence[str]) -> tuple[Channel, int]:
+    """Start a lean interpreter as a fork server that imports modules first.
+
+    Raises:
+        OSError: no process or no descriptor is left.
+    """
+    ours, theirs = Channel.pair()
+    try:
+        process = subprocess.Popen(
+            [*program_of(place), str(theirs.fileno()), _ROOT],
+            pass_fds=(theirs.fileno(),),
+            cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
+            env=_inherited(place) | dict(place.env),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
+        ours.send({"path": list(place.path), "preload": _as_for_rq(preload)})
+    process.returncode = 0  # the client reaps it; the Popen object must not
+    return ours, process.pid
+
+
+def start_clone() -> tuple[Channel, int]:
+    """Fork the calling process as a fork server, with all that it has imported and patched.
+
+    Raises:
+        OSError: no process or no descriptor is left.
+    """
+    ours, theirs = Channel.pair()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()  # or the horses would write the buffered text once more
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            server.serve(theirs)
+        finally:
+            os._exit(1)
+    theirs.close()
+    return ours, pid
+
+
+def _as_for_rq(preload: Sequence[str]) -> list[str]:
+    """Return the modules to import, with those that let `import rq` give flowq where the environment asks for that.
+
+    They are a layer above, so this is by their names. `rq` itself comes last: instrumentations patch it when it is imported.
+    """
+    return ["flowq.compat.auto", *preload, "rq"] if os.environ.get("FLOWQ_COMPAT") == "rq" else list(preload)
+
+
+def _inherited(place: ForkServerKey) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in PRIVATE and name not in place.withheld}

@@ -1,0 +1,197 @@
+"""Lanes: horse after horse reads its task from one stream, and nothing of one job reaches the next."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq.worker.supervisor import departure
+from flowq.worker.supervisor.fork_servers.lane import Lane
+from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors, task
+from tests.support.wait import until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each lane is for one job")
+
+
+def job(attribute: str, **fields: Any) -> dict[str, Any]:
+    """Return a task that calls a function of `lane_jobs`."""
+    return call(attribute, **fields) | {"module": "lane_jobs"}
+
+
+def lanes(stand: Stand) -> list[Lane]:
+    """Return the lanes that there are."""
+    return list(stand.fork_server._lanes.values())
+
+
+def on_each_lane(stand: Stand, job: dict[str, Any]) -> list[Execution]:
+    """Execute a job on every lane at least once."""
+    executed = [stand.run(job) for _ in range(2 * len(lanes(stand)))]
+    stand.turn(lambda: len(stand.fork_server._ready) == len(lanes(stand)))
+    return executed
+
+
+def warmed(stand: Stand) -> Stand:
+    """Return a stand whose lanes have all had a horse."""
+    for _ in range(3):
+        stand.run(call("noop"))
+    return stand
+
+
+def test_horses_follow_each_other_on_few_lanes() -> None:
+    parent = task("call", module="os", attribute="getpid", args=[], kwargs={})
+    with Stand() as stand:
+        warmed(stand)
+        pids = [stand.run(parent).outcome["value"] for _ in range(20)]
+        assert len(set(pids)) == 20
+        assert stand.fork_server._numbers < 10
+
+
+def test_nothing_of_a_job_reaches_the_next_on_its_lane() -> None:
+    with Stand() as stand:
+        warmed(stand)
+        numbers = {lane.number for lane in lanes(stand)}
+        states = [json.loads(execution.outcome["value"]) for execution in on_each_lane(stand, job("state"))]
+        assert states == [states[0]] * len(states)
+        left = on_each_lane(stand, job("leave"))
+        assert {execution.outcome["outcome"] for execution in left} == {"finished"}
+        assert {(execution.output(), execution.output("err")) for execution in left} == {
+            (b"an unfinished line", b"and one more")
+        }
+        later = on_each_lane(stand, job("state"))
+        assert numbers & {lane.number for lane in lanes(stand)}
+        for execution in later:
+            assert json.loads(execution.outcome["value"]) == states[0]
+        assert {(execution.output(), execution.output("err")) for execution in later} == {(b"", b"")}
+
+
+def test_processes_of_a_job_write_nothing_for_the_next() -> None:
+    with Stand() as stand:
+        warmed(stand)
+        for _ in range(10):
+            stand.run(job("leave_processes"))
+            execution = stand.run(call("echo", "mine"))
+            assert (execution.outcome["value"], execution.output()) == (b'"mine"', b"")
+        until(lambda: len(survivors(stand.mark)) <= 1 + len(lanes(stand)))
+
+
+@pytest.mark.parametrize(("attribute", "end"), [("tell_twice", "finished"), ("tell_more", "failed")])
+def test_a_job_that_tells_more_than_its_outcome_ends_its_lane(attribute: str, end: str) -> None:
+    with Stand() as stand:
+        warmed(stand)
+        for jobs in (1, 2, 3):
+            for _ in range(jobs):
+                assert stand.run(job(attribute)).outcome["outcome"] == end
+            assert stand.run(call("echo", "mine")).outcome["value"] == b'"mine"'
+
+
+def test_many_short_jobs_in_several_slots_all_end_well() -> None:
+    """The outcome and the exit of a horse, and the task of the next, often come in one turn of the loop."""
+    with Stand(slots=3) as stand:
+        ends: list[str] = []
+        while len(ends) < 300:
+            for slot in stand.slots:
+                if slot.free:
+                    if (former := stand.executions.get(slot.index)) is not None:
+                        ends.append(former.outcome["outcome"])
+                    stand.start(call("noop"), slot=slot.index)
+            stand.turn(lambda: any(slot.free for slot in stand.slots))
+        assert set(ends) == {"finished"}
+
+
+@pytest.mark.parametrize("code", [0, 1, 70, 75])
+def test_an_exit_without_an_outcome_ends_the_lane(code: int) -> None:
+    with Stand() as stand:
+        warmed(stand)
+        before = {lane.number for lane in lanes(stand)}
+        for _ in range(4):
+            assert stand.run(call("leave_hard", code)).outcome["reason"] == "killed"
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+        stand.turn(lambda: before.isdisjoint(lane.number for lane in lanes(stand)))
+
+
+EXITS_EARLY = """
+import os
+def leave():
+    if os.path.exists(os.environ["LEAVE"]):
+        os._exit(0)
+os.register_at_fork(after_in_child=leave)
+"""
+
+
+def test_a_task_that_a_dead_horse_has_not_read_is_not_executed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exits_early.py").write_text(EXITS_EARLY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("LEAVE", str(tmp_path / "leave"))
+    with Stand(preload=("exits_early",)) as stand:
+        warmed(stand)
+        server = stand.fork_server.pid
+        os.kill(server, signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        lane = stand.fork_server._ready[0]
+        os.kill(lane.pid, signal.SIGKILL)  # the fork server does not know yet, and neither does the supervisor
+        execution = stand.start(shell(f"touch {tmp_path}/executed"))
+        stand.turn(lambda: execution.freed)
+        assert execution.outcome["reason"] == "killed"
+        (tmp_path / "leave").touch()  # from now on, horses exit well before they read anything
+        for _ in range(len(lanes(stand))):
+            stand.run(call("noop"))
+        for _ in range(4):
+            assert stand.run(shell(f"touch {tmp_path}/executed")).outcome["reason"] == "killed"
+        (tmp_path / "leave").unlink()
+        for _ in range(4):
+            stand.run(call("noop"))
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+        assert not (tmp_path / "executed").exists()
+
+
+def test_a_horse_that_hangs_at_its_exit_holds_nothing_up_and_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(departure, "EXIT_LIMIT", 0.5)
+    with Stand() as stand:
+        warmed(stand)
+        hanging = stand.start(job("hang_at_exit"))
+        stand.turn(lambda: hanging.freed)
+        assert not stand.slots[0].settled
+        for _ in range(4):
+            later = stand.start(call("echo", 1))
+            stand.turn(lambda e=later: e.freed)  # type: ignore[misc]
+            assert later.outcome["value"] == b"1"
+        stand.turn(lambda: stand.slots[0].settled)
+        assert stand.run(call("echo", 2)).outcome["value"] == b"2"
+
+
+def test_the_lane_of_a_job_that_was_signalled_is_not_used_again() -> None:
+    with Stand() as stand:
+        warmed(stand)
+        numbers = {lane.number for lane in lanes(stand)}
+        ended = stand.run(shell("trap 'exit 0' TERM; sleep 60 & wait", timeout=0.2))
+        assert ended.outcome["reason"] == "timeout"
+        stand.turn(lambda: not numbers <= {lane.number for lane in lanes(stand)})
+
+
+def test_a_retired_fork_server_closes_lanes_and_ends(tmp_path: Path) -> None:
+    with Stand(slots=2) as stand:
+        warmed(stand)
+        running = stand.start(call("block", str(tmp_path / "pid"), timeout=1.0), slot=1)
+        stand.turn((tmp_path / "pid").exists)
+        stand.fork_server.retire()
+        assert not stand.fork_server.lost
+        stand.turn(lambda: running.freed and stand.fork_server.lost)
+        until(lambda: not survivors(stand.mark))
+
+
+def test_the_next_job_of_a_slot_begins_when_the_processes_of_the_former_are_gone(tmp_path: Path) -> None:
+    listens = f"exec 3<>{tmp_path}/left; flock 3; sleep 60 & disown"
+    with Stand() as stand:
+        warmed(stand)
+        for _ in range(10):
+            first = stand.start(shell(listens))
+            stand.turn(lambda e=first: e.freed)  # type: ignore[misc]
+            second = stand.start(shell(f"flock -n {tmp_path}/left true"))
+            stand.turn(lambda e=second: e.freed)  # type: ignore[misc]
+            assert (first.outcome["outcome"], second.outcome["outcome"]) == ("finished", "finished")
