@@ -38,6 +38,7 @@ _ALONE_BYTES: Final = 64 * 1024  # to one stream alone, after which its pipe hol
 _ALONE_WRITES: Final = 500
 _TURNS: Final = 64  # writes that are read in one go, before other descriptors get their turn
 _LOOKS: Final = 50  # for the report of a write that can be read already: its writer was interrupted between the two
+_FEWEST_LOOKS: Final = 4
 _PATIENCE: Final = 20  # turns of the loop without the report
 _STREAMS: Final = ("out", "err")
 
@@ -58,6 +59,7 @@ class JobOutput:
         self._reports: deque[int] = deque()  # streams in the order of the writes; the data of these is not read yet
         self._rest = (bytearray(), bytearray())  # what was read before its report, of writes that were added to one another
         self._early = [False, False]  # of each stream: a write was read before its report, which is still to come
+        self._looks = _LOOKS  # for another report after one
         self._late = 0  # turns in which there was data without a report
         self._alone = (0, 0, 0)  # the stream that was used last, its bytes and its writes since the other one was
         self._freely = not _PACKETS  # its pipes may hold more than one write until its end
@@ -161,7 +163,7 @@ class JobOutput:
         if not self._watches:
             return readable >= 0 and self._read_freely(self._pipes[readable])
         found = 0
-        while found < _TURNS and self._look_for_reports(_LOOKS if found else 1):
+        while found < _TURNS and self._look_for_reports(again=found > 0):
             while self._reports and not self._is_full:
                 self._receive_reported(self._reports.popleft())
                 found += 1
@@ -171,14 +173,19 @@ class JobOutput:
             self._look_for_other_flags()
         return found > 0
 
-    def _look_for_reports(self, times: int) -> bool:
-        """Return whether there are reports. A process that writes to both streams does so again within microseconds: to sleep takes longer."""
-        for look in range(times):
-            if look:
-                os.sched_yield()
+    def _look_for_reports(self, *, again: bool) -> bool:
+        """Return whether there are reports. `again`: there was one just now.
+
+        A process that writes to both streams does so again within microseconds, and to sleep takes longer. Where it has to wait for a core, as it
+        does on a busy machine, looking takes time from it: so looking in vain makes the next looks fewer.
+        """
+        for _ in range(self._looks if again else 1):
             self._reports.extend(self._loop.writes.take(self._watches))
             if self._reports:
+                self._looks = _LOOKS if again else self._looks
                 return True
+        if again:
+            self._looks = max(_FEWEST_LOOKS, self._looks // 2)
         return False
 
     @property
