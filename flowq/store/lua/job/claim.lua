@@ -2,16 +2,19 @@
 -- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile), queued -> rate_limited (likewise)
 -- args: worker slot claim_id lease queues*
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
--- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
+-- replies: {id, token, payload ('' for a job of a run), then the names and values of its fields} or {} when every queue is empty
 -- uses: job/release_dependents lib/execution_history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
 
 function L.claim_answer(job)
-  local fields = {}
+  local reply, last = { job.id, job.token, job.run and '' or call('GET', K.payload(job.id)) or '' }, 3
   for name, value in pairs(job) do
-    if name ~= 'id' and name ~= 'popped' then fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
+    if name ~= 'id' and name ~= 'popped' then
+      reply[last + 1], reply[last + 2] = name, value .. '' -- a number would be cut to an integer
+      last = last + 2
+    end
   end
-  return { job.id, job.token, job.run and '' or call('GET', K.payload(job.id)) or '', fields }
+  return reply
 end
 
 local function repeated(worker, slot, claim_id)
@@ -73,7 +76,7 @@ function L.claim(worker, slot, claim_id, lease, queues)
     end
   end
   if not unseen then
-    for _, queue in ipairs(queues) do call('DEL', K.wake(queue)) end
+    for _, queue in ipairs(queues) do L.let_sleep(queue) end
   end
   return {}
 end
