@@ -6,24 +6,13 @@
 -- uses: job/release_dependents lib/execution_history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
 
-function L.claim_answer(job)
-  local reply, last = { job.id, job.token, job.run and '' or call('GET', K.payload(job.id)) or '' }, 3
-  for name, value in pairs(job) do
-    if name ~= 'id' and name ~= 'popped' then
-      reply[last + 1], reply[last + 2] = name, value .. '' -- a number would be cut to an integer
-      last = last + 2
-    end
-  end
-  return reply
-end
-
 local function repeated(worker, slot, claim_id)
   local last = call('HGET', K.worker(worker), 'claim:' .. slot)
   if not last then return nil end
   local cid, id = string.match(last, '^(%S+) (.*)$')
   if cid ~= claim_id then return nil end
   local job = L.load(id)
-  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return L.claim_answer(job) end
+  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return L.claim_answer(job, job.token) end
   return {}
 end
 
@@ -39,7 +28,7 @@ function L.start(job, worker, claim_id, lease)
   local attempt = (tonumber(job.attempt) or 0) + 1
   job.token, job.attempt = token, attempt
   L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
-  return L.claim_answer(job)
+  return L.claim_answer(job, token)
 end
 
 -- Start a popped job and return the reply, or move it to the status that is due.
