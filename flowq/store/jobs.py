@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, TypeVar
 
 from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
+from flowq.plan.bulk import record
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, latest_result, older_result
@@ -23,7 +24,7 @@ _ITEM_BYTES: Final = 262_144
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewJob:
     """A plain job to be created.
 
@@ -46,12 +47,15 @@ class NewJob:
     group: str = ""
     coming: int = 0
 
-    def arguments(self) -> list[object]:
-        """Return the arguments of the script `create`."""
-        flat = [part for pair in self.fields.items() for part in pair]
-        edges = [f"{parent}|{condition}" for parent, condition in self.parents]
-        head = [self.nonce, self.id, self.unique, self.queue, self.payload, self.meta, self.due_ms, self.front]
-        return [*head, self.group, self.coming, edges, flat]
+    def arguments(self) -> list[str | bytes]:
+        """Return the arguments of the script `create`, as flat texts."""
+        flat = [self.nonce, self.id, "1" if self.unique else "0", self.queue, self.payload, self.meta]
+        flat += (str(self.due_ms), "1" if self.front else "0", self.group, str(self.coming), str(len(self.parents)))
+        flat += [f"{parent}|{condition}" for parent, condition in self.parents]
+        flat.append(str(2 * len(self.fields)))
+        for name, value in self.fields.items():
+            flat += (name, value if isinstance(value, (str, bytes)) else str(value))
+        return flat
 
     def check(self) -> None:
         """Refuse what is too large to be stored.
@@ -108,7 +112,7 @@ class Jobs:
                 for part in _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))
             ),
         )
-        return [_created(reply) for part in replies for reply in part]
+        return [_created(reply) for part in replies for reply in zip(part[::2], part[1::2], strict=True)]
 
     def create_in(self, pipeline: Any, jobs: Sequence[NewJob]) -> None:
         """Put the creation of jobs into a pipeline of the user's; a refusal is an error of its `execute`."""

@@ -25,9 +25,7 @@ _EPOCH: Final = "ms since the epoch"
 
 FIELDS: Final[dict[str, JobField]] = {
     # -- every job
-    "status": JobField(
-        "text", "job/create job/create_draft run/upload_jobs lib/foreach lib/status", "see flowq.states.JobStatus"
-    ),
+    "status": JobField("text", "job/create_draft run/upload_jobs lib/foreach lib/status", "see flowq.states.JobStatus"),
     "reason": JobField("text", "lib/status", "why it has this status, see flowq.states.Reason"),
     "queue": JobField("text", "job/create job/create_draft submit", "name of its queue"),
     "kind": JobField(

@@ -73,8 +73,8 @@ def read_claim(row: Any) -> Claim | None:
     """Return the claim of a reply of `job/claim` or `job/claim_by_id`, None of an empty one."""
     if not row:
         return None
-    job, token, payload, flat = row
-    fields = {flat[index].decode(): flat[index + 1].decode("utf-8", "replace") for index in range(0, len(flat), 2)}
+    job, token, payload = row[:3]
+    fields = {row[index].decode(): row[index + 1].decode("utf-8", "replace") for index in range(3, len(row), 2)}
     run = fields.get("run")
     name = job.decode()
     return Claim(
@@ -95,7 +95,7 @@ def read_exchange(reply: Any) -> ExchangeReply:
     """Return the reply of an exchange."""
     outcomes, claims, more = reply
     return ExchangeReply(
-        ended=tuple(Outcome(item.decode()) for item in outcomes),
+        ended=tuple(map(Outcome, outcomes.decode().split())),
         claims=tuple(read_claim(item) for item in claims),
         more=bool(more),
         webhooks=more == 2,

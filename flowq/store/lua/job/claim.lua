@@ -2,17 +2,9 @@
 -- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile), queued -> rate_limited (likewise)
 -- args: worker slot claim_id lease queues*
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
--- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
+-- replies: {id, token, payload ('' for a job of a run), then the names and values of its fields} or {} when every queue is empty
 -- uses: job/release_dependents lib/execution_history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
-
-function L.claim_answer(job)
-  local fields = {}
-  for name, value in pairs(job) do
-    if name ~= 'id' and name ~= 'popped' then fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
-  end
-  return { job.id, job.token, job.run and '' or call('GET', K.payload(job.id)) or '', fields }
-end
 
 local function repeated(worker, slot, claim_id)
   local last = call('HGET', K.worker(worker), 'claim:' .. slot)
@@ -20,7 +12,7 @@ local function repeated(worker, slot, claim_id)
   local cid, id = string.match(last, '^(%S+) (.*)$')
   if cid ~= claim_id then return nil end
   local job = L.load(id)
-  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return L.claim_answer(job) end
+  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return L.claim_answer(job, job.token) end
   return {}
 end
 
@@ -36,7 +28,7 @@ function L.start(job, worker, claim_id, lease)
   local attempt = (tonumber(job.attempt) or 0) + 1
   job.token, job.attempt = token, attempt
   L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
-  return L.claim_answer(job)
+  return L.claim_answer(job, token)
 end
 
 -- Start a popped job and return the reply, or move it to the status that is due.
@@ -73,7 +65,7 @@ function L.claim(worker, slot, claim_id, lease, queues)
     end
   end
   if not unseen then
-    for _, queue in ipairs(queues) do call('DEL', K.wake(queue)) end
+    for _, queue in ipairs(queues) do L.let_sleep(queue) end
   end
   return {}
 end

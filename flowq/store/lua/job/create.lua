@@ -31,23 +31,34 @@ function L.replace(old)
   return parents
 end
 
-function L.write(id, fields, payload, meta)
-  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'has_dependents', '1') end
-  call('HSET', K.job(id), unpack(fields))
+function L.write_data(id, payload, meta)
   call('SET', K.payload(id), payload)
   if meta ~= '' then call('SET', K.meta_data(id), meta) end
 end
 
--- The new job as `L.load` would read it.
-local function record(id, fields)
-  local job = { id = id }
-  for i = 1, #fields, 2 do job[fields[i]] = fields[i + 1] end
+-- Write the record of a new job. If it replaces another one, jobs may depend on its id.
+function L.write(id, fields, old)
+  if old and call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'has_dependents', '1') end
+  call('HSET', K.job(id), unpack(fields))
+end
+
+-- Make the job of its fields. The record of one that replaces no other and waits for none is written with its first status.
+local function make(id, fields, old, waits)
+  local job = L.record(id, fields)
+  if old or waits then
+    L.write(id, fields, old)
+    if old then job = L.load(id) end
+  else
+    job.unstored = fields
+  end
+  job.status = '-'
   return job
 end
 
 function L.create()
-  local nonce, id, unique, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
-  local due, front, group, coming, parents, fields = A.number(), A.text(), A.text(), A.number(), A.list(), A.list()
+  local nonce, id, unique, queue, payload, meta, due, front, group, coming = A.texts(10)
+  local parents, options = A.list(), A.list()
+  due, coming = tonumber(due), tonumber(coming)
   local old = L.load(id)
   if old then
     if old.nonce == nonce then return { 'duplicate', old.status } end
@@ -70,16 +81,15 @@ function L.create()
     return { 'cycle', cycle }
   end
   local former = old and L.replace(old) or {}
-  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents > 0 and #parents + 1 or 0, unpack(fields) }
-  L.write(id, first, payload, meta)
+  local fields = { 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents > 0 and #parents + 1 or 0, unpack(options) }
+  if due >= 0 then fields[#fields + 1], fields[#fields + 2] = 'not_before', due end
+  if front == '1' then fields[#fields + 1], fields[#fields + 2] = 'front', '1' end
   if group ~= '' then
-    call('HSET', K.job(id), 'group_id', group)
+    fields[#fields + 1], fields[#fields + 2] = 'group_id', group
     L.group_coming(group, coming)
   end
-  local job = old and L.load(id) or record(id, first)
-  job.status, job.group_id = '-', group ~= '' and group or nil
-  if due >= 0 then job.not_before = due call('HSET', K.job(id), 'not_before', due) end
-  if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
+  local job = make(id, fields, old, #parents > 0)
+  L.write_data(id, payload, meta)
   local rest
   if #parents == 0 then
     if due >= 0 then L.schedule(job, due - now, 'delay') else L.ready(job) end
@@ -90,7 +100,7 @@ function L.create()
   L.let_parents_go(former)
   if rest then L.push('attach', id .. '|' .. nonce, rest) end
   if job.status == '-' then L.set_status(job, 'deferred', nil, now) end
-  if job.status ~= 'queued' then call('SADD', K.queues(), queue) end -- the queue of a queued job is known
+  if job.status ~= 'queued' then L.list_queue(queue) end -- the queue of a queued job is known
   return { 'done', job.status }
 end
 

@@ -18,7 +18,8 @@ function T.create_draft()
   local cycle = #parents > 0 and L.dependency_cycle(id, old, parent_ids)
   if cycle then return { 'cycle', cycle } end
   if old then L.replace(old) end
-  L.write(id, { 'status', 'created', 'queue', queue, 'nonce', nonce, 'created_at', now, unpack(fields) }, payload, meta)
+  L.write(id, { 'status', 'created', 'queue', queue, 'nonce', nonce, 'created_at', now, unpack(fields) }, old)
+  L.write_data(id, payload, meta)
   if group ~= '' then call('HSET', K.job(id), 'group_id', group) end
   if front == '1' then call('HSET', K.job(id), 'front', '1') end
   for i, edge in ipairs(parents) do

@@ -59,9 +59,10 @@ function L.handed_back(job, token)
 end
 
 function L.finish()
-  local id, token, outcome, reason, has_value, value = A.text(), A.text(), A.text(), A.text(), A.text() == '1', A.text()
-  local allowed, retryable, delay, max_returns = A.text() == '1', A.text() == '1', A.number(), A.number()
-  local exit_code, front, result_ttl, unlisted = A.text(), A.text() == '1', A.text(), A.text() == '1'
+  local id, token, outcome, reason, valued, value, allowed, retryable, delay, max_returns, exit_code, front, result_ttl, unlisted = A.texts(14)
+  local has_value = valued == '1'
+  allowed, retryable, front, unlisted = allowed == '1', retryable == '1', front == '1', unlisted == '1'
+  delay, max_returns = tonumber(delay), tonumber(max_returns)
   local cache = L.cache_report(A.list())
   local job = L.load(id)
   if job and job.outcome == 'lost' then L.regain(job, token, now) end

@@ -1,4 +1,4 @@
--- lib/execution_history: the data kept of executions before the latest: exactly nine results in a list, and the ledger of tokens.
+-- lib/execution_history: an execution as its worker gets it, and the data kept of those before the latest: exactly nine results in a list, and the ledger of tokens.
 -- uses: lib/status
 
 -- Before a new execution: the previous one's result goes to the list, its token to the ledger.
@@ -29,4 +29,16 @@ function L.standing(job, token)
   end
   if not outcome or outcome == 'lost' or outcome == 'unclaimed' then return 'fenced' end
   return 'duplicate'
+end
+
+-- A job as its worker gets it, in one list: every table in a reply is looked through for what makes it an error, a map and so on.
+function L.claim_answer(job, token)
+  local reply, last = { job.id, token, job.run and '' or call('GET', K.payload(job.id)) or '' }, 3
+  for name, value in pairs(job) do
+    if name ~= 'id' and name ~= 'popped' then
+      reply[last + 1], reply[last + 2] = name, value .. '' -- a number would be cut to an integer
+      last = last + 2
+    end
+  end
+  return reply
 end

@@ -19,9 +19,11 @@ function L.retire(job)
   local ttl = kept(job, job.status)
   if ttl < 0 then return end
   if job.group_id then L.group_record(job, math.floor(ttl)) end
-  for _, key in ipairs(L.keys_of(job.id)) do
-    if ttl == 0 then call('DEL', key) else call('PEXPIRE', key, math.floor(ttl)) end
-  end
+  local keys = L.keys_of(job.id)
+  -- Few jobs have more than the first three keys: one call tells, and what is not there needs no expiry.
+  local last = call('EXISTS', unpack(keys, 4)) > 0 and #keys or 3
+  if ttl == 0 then call('DEL', unpack(keys, 1, last)) end
+  for i = 1, ttl > 0 and last or 0 do call('PEXPIRE', keys[i], math.floor(ttl)) end
   if ttl == 0 then
     call('ZREM', K.registry(job.status, job.queue), job.id)
   elseif job.open_dependents or job.pending_callbacks then -- it may have been kept beyond its time

@@ -22,7 +22,8 @@ function L.run_and_ordinal(id)
   return string.match(id, '^(.*)[-:](%d+)$')
 end
 
--- Arguments are read in order: A.text(), A.number(), A.list() (a count, then as many texts).
+-- Arguments are read in order: A.text(), A.number(), A.texts(n), A.list() (a count, then as many texts).
+local UNPACKED = 1000 -- values on the stack of Lua, which is bounded
 local A = {}
 A.at = 1 -- per call
 function A.text()
@@ -32,8 +33,15 @@ end
 function A.number()
   return tonumber(A.text())
 end
+function A.texts(n)
+  local first = A.at + 1
+  A.at = A.at + n
+  return unpack(ARGV, first, A.at)
+end
 function A.list()
+  local count = A.number()
+  if count <= UNPACKED then return { A.texts(count) } end
   local out = {}
-  for i = 1, A.number() do out[i] = A.text() end
+  for i = 1, count do out[i] = A.text() end
   return out
 end

@@ -8,12 +8,20 @@ local ENDED = { finished = true, failed = true, stopped = true, canceled = true,
 local EVENTS_KEPT = 200000 -- a run of 10,000 jobs writes about 40,000
 local HINTS = 64 -- hints in a wake list at most: as many idle slots may wake at once
 
+-- A job of its fields as a flat list. The table is made with room for what every job has, so that it does not grow field by field.
+function L.record(id, flat)
+  local job = {
+    id = id, status = nil, queue = nil, nonce = nil, created_at = nil, pending = nil, timeout = nil, call = nil,
+    enqueued_at = nil, token = nil, attempt = nil, worker = nil, started_at = nil, reason = nil, run = nil, outcome = nil,
+  }
+  for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
+  return job
+end
+
 function L.load(id)
   local flat = call('HGETALL', K.job(id))
   if #flat == 0 then return nil end
-  local job = { id = id }
-  for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
-  return job
+  return L.record(id, flat)
 end
 
 -- All keys of one job, its record first.
@@ -33,9 +41,18 @@ function L.event(run, job, from, to, reason, execution, attempt)
 end
 
 -- Add one hint per queued job, capped; a waiting worker takes one and then claims. A lost hint is harmless: heartbeats renew them.
+local hints = {} -- per call
 function L.wake(queue)
   local key = K.wake(queue)
-  if call('LLEN', key) < HINTS then call('RPUSH', key, queue) end
+  local length = hints[key] or call('LLEN', key)
+  hints[key] = length < HINTS and call('RPUSH', key, queue) or length
+end
+
+-- A queue has no job that a worker could claim.
+function L.let_sleep(queue)
+  local key = K.wake(queue)
+  call('DEL', key)
+  hints[key] = nil
 end
 
 -- Set a timer. If a sweep would notice it late, wake a waiting worker: it sweeps now and learns when to sweep again.
@@ -88,11 +105,17 @@ local function leave(job)
   end
 end
 
+local listed = {} -- per call
+function L.list_queue(queue)
+  if not listed[queue] then call('SADD', K.queues(), queue) end
+  listed[queue] = true
+end
+
 -- `score`: of queued the place in the queue, of started the lease, of scheduled the due time, of an end the expiry.
 local function enter(job, score)
   local status, id, queue = job.status, job.id, job.queue
   if status == 'queued' then
-    call('SADD', K.queues(), queue)
+    L.list_queue(queue)
     call('ZADD', K.queue(queue), score, id)
     if job.ttl then
       local deadline = now + job.ttl
@@ -107,7 +130,7 @@ local function enter(job, score)
   if status == 'started' then
     call('ZADD', K.leases(), score, id)
   elseif status == 'scheduled' then
-    call('SADD', K.queues(), queue)
+    L.list_queue(queue)
     L.set_timer(score, 'promote|' .. id)
   end
 end
@@ -140,21 +163,28 @@ function L.write_sums(ended)
   sums = {}
 end
 
--- The one place where a status changes; the first one is written where the record is (`edges: - ->`). `extra` is a flat list of further fields to write with it.
+-- The one place where a status changes. `extra` is a flat list of further fields to write with it; `job.unstored` those of a new job, whose
+-- record this makes.
 function L.set_status(job, to, reason, score, extra)
   local from, had_reason = job.status, job.reason
   if job.kind ~= 'group' then leave(job) end
   job.status, job.reason = to, reason
-  local fields = { 'status', to }
+  local fields = job.unstored or {}
+  job.unstored = nil
+  local count = #fields
+  fields[count + 1], fields[count + 2] = 'status', to
+  count = count + 2
   if reason and reason ~= '' then
-    fields[3], fields[4] = 'reason', reason
+    fields[count + 1], fields[count + 2] = 'reason', reason
+    count = count + 2
   elseif had_reason then
     call('HDEL', K.job(job.id), 'reason')
   end
   if extra then
     for i = 1, #extra, 2 do
-      fields[#fields + 1], fields[#fields + 2] = extra[i], extra[i + 1]
-      job[extra[i]] = extra[i + 1]
+      local name, value = extra[i], extra[i + 1]
+      fields[count + i], fields[count + i + 1] = name, value
+      job[name] = value
     end
   end
   call('HSET', K.job(job.id), unpack(fields))

@@ -2,7 +2,7 @@
 -- edges: -
 -- args: worker lease queues* logs (id token index stream data)… ends (see finish)… claims*
 -- guard: those of logs, finish and claim, each on its own
--- replies: {outcomes*, claims*, 1 when dependents are left to release, 2 when a webhook is due}
+-- replies: {outcomes joined by blanks, claims*, 1 when dependents are left to release, 2 when a webhook is due}
 -- uses: job/claim job/finish job/append_logs
 -- A composite of shared fragments: it has no rule of its own.
 function T.exchange()
@@ -17,5 +17,5 @@ function T.exchange()
   local claims = {}
   for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end
   local _, more = L.drain(100)
-  return { outcomes, claims, rawget(L, 'posted') and 2 or more }
+  return { table.concat(outcomes, ' '), claims, rawget(L, 'posted') and 2 or more }
 end

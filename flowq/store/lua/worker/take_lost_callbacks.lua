@@ -3,7 +3,7 @@
 -- args: limit queues*
 -- guard: an entry is handed out again when it is not acknowledged in time; it goes with its job
 -- replies: {as of claim}…
--- uses: job/release_dependents
+-- uses: job/release_dependents lib/execution_history
 -- The worker that detects a lost worker may lack the job's code, so reap only records the callbacks to call.
 local GRACE = 30000 -- ms above the callback's own time
 
@@ -14,9 +14,7 @@ local function take(queue, entry)
   if job and job.on_failure and job.nonce == nonce then -- not another job that has its id now
     local timeout = tonumber(string.match(job.on_failure, '|([^|]+)$')) or D.CALLBACK_TIMEOUT
     call('ZADD', K.callbacks(queue), now + math.ceil(timeout) + GRACE, entry)
-    local fields = {}
-    for name, value in pairs(job) do fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
-    return { id, execution .. '-lost', call('GET', K.payload(id)) or '', fields }
+    return L.claim_answer(job, execution .. '-lost')
   end
   call('ZREM', K.callbacks(queue), entry)
   if job and job.nonce == nonce then L.was_called(job) end
