@@ -50,6 +50,8 @@ def make_plan(unit: Unit, file: str) -> Plan:
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,
         notify=head.notify,
+        keep=head.keep,
+        keep_of_entry=head.keep_of_entry,
         scopes=emitter.scopes,
         withheld=tuple(sorted(_withheld(unit))),
     )

@@ -162,7 +162,6 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
     """Return the first fields of a run's record."""
     fields: dict[str, str | int] = {
         "flow": plan.name,
-        "file": plan.file,
         "local": 1 if local else 0,
         "params": json.dumps(dict(plan.params), ensure_ascii=False),
         "labels": json.dumps({**plan.labels, **labels}, ensure_ascii=False),
@@ -170,10 +169,11 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
         "retention": _retention_ms(plan.retention),
     }
     given = (
-        *(("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix)),
+        *(("file", plan.file), ("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix)),
         *(("scheduled_at", plan.scheduled_at), ("entry", plan.schedule)),
     )
     fields |= {name: value for name, value in given if value}
+    fields |= {name: count for name, count in (("keep", plan.keep), ("keep_of_entry", plan.keep_of_entry)) if count is not None}
     if plan.notify:
         fields["notify"] = "\n".join(notice.stored() for notice in plan.notify)
     if plan.sources:
