@@ -11,6 +11,7 @@ from flowq import defaults, ids, signing
 from flowq.config import load_settings
 from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import InvalidRunOperation
+from flowq.flows.actions.revision import revision_of
 from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.plan.bulk import no_collection
 from flowq.states import Reason
@@ -112,6 +113,8 @@ def offer(  # noqa: PLR0913 - as of `submit`
         queue_prefix = run if local else queue_prefix
         fields = run_fields(plan, local=local, queue_prefix=queue_prefix, labels=labels or {})
         fields |= {name: value for name, value in (("cause", cause), ("by", by)) if value}
+        if (revision := revision_of(plan.file, str(directory))) is not None:
+            fields |= revision.fields
         if signed := signing.signature(stored, "plan of run", run, str(directory)):
             fields["signature"] = signed
         outcome, holder = store.runs.submit_slot(

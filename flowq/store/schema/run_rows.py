@@ -80,6 +80,8 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         entry=fields.get("entry", ""),
         cause=fields.get("cause", ""),
         by=fields.get("by", ""),
+        commit=fields.get("commit", ""),
+        dirty=fields.get("dirty") == "1",
         waits_for=fields.get("waits_for") or fields.get("semaphore", ""),
         turned_away_by=fields.get("turned_away_by", ""),
         left_out=int(fields.get("left_out", 0)),
