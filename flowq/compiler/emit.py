@@ -51,6 +51,8 @@ def make_plan(unit: Unit, file: str) -> Plan:
         concurrency=head.concurrency,
         notify=head.notify,
         shipment=head.shipment,
+        keep=head.keep,
+        keep_of_entry=head.keep_of_entry,
         scopes=emitter.scopes,
         withheld=tuple(sorted(_withheld(unit))),
     )

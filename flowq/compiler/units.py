@@ -40,6 +40,7 @@ _OF_A_RUN: Final = (
     "fail_fast",
     "concurrency",
     "notify",
+    "keep",
     "on_success",
     "on_failure",
     "on_cancel",

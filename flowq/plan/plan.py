@@ -48,6 +48,8 @@ class Plan:
     notify: tuple[Notice, ...] = field(
         default=(), compare=False
     )  # in the run's record: whom a run tells does not change its plan
+    keep: int | None = field(default=None, compare=False)  # how many ended runs of the flow are kept; likewise
+    keep_of_entry: int | None = field(default=None, compare=False)  # … of the entry of its schedule that the run is of
     date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
     root: str = field(default="", compare=False)  # that was given for its files; likewise
     scheduled_at: str = field(

@@ -21,7 +21,10 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An entry of `schedule`. Times in ms; `params` are templated values; `overlap` is skip, queue, cancel_running or allow."""
+    """An entry of `schedule`. Times in ms; `params` are templated values; `overlap` is skip, queue, cancel_running or allow.
+
+    `keep` is how many of its ended runs are kept; None: all, for the retention of the flow.
+    """
 
     name: str
     cron: tuple[str, ...] = ()
@@ -36,6 +39,7 @@ class Entry:
     start: str | None = None
     end: str | None = None
     paused: bool = False
+    keep: int | None = None
     line: int = 0
 
     @property

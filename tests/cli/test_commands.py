@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,35 @@ def test_logs_tail_is_of_each_job(cli: Cli, printed: str) -> None:
 def test_logs_with_timestamps(cli: Cli, printed: str) -> None:
     lines = cli("logs", printed, "list-files", "--timestamps").out.splitlines()
     assert all(len(line.split("Z ", 1)[0]) == 23 and line[10] == "T" for line in lines)
+
+
+def test_logs_as_json(cli: Cli, printed: str) -> None:
+    found = [json.loads(line) for line in cli("logs", printed, "fetch", "--json").out.splitlines()]
+    assert [(item["attempt"], item["stream"], item["line"]) for item in found] == [
+        (1, "out", "first try"),
+        (2, "out", "second try"),
+        (2, "out", "red"),
+    ]
+    assert {(item["run"], item["job"], item["id"]) for item in found} == {(printed, "fetch", f"{printed}-1")}
+    assert all(datetime.fromisoformat(item["at"]).tzinfo == UTC for item in found)
+
+
+def test_logs_that_contain_a_text(cli: Cli, printed: str) -> None:
+    assert cli("logs", printed, "--grep", "try").out.splitlines() == ["fetch | first try", "fetch | second try"]
+    assert cli("logs", printed, "--grep", "try", "--tail", "1").out.splitlines() == ["fetch | second try"]
+    assert cli("logs", printed, "--grep", ".*").out == "", "it is no pattern"
+
+
+def test_logs_since_a_time(cli: Cli, printed: str) -> None:
+    everything = cli("logs", printed).out
+    lines = [json.loads(line) for line in cli("logs", printed, "--json").out.splitlines()]
+    assert cli("logs", printed, "--since", "1h").out == everything
+    assert cli("logs", printed, "--since", "2020-01-01").out == everything
+    assert cli("logs", printed, "--since", "2100-01-01T00:00+01:00").out == ""
+    assert cli("logs", printed, "--since", lines[0]["at"]).out == everything
+    for wrong in ("yesterday", "2026-13-01", "never", "-5m"):
+        outcome = cli("logs", printed, "--since", wrong)
+        assert (outcome.code, "--since" in outcome.err) == (2, True), wrong
 
 
 def test_logs_of_failed_jobs(cli: Cli, printed: str, worker: HandWorker) -> None:

@@ -179,3 +179,9 @@ def test_only_parts_with_errors_are_searched() -> None:
     begun = time.process_time()
     assert [list(error.absolute_path) for error in shape_errors({"jobs": jobs})] == [["jobs", "k"]]
     assert time.process_time() - begun < 3  # a tenth of that on a quiet machine; without the gate it takes far longer
+
+
+def test_an_entry_alone_has_the_keys_of_an_entry() -> None:
+    document = schema_document()
+    alone = document["properties"]["schedule"]["anyOf"][1]["properties"]
+    assert [*alone] == [*document["$defs"]["schedule_entry"]["properties"]]

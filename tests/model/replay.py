@@ -6,7 +6,7 @@ Follow-up work is never done by the script that makes it: it goes to the outbox,
 import random
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -37,24 +37,29 @@ class DiffersError(AssertionError):
 
 
 @contextmanager
-def single_steps(*edits: Edit) -> Iterator[None]:
-    """Let scripts leave all follow-up work in the outbox; `edits` seed mistakes in the Lua."""
+def edited(*edits: Edit, steps: bool = False) -> Iterator[None]:
+    """Seed mistakes in the Lua. `steps`: scripts leave all follow-up work in the outbox."""
     texts = {name: scripts._text(name) for name in scripts._names()}
     for name, old, new in edits:
         assert texts[name].count(old) == 1, f"{name} does not contain {old!r} once"
         texts[name] = texts[name].replace(old, new)
 
     @cache
-    def stepwise(name: str, *, bare: bool = False) -> scripts.Script:
+    def changed(name: str, *, bare: bool = False) -> scripts.Script:
         text = scripts._compose(name, bare=bare)
-        return scripts.Script(name, lambda: re.sub(r"L\.(drain|spread)\(\d+\)", r"L.\1(0)", text))
+        return scripts.Script(name, lambda: re.sub(r"L\.(drain|spread)\(\d+\)", r"L.\1(0)", text) if steps else text)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scripts, "_text", texts.__getitem__)
-        patch.setattr(session, "load", stepwise)
-        patch.setattr(async_connection, "load", stepwise)
+        patch.setattr(session, "load", changed)
+        patch.setattr(async_connection, "load", changed)
         patch.setattr(session.Session, "functions", False)
         yield
+
+
+def single_steps(*edits: Edit) -> AbstractContextManager[None]:
+    """Let scripts leave all follow-up work in the outbox; `edits` seed mistakes in the Lua."""
+    return edited(*edits, steps=True)
 
 
 class Replay:

@@ -1,8 +1,10 @@
 """A model of the slots of one schedule: schedulers that look, create runs for slots, and may die or lose replies between any two calls.
 
-The number of the latest slot that was dealt with (`done`) moves in the step that creates the run, and the run's id is made of the slot.
+The number of the latest slot that was dealt with (`done`) moves in the step that creates the run, and the run's id is made of the slot. A run
+is uploaded before it is created; what a scheduler has uploaded keeps others from the slot until it expires, unless their text is the same.
 """
 
+import random
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
@@ -16,7 +18,8 @@ T = TypeVar("T")
 class State(NamedTuple):
     """The schedule. `seen` is what each scheduler saw of `done` when it looked last; `clock` the latest slot that is due.
 
-    `runs` has (creator, open) of each slot's run, or None; `outcomes` how often each slot was dealt with.
+    `runs` has (creator, open) of each slot's run, or None; `outcomes` how often each slot was dealt with; `uploads` whose upload there is for
+    the run of each slot, or None.
     """
 
     done: int = 0
@@ -24,6 +27,7 @@ class State(NamedTuple):
     seen: tuple[int, ...] = (0,) * len(SCHEDULERS)
     runs: tuple[tuple[int, bool] | None, ...] = (None,) * SLOTS
     outcomes: tuple[int, ...] = (0,) * SLOTS
+    uploads: tuple[int | None, ...] = (None,) * SLOTS
 
 
 class Call(NamedTuple):
@@ -47,6 +51,7 @@ class Slots:
         for scheduler in SCHEDULERS:
             yield Call("look", scheduler)
             if (slot := state.seen[scheduler] + 1) <= SLOTS:
+                yield Call("upload", scheduler, slot)
                 yield Call("create", scheduler, slot)
                 yield Call("settle", scheduler, slot)
         for slot, run in enumerate(state.runs, 1):
@@ -54,6 +59,8 @@ class Slots:
                 yield Call("by hand", slot=slot)
             elif run is not None and run[1]:
                 yield Call("end", slot=slot)
+            if state.uploads[slot - 1] is not None:
+                yield Call("expire", slot=slot)
 
     def apply(self, state: State, call: Call) -> tuple[State, str]:
         """Carry one call out; return the state and the answer."""
@@ -63,7 +70,12 @@ class Slots:
             case "look":
                 return state._replace(seen=put(state.seen, call.scheduler, state.done)), "done"
             case "by hand":
-                return state._replace(runs=put(state.runs, call.slot - 1, (USER, True))), "done"
+                after, answer = self.upload(state, call)
+                return (self.run(after, call), "done") if answer == "done" else (after, answer)
+            case "upload":
+                return self.upload(state, call)
+            case "expire":
+                return state._replace(uploads=put(state.uploads, call.slot - 1, None)), "done"
             case "end":
                 creator, _ = state.runs[call.slot - 1] or (USER, False)
                 return state._replace(runs=put(state.runs, call.slot - 1, (creator, False))), "done"
@@ -77,18 +89,36 @@ class Slots:
         known = self.known(state, call)
         if known is not None:
             return state, "duplicate" if known[0] == call.scheduler else "conflict"
+        state, answer = self.upload(state, call)
+        if answer == "conflict":
+            return state, answer
         if not self.is_current(state, call):
             return state, "conflict"
         if not self.is_due(state, call):
             return state, "too_early"
         if self.skip and self.is_busy(state):
             return self.note(state, call.slot), "skipped"
-        return self.note(state._replace(runs=put(state.runs, call.slot - 1, (call.scheduler, True))), call.slot), "done"
+        return self.note(self.run(state, call), call.slot), "done"
+
+    def upload(self, state: State, call: Call) -> tuple[State, str]:
+        """Upload the run of a slot, which does not exist before it is created."""
+        known = self.known(state, call)
+        owner = state.uploads[call.slot - 1] if known is None else known[0]
+        if owner is not None:
+            return state, "duplicate" if owner == call.scheduler else "conflict"
+        return state._replace(uploads=put(state.uploads, call.slot - 1, call.scheduler)), "done"
+
+    def run(self, state: State, call: Call) -> State:
+        """Make what was uploaded the run of its slot."""
+        runs = put(state.runs, call.slot - 1, (call.scheduler, True))
+        return state._replace(runs=runs, uploads=put(state.uploads, call.slot - 1, None))
 
     def settle(self, state: State, call: Call) -> tuple[State, str]:
         """Note that the run of a slot is there: a user has created it."""
         if not self.is_current(state, call):
             return state, "conflict"
+        if not self.is_due(state, call):
+            return state, "too_early"
         return (self.note(state, call.slot), "done") if state.runs[call.slot - 1] else (state, "not_found")
 
     def known(self, state: State, call: Call) -> tuple[int, bool] | None:
@@ -135,28 +165,55 @@ def broken(model: Slots, before: State, call: Call, after: State, answer: str) -
             yield f"a repeated call changes nothing: {answer}, and then {repeated}"
 
 
-def explore(model: Slots) -> tuple[int, str | None]:
-    """Visit every state; return their number, and the first guarantee that is broken.
+class Found(NamedTuple):
+    """What was visited: each state with the call that led there first and the state before, and the calls that are worth a replay."""
+
+    reached: dict[State, tuple[State, Call] | None]
+    calls: dict[tuple[object, ...], tuple[State, Call]]  # the first of each kind and answer
+
+    def traces(self) -> Iterator[list[Call]]:
+        """Yield the shortest trace to each of these calls."""
+        for last, call in self.calls.values():
+            calls, step = [call], self.reached[last]
+            while step is not None:
+                calls.append(step[1])
+                step = self.reached[step[0]]
+            yield calls[::-1]
+
+
+def explore(model: Slots) -> tuple[Found, str | None]:
+    """Visit every state; return them, and the first guarantee that is broken.
 
     From every state schedulers alone, with time and the ends of runs, must deal with all slots.
     """
-    todo, reached, back = deque([State()]), {State()}, dict[State, set[State]]()
+    found, todo, back = Found({State(): None}, {}), deque([State()]), dict[State, set[State]]()
     while todo:
         state = todo.popleft()
         for call in model.calls(state):
             after, answer = model.apply(state, call)
             for problem in broken(model, state, call, after, answer):
-                return len(reached), f"{problem} ({call} after {state})"
+                return found, f"{problem} ({call} after {state})"
+            found.calls.setdefault((call.name, answer, call.slot, state.done, state.clock, model.is_busy(state)), (state, call))
             if call.name != "by hand":
                 back.setdefault(after, set()).add(state)
-            if after not in reached:
-                reached.add(after)
+            if after not in found.reached:
+                found.reached[after] = state, call
                 todo.append(after)
-    met = {state for state in reached if state.done == SLOTS}
+    met = {state for state in found.reached if state.done == SLOTS}
     todo.extend(met)
     while todo:
         for state in back.get(todo.popleft(), ()):
             if state not in met:
                 met.add(state)
                 todo.append(state)
-    return len(reached), None if met == reached else "no slot is lost: from some state not all of them are dealt with"
+    stuck = "no slot is lost: from some state not all of them are dealt with"
+    return found, None if met == set(found.reached) else stuck
+
+
+def walk(model: Slots, rng: random.Random, length: int) -> list[Call]:
+    """Return a random trace."""
+    state, calls = State(), []
+    for _ in range(length):
+        calls.append(rng.choice(list(model.calls(state))))
+        state, _answer = model.apply(state, calls[-1])
+    return calls

@@ -1,5 +1,6 @@
 """`flowq logs`."""
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.options.types import TimeAgo
 from flowq.cli.render.job_output import job_lines
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
@@ -24,6 +26,8 @@ from flowq.store.schema.documents import iso
 from flowq.store.schema.records import LogEntry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flowq.store import Store
 
 _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
@@ -36,6 +40,9 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 @click.option("--failed", is_flag=True, help="Show only the output of jobs that failed.")
 @click.option("--attempt", type=click.IntRange(1), metavar="N", help="Show only the output of the N-th execution of each job.")
 @click.option("--timestamps", is_flag=True, help="Put the time (UTC) in front of each line.")
+@click.option("--since", type=TimeAgo(), metavar="TIME", help="Show only output from then on: 10m ago, 2026-01-31T06:00 (UTC).")
+@click.option("--grep", "wanted", metavar="TEXT", help="Show only lines that contain this text.")
+@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON document of one line.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Show only the last N lines of each job.")
 @url_option
 @pass_context
@@ -48,6 +55,9 @@ def command(
     failed: bool,
     attempt: int | None,
     timestamps: bool,
+    since: "float | datetime | None",
+    wanted: str | None,
+    as_json: bool,
     tail: int | None,
 ) -> None:
     """Show what the jobs of a run printed.
@@ -61,7 +71,10 @@ def command(
     run_id = target.run
     plan, snapshot = read_snapshot(store, run_id)
     bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
-    selection = _Selection(store, run_id, _Filter(target.job, attempt, timestamps=timestamps, bad=bad), plan)
+    chosen = _Filter(
+        target.job, attempt, timestamps=timestamps, bad=bad, since_ms=_since_ms(store, since), wanted=wanted, as_json=as_json
+    )
+    selection = _Selection(store, run_id, chosen, plan)
     if failed and not selection.ordinals and not follow:
         complain(f"no job of run {run_id} has failed")
         return
@@ -81,6 +94,16 @@ class _Filter:
     execution: int | None
     timestamps: bool = field(kw_only=True)
     bad: frozenset[int] | None = field(kw_only=True)
+    since_ms: int = field(kw_only=True)
+    wanted: str | None = field(kw_only=True)
+    as_json: bool = field(kw_only=True)
+
+
+def _since_ms(store: "Store", since: "float | datetime | None") -> int:
+    """Return the time (ms) from which on output is shown, by the server's clock, which the entries have."""
+    if since is None:
+        return 0
+    return round(store.now_ms() - since * 1000 if isinstance(since, float) else since.timestamp() * 1000)
 
 
 class _Selection:
@@ -115,10 +138,27 @@ class _Selection:
             self._use_plan(read_plan(self._store, self._run_id))
         if ordinal not in self.ordinals or self._filter.execution not in {None, entry.execution}:
             return
-        time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
-        name = f"{safe_line(self._plan.cells[ordinal].name)} | " if self._named else ""
+        if entry.at_ms < self._filter.since_ms:
+            return
         for line in job_lines(entry.data, entry.stream):
-            yield ((time + name, "dim"), *line)
+            text = "".join(part for part, _style in line)
+            if self._filter.wanted is None or self._filter.wanted in text:
+                yield self._json_line(entry, text) if self._filter.as_json else self._styled(entry, line)
+
+    def _styled(self, entry: LogEntry, line: Line) -> Line:
+        """Return a line after its time and the name of its job, where these are shown."""
+        time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
+        name = f"{safe_line(self._name(entry))} | " if self._named else ""
+        return ((time + name, "dim"), *line)
+
+    def _json_line(self, entry: LogEntry, text: str) -> Line:
+        document = {"at": iso(entry.at_ms), "run": self._run_id, "job": self._name(entry), "id": entry.job}
+        return ((json.dumps({**document, "attempt": entry.execution, "stream": entry.stream, "line": text}), ""),)
+
+    def _name(self, entry: LogEntry) -> str:
+        ordinal = ordinal_of(entry.job)
+        assert ordinal is not None, "an entry of a selected job"
+        return self._plan.cells[ordinal].name
 
 
 def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | None, terminal: Terminal) -> str:

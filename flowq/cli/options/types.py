@@ -62,6 +62,26 @@ class PointInTime(click.ParamType["datetime"]):
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+class TimeAgo(click.ParamType["float | datetime"]):
+    """`10m`: so many seconds ago; or a point in time."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "float | datetime":
+        """Read the text."""
+        from flowq.durations import parse_duration
+        from flowq.exceptions import TimeoutFormatError
+
+        if not isinstance(value, str):
+            return PointInTime().convert(value, param, ctx)
+        try:
+            return parse_duration(value)
+        except TimeoutFormatError:
+            if not value[:4].isdigit():
+                self.fail(f"expected 10m for ten minutes ago, or a time such as 2026-01-31T06:00, found {value!r}", param, ctx)
+            return PointInTime().convert(value, param, ctx)
+
+
 def params_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the params given with `-p`.
 

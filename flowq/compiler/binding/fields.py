@@ -102,6 +102,12 @@ def integer(node: YamlNode | None, default: int) -> int:
     return default if value is None else value
 
 
+def at_least_one(node: YamlNode | None) -> int | None:
+    """Return a whole number from 1 on; None if no (valid) one is given."""
+    value = _whole(node)
+    return value if value is not None and value >= 1 else None
+
+
 def _whole(node: YamlNode | None) -> int | None:
     """Return the whole number of a node, or None. As in JSON Schema, 3.0 is one."""
     value = node.value if isinstance(node, ScalarNode) else None

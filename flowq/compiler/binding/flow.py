@@ -15,7 +15,7 @@ from flowq.compiler.binding.shipment import read_shipment
 from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec
 from flowq.compiler.binding.stages import with_stages
 from flowq.compiler.binding.starts.notices import read_notices
-from flowq.compiler.binding.starts.schedules import given_by, read_schedules, run_of
+from flowq.compiler.binding.starts.schedules import OfEntry, given_by, read_schedules, run_of
 from flowq.compiler.binding.starts.triggers import Declarations, read_triggers
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
@@ -94,8 +94,8 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         else flow_name(report.source.name)
     )
     specs = declare_params(root, report)
-    given, run, labels = _of_slot(root, name, around, report)
-    bound = bind_params(specs, given, {"name": name, **run}, root, report)
+    run, entry = _of_slot(root, name, around, report)
+    bound = bind_params(specs, entry.given, {"name": name, **run}, root, report)
     scope = bound.scope
     own = root.get("env")
     env, sites = fields.environment(own, SiteReader(report, Context.FLOW_ENV), HarmlessValues(bound, None, own), report)
@@ -109,12 +109,14 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         name=name,
         bound=bound,
         description=fields.static_text(root.get("description"), scope, report),
-        labels={**fields.labels(root.get("labels"), scope, report), **labels},
+        labels={**fields.labels(root.get("labels"), scope, report), **entry.labels},
         env=env,
         env_sites=tuple(sites),
         env_node=own,
         secrets=declare_secrets(root, around.place, env, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
+        keep=fields.at_least_one(root.get("keep")),
+        keep_of_entry=entry.keep,
         timezone=around.timezone,
         timeout=time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
@@ -134,17 +136,14 @@ def _notices(root: MapNode, around: Surroundings, bound: Bound, report: Report) 
     return (*own, *(notice for notice in around.notify if notice not in own))
 
 
-def _of_slot(
-    root: MapNode, name: str, around: Surroundings, report: Report
-) -> tuple[Given, Mapping[str, Json], dict[str, str]]:
-    """Return the values of params, the facts about the run and the labels, with those of the slot that it is for, if any."""
+def _of_slot(root: MapNode, name: str, around: Surroundings, report: Report) -> tuple[Mapping[str, Json], OfEntry]:
+    """Return the facts about the run, and what the entry of the slot that it is for says, if it is for one."""
     if around.scheduled is None:
-        return around.given, around.run, {}
+        return around.run, OfEntry(around.given)
     run = {**around.run, **run_of(around.scheduled, name)}
     if not around.scheduled.entry:
-        return around.given, run, {}
-    given, labels = given_by(root, around.scheduled.entry, around.given, run, report)
-    return given, run, labels
+        return run, OfEntry(around.given)
+    return run, given_by(root, around.scheduled.entry, around.given, run, report)
 
 
 def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:

@@ -102,6 +102,8 @@ class FlowHead:
     env_node: YamlNode | None = None  # without the variables of dotenv files
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     retention: float | None = None
+    keep: int | None = None  # ended runs of the flow
+    keep_of_entry: int | None = None  # … of the entry that it is compiled for
     timezone: str = ""  # of the flow that is run, also in its sub-flows
     timeout: float | None = None
     fail_fast: bool = False

@@ -11,6 +11,7 @@ from flowq import defaults, ids, signing
 from flowq.config import load_settings
 from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import InvalidRunOperation
+from flowq.flows.actions.revision import revision_of
 from flowq.flows.actions.shipment import ship
 from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.plan.bulk import no_collection
@@ -116,6 +117,8 @@ def offer(  # noqa: PLR0913 - as of `submit`
         queue_prefix = run if local else queue_prefix
         fields = run_fields(plan, local=local, queue_prefix=queue_prefix, labels=labels or {})
         fields |= {name: value for name, value in (("cause", cause), ("by", by)) if value}
+        if (revision := revision_of(plan.file, str(directory))) is not None:
+            fields |= revision.fields
         shipped = ship(store, plan)
         fields |= shipped
         if signed := signing.signature(
@@ -171,7 +174,6 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
     """Return the first fields of a run's record."""
     fields: dict[str, str | int] = {
         "flow": plan.name,
-        "file": plan.file,
         "local": 1 if local else 0,
         "params": json.dumps(dict(plan.params), ensure_ascii=False),
         "labels": json.dumps({**plan.labels, **labels}, ensure_ascii=False),
@@ -179,10 +181,11 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
         "retention": _retention_ms(plan.retention),
     }
     given = (
-        *(("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix)),
+        *(("file", plan.file), ("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix)),
         *(("scheduled_at", plan.scheduled_at), ("entry", plan.schedule)),
     )
     fields |= {name: value for name, value in given if value}
+    fields |= {name: count for name, count in (("keep", plan.keep), ("keep_of_entry", plan.keep_of_entry)) if count is not None}
     if plan.notify:
         fields["notify"] = "\n".join(notice.stored() for notice in plan.notify)
     if plan.sources:

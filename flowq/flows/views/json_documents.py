@@ -24,6 +24,8 @@ def run_json(run: RunView) -> dict[str, Json]:
         "scheduled_at": iso(run.slot_ms),
         "cause": run.cause or None,
         "by": run.by or None,
+        "commit": run.commit or None,
+        "dirty": run.dirty if run.commit else None,
         "attempt": run.attempt,
         "params": dict(run.params),
         "labels": dict(run.labels),

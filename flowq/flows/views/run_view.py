@@ -148,6 +148,8 @@ class RunView:
     slot_ms: int | None = None
     cause: str = ""  # what started it, as of `RunRecord`
     by: str = ""
+    commit: str = ""  # of the repository of its flow, when it was submitted; empty: none is known
+    dirty: bool = False  # whether files differed from that commit
     turned_away_by: str = ""  # the run that held its concurrency group
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
@@ -214,6 +216,8 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         slot_ms=run.slot,
         cause=run.cause,
         by=run.by,
+        commit=run.commit,
+        dirty=run.dirty,
         turned_away_by=run.turned_away_by,
         gates=tuple(gates.values()),
     )

@@ -21,6 +21,8 @@ def record_json(run: RunRecord, *, orphaned: bool = False) -> dict[str, Any]:
         "scheduled_at": iso(run.slot),
         "cause": run.cause or None,
         "by": run.by or None,
+        "commit": run.commit or None,
+        "dirty": run.dirty if run.commit else None,
         "attempt": run.attempt,
         "params": json.loads(run.params or "{}"),
         "labels": json.loads(run.labels or "{}"),

@@ -85,6 +85,7 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- runs
     "run": "run:{}",  # hash
     "plan": "plan:{}",  # string
+    "kept": "kept:{}",  # zset per flow or entry of a schedule with `keep`: ended run -> its number in the order of ends
     "staging": "staging:{}",  # list: a retry's jobs before its flip
     "draft": "draft:{}",  # string: the plan that a run gets with a retry, before its flip
     "handlers": "handlers:{}",  # list: ordinals of the jobs that are not part of the graph

@@ -119,6 +119,8 @@ class RunRecord:
     entry: str = ""  # `run.schedule`: the name of the entry in the flow's file
     cause: str = ""  # what started it: cli, api, schedule, backfill, webhook, file, flow; empty of earlier versions
     by: str = ""  # who or what that was, where it is known
+    commit: str = ""  # of the repository of its flow, when it was submitted; empty: none is known
+    dirty: bool = False  # whether files differed from that commit
     waits_for: str = ""  # of a queued run: the semaphore, of its schedule or its group
     bundle: str = ""  # the hash of the files that travel with it; empty: workers have its directory
     bundle_root: str = ""  # the directory whose files these are, where the run was submitted

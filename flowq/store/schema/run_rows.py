@@ -82,6 +82,8 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         entry=fields.get("entry", ""),
         cause=fields.get("cause", ""),
         by=fields.get("by", ""),
+        commit=fields.get("commit", ""),
+        dirty=fields.get("dirty") == "1",
         waits_for=fields.get("waits_for") or fields.get("semaphore", ""),
         bundle=fields.get("bundle", ""),
         bundle_root=fields.get("bundle_root", ""),

@@ -1,7 +1,7 @@
 """`schedule`: when a flow is started by itself. Entries are checked completely here, with the values that they give to params."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import Final
@@ -67,27 +67,34 @@ def run_of(scheduled: Scheduled, name: str) -> dict[str, Json]:
     }
 
 
-def given_by(root: MapNode, entry: str, given: Given, run: Mapping[str, Json], report: Report) -> tuple[Given, dict[str, str]]:
-    """Return the values of params for a run of an entry, below those that are `given`, and its labels."""
+@dataclass(frozen=True, slots=True)
+class OfEntry:
+    """What an entry says about a run of it: values of params, below those that are given, labels, and how many runs are kept."""
+
+    given: Given
+    labels: Mapping[str, str] = field(default_factory=dict)
+    keep: int | None = None
+
+
+def given_by(root: MapNode, entry: str, given: Given, run: Mapping[str, Json], report: Report) -> OfEntry:
+    """Return what an entry says about a run. `given` are the values of params that win."""
     quiet = Report(report.source)  # its problems are reported where entries are read
     for key, span, node in _entries(root, quiet):
         if key == entry:
             own = values_of(node, _scope(run), quiet, span)
             places = {name: place for name, place in own.places.items() if name not in given.values}
             values = {name: value for name, value in own.values.items() if value is not UNKNOWN}
-            labels = fields.labels(node.get("labels"), _scope(run), quiet) if isinstance(node, MapNode) else {}
-            return replace(
+            merged = replace(
                 given, values={**values, **given.values}, places={**places, **given.places}, report=given.report or report
-            ), labels
+            )
+            if not isinstance(node, MapNode):
+                return OfEntry(merged)
+            return OfEntry(merged, fields.labels(node.get("labels"), _scope(run), quiet), fields.at_least_one(node.get("keep")))
     names = [key for key, _, _ in _entries(root, quiet)]
     hint = did_you_mean(entry, names, "the entries are") if names else "the flow has no `schedule`"
-    report.add(
-        Code.NO_SCHEDULE,
-        root.key_span("schedule") if "schedule" in root.entries else START,
-        f"there is no schedule `{entry[:60]}`",
-        hint,
-    )
-    return given, {}
+    where = root.key_span("schedule") if "schedule" in root.entries else START
+    report.add(Code.NO_SCHEDULE, where, f"there is no schedule `{entry[:60]}`", hint)
+    return OfEntry(given)
 
 
 def _scope(run: Mapping[str, Json]) -> StaticScope:
@@ -158,6 +165,7 @@ class _Reader:
             start=self._local("start"),
             end=self._local("end"),
             paused=fields.flag(self._map.get("paused")),
+            keep=fields.at_least_one(self._map.get("keep")),
             line=self._span.line,
         )
         self._check_when()

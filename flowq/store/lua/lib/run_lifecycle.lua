@@ -1,5 +1,5 @@
 -- lib/run_lifecycle: how a run starts and ends: the outcome of its graph, its handlers
--- uses: lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices
+-- uses: lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices lib/kept_runs
 -- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
@@ -25,7 +25,7 @@ end
 
 local NAMES = {
   'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
-  'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify',
+  'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify', 'keep', 'keep_of_entry',
 }
 
 local function open_phase(run, phase, count)
@@ -53,6 +53,7 @@ function L.advance(run)
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
   if f.notify then L.announce_end(run, f) end
+  if f.keep or f.keep_of_entry then L.keep_run(run) end
   if f.semaphore then L.leave_group(run, f.semaphore) end
   if f.place then L.leave_schedule(run, f.place) end
   L.call_schedulers()

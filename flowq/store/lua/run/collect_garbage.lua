@@ -1,9 +1,9 @@
 -- run/collect_garbage: deletes a run that is past its retention, or whose submitter died before the flip
 -- edges: -
 -- args: run limit
--- guard: the run has ended and its retention has passed, or it is still staged, or it is on its way out already
+-- guard: the run has ended and its retention has passed, or newer ones are kept in its place; or it is still staged, or it is on its way out already
 -- replies: {done | wrong_state, 1 when jobs are left}
--- uses: lib/status
+-- uses: lib/status lib/kept_runs
 -- memory: also when none is left
 -- The run is removed from the indexes first, then its jobs in batches; a timer continues with the rest.
 local function forget_member(run, id)
@@ -30,6 +30,7 @@ function L.dismantle(run, limit)
   local key = K.run(run)
   local found = call('HMGET', key, 'cells', 'collected', 'directory_key', 'bundle')
   call('ZREM', K.timers(), 'fade|' .. run)
+  L.forget_run(run)
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)
   call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.draft(run), K.handlers(run)) -- streams may be long
@@ -49,12 +50,13 @@ function L.dismantle(run, limit)
 end
 
 function L.collect(run, limit)
-  local found = call('HMGET', K.run(run), 'status', 'ended_at', 'retention')
+  local found = call('HMGET', K.run(run), 'status', 'ended_at', 'retention', 'surplus')
   local status = found[1]
   if not status then return 'wrong_state', 0 end
   local due = status == 'staging' or status == 'collecting'
   local kept = tonumber(found[3]) or 0
-  due = due or (status ~= 'running' and status ~= 'queued' and kept >= 0 and (tonumber(found[2]) or 0) + kept <= now)
+  local ended = status ~= 'running' and status ~= 'queued'
+  due = due or (ended and (found[4] or (kept >= 0 and (tonumber(found[2]) or 0) + kept <= now)))
   if not due then return 'wrong_state', 0 end
   return 'done', L.dismantle(run, limit)
 end

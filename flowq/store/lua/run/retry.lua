@@ -3,7 +3,7 @@
 -- args: run nonce chunks attempt
 -- guard: the run has ended with this attempt and all chunks of the nonce are staged; the same nonce again is a duplicate
 -- replies: {done | duplicate | wrong_state | not_found}
--- uses: job/release_dependents lib/run_turns
+-- uses: job/release_dependents lib/run_turns lib/kept_runs
 -- The jobs themselves change in bounded steps from the outbox: armed first, started after. A run with a concurrency group waits for
 -- its turn again, whatever its on_conflict says: the user asked for it.
 function T.retry()
@@ -18,6 +18,7 @@ function T.retry()
   call('HSET', key, 'attempt', attempt + 1, 'retry_applied', nonce)
   call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'turned_away_by', 'unserved_since', 'expiry_step', 'expiry_cursor')
   call('ZREM', K.timers(), 'collect|' .. run, 'fade|' .. run)
+  L.forget_run(run)
   if found[8] then call('ZADD', K.holders(found[8]), now, run) end -- an open run of its schedule again, without waiting: the user asked for it
   if not found[6] or L.enter_group(run, found[6], tonumber(found[7]), 'arm') then
     L.begin_run(run, 'arm', status, attempt + 1)
