@@ -1,5 +1,5 @@
 // The frame of the page: who is logged in, the routes, the bar at the top, the keys.
-import { ApiError, away, get, post, prefix, remove, session } from "./api.js";
+import { ApiError, away, get, post, prefix, remove, session, whoami } from "./api.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./html.js";
 import { stream } from "./live.js";
 import { Button, Dialog, Toasts, Waiting, say } from "./parts.js";
@@ -66,7 +66,7 @@ function Top({ path, needs, onHelp }) {
     <div class="tools">
       <${Button} kind="quiet" aria-label=${`Theme: ${chosen}. Change to ${next}`} title=${`Theme: ${chosen}`} onClick=${() => theme.set(next)}>${{ system: "◐", light: "☀", dark: "☾" }[chosen]}<//>
       <${Button} kind="quiet" aria-label="Keys and help" title="Keys (?)" onClick=${onHelp}>?<//>
-      ${who.open ? null : html`<${Button} kind="quiet" onClick=${leave} title=${`${who.name}, ${who.role}`}>Log out<//>`}
+      ${!who.signed_in ? null : html`<${Button} kind="quiet" onClick=${leave} title=${`${who.name}, ${who.role}`}>Log out<//>`}
     </div>
   </header>`;
 }
@@ -187,7 +187,7 @@ async function enter() {
     history.replaceState({}, "", location.pathname + location.search);
     await post("/session", { token }).catch((error) => say(error.message, { bad: true }));
   }
-  return get("/session");
+  return whoami();
 }
 
 addEventListener("unhandledrejection", (event) => { if (event.reason instanceof ApiError) event.preventDefault(); });
