@@ -23,12 +23,12 @@ function Tokens() {
   return html`<p class="buttons tokenbar"><span class="grow muted">A token lets a person or a program in. It is shown once.</span><${Button} kind="main" role="admin" write onClick=${() => setOpen("new")}>New token …<//></p>
     ${data.items.length ? html`<${Table} caption="Tokens and sessions" rows=${data.items} rowKey=${(row) => row.id} columns=${[
       ["Name", (row) => html`<span class="wraps">${row.name}</span> <span class="muted mono">${row.id.slice(0, 8)}</span>`, { main: true }],
-      ["Kind", (row) => row.kind ?? "token"],
+      ["Kind", (row) => `${row.kind}${row.current ? " (yours)" : ""}`],
       ["Role", (row) => row.role],
-      ["Flows", (row) => html`<code>${(row.flows ?? []).join(" ") || "*"}</code>`],
+      ["Flows", (row) => html`<code>${row.flows.join(" ")}</code>`],
       ["Created", (row) => html`<${Time} at=${row.created_at} />`],
       ["Expires", (row) => html`<${Time} at=${row.expires_at} empty="never" />`],
-      ["Last used", (row) => html`<${Time} at=${row.used_at ?? row.last_used_at} empty="never" />`],
+      ["Last used", (row) => html`<${Time} at=${row.used_at} empty="never" />`],
       ["", (row) => html`<${Button} small write role="admin" kind="danger" onClick=${() => setOpen(row)} aria-label=${`Revoke ${row.name}`}>Revoke …<//>`, { class: "actions" }],
     ]} />` : html`<${Empty}>There are no tokens.<//>`}
     ${open === "new" ? html`<${NewToken} onClose=${() => setOpen(null)} reload=${reload} />` : null}
@@ -74,7 +74,7 @@ function Audit() {
 function Doctor() {
   const { data, error, reload } = useDocument("/doctor");
   if (!data) return html`<${Waiting} error=${error} />`;
-  const rows = Array.isArray(data) ? data : data.items ?? data.findings;
+  const rows = data.items;
   const tone = { ok: "good", warning: "wait", problem: "bad", error: "bad" };
   return html`<p class="buttons tokenbar"><span class="grow muted">The same checks as <code>flowq doctor</code>.</span><${Action} role="viewer" run=${reload}>Check again<//></p>
     <${Table} caption="Findings" rows=${rows} rowKey=${(row) => `${row.code} ${row.text}`} columns=${[
@@ -87,7 +87,7 @@ function Doctor() {
 function Serves() {
   const { data, error } = useDocument("/serves");
   if (!data) return html`<${Waiting} error=${error} />`;
-  const rows = Array.isArray(data) ? data : data.items;
+  const rows = data.items;
   if (!rows.length) return html`<${Empty}>No server has reported itself.<//>`;
   return html`<${Table} caption="Servers" rows=${rows} rowKey=${(row) => row.name} columns=${[
     ["Server", (row) => html`<span class="mono wraps">${row.name}</span>`, { main: true }],

@@ -20,13 +20,14 @@ export function Backfill({ row, onClose, reload }) {
     onClose();
     reload();
   };
-  const slots = plan?.slots ?? plan?.items ?? [];
-  const count = plan?.count ?? slots.length;
+  const slots = (plan?.slots ?? []).filter((slot) => slot.runs);
+  const count = plan?.runs ?? 0;
+  const left = (plan?.slots.length ?? 0) - count;
   return html`<${Dialog} title=${`Backfill ${row.id}`} onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//>
       <${Action} run=${preview} disabled=${!form.from || !form.to}>Show the slots<//><${Action} kind="main" run=${start} disabled=${!plan || !count}>Start ${plan ? `${count} ` : ""}runs<//>`}>
     ${field("from", `From (${row.timezone})`, "date")}${field("to", "Up to, not including", "date")}${field("max_open", "Runs at once", "number", { min: 1, max: 100 })}
-    ${plan ? html`<p class="field" role="status">${count} ${count === 1 ? "slot" : "slots"} would run${plan.left_out ? `; ${plan.left_out} have a run already` : ""}.</p>
-      <ul class="scrolllist">${slots.slice(0, 200).map((slot) => html`<li key=${JSON.stringify(slot)}><${Time} at=${typeof slot === "string" ? slot : slot.slot} zone=${row.timezone} slot /> ${slot.run ? html`<span class="mono muted">${slot.run}</span>` : null}</li>`)}</ul>` : html`<p class="field hint">Slots that have a run are left out. Runs of the schedule itself come first.</p>`}<//>`;
+    ${plan ? html`<p class="field" role="status">${count} ${count === 1 ? "slot" : "slots"} would run${left ? `; ${left} have a run already` : ""}.</p>
+      <ul class="scrolllist">${slots.slice(0, 200).map((slot) => html`<li key=${slot.slot}><${Time} at=${slot.slot} zone=${row.timezone} slot /></li>`)}</ul>` : html`<p class="field hint">Slots that have a run are left out. Runs of the schedule itself come first.</p>`}<//>`;
 }
 
 export function Backfills() {

@@ -43,7 +43,7 @@ export function SchedulesPage() {
 function Actions({ row, reload, ask }) {
   const trigger = async () => {
     const run = await post(`${schedulePath(row.id)}/trigger`);
-    say(`Started run ${run.id ?? run.run ?? ""}`);
+    say(`Started run ${run.id}`);
     reload();
   };
   if (!may("operator")) return null;
@@ -70,7 +70,7 @@ function Details({ row }) {
       ["Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
       ["Outcome", (item) => html`<span class=${`status is-${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]}`}><span class="mark" aria-hidden="true">${(OUTCOMES[item.outcome] ?? ["·"])[0]}</span>${item.outcome.replaceAll("_", " ")}</span>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
       ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>` : null)],
-      ["Why", (item) => html`<span class="wraps">${item.text ?? item.reason ?? ""}</span>`],
+      ["Why", (item) => html`<span class="wraps">${item.text}</span>`],
       ["Decided", (item) => html`<${Time} at=${item.at} zone=${row.timezone} />`],
     ]} />` : html`<${Empty}>No slot has come yet.<//>`}</div><//>`;
 }
@@ -98,7 +98,7 @@ function Strip({ rows, week }) {
   useTopic("schedules", () => setNow(Date.now()), []);
   const zone = zoneOf(mode, rows[0]?.timezone);
   const marks = useMemo(() => Array.from({ length: 9 }, (_, index) => now + (span * index) / 8), [now, span]);
-  const moment = (item) => Date.parse(typeof item === "string" ? item : item.slot ?? item.at);
+  const moment = (item) => Date.parse(item.slot);
   return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zone}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
     <div class="strip" role="region" aria-label="Coming slots" tabindex="0"><div class="strip-in">
       <div class="strip-axis" aria-hidden="true">${marks.slice(0, -1).map((at, index) => html`<span key=${at} style=${{ left: `${(100 * index) / 8}%` }}>${week ? formatDay(at, zone) : formatHour(at, zone)}</span>`)}</div>
