@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowq.cli.context import complain
 from flowq.cli.flow_choice import STDIN, STDIN_NAME, shown_name
@@ -108,27 +108,6 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
             (f"  after {after}" if after else "", "dim"),
             (f"  {foreach}" if foreach else "", "dim"),
         )
-
-
-def preview_json(plan: "Plan") -> dict[str, Any]:
-    """Return the preview as a JSON document."""
-    return {
-        "flow": plan.name,
-        "file": plan.file,
-        "params": dict(plan.params),
-        "jobs": [
-            {
-                "name": cell.name,
-                "job": plan.node_of(cell).name,
-                "queue": plan.node_of(cell).queue,
-                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
-                "foreach": plan.node_of(cell).foreach,
-                "file": plan.file_of(plan.node_of(cell)),
-                "line": plan.node_of(cell).line,
-            }
-            for cell in plan.selected_jobs()
-        ],
-    }
 
 
 def _condition(condition: str) -> str:

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "plan": "Show what a run would do, and the effect of a failure.",
     "graph": "Draw the graph of a flow, or of a run with its states.",
     "serve": "Run the flows of a directory by themselves.",
+    "ui": "Show runs, flows, schedules and workers in a browser.",
     "schedule": "Show and change the schedules of flows.",
     "notify": "Show where the messages of a flow go (`notify`), and try them.",
     "worker": "Execute the jobs of queues.",
@@ -64,7 +65,7 @@ The module of the same name in `flowq.cli.commands` is imported when the command
 
 
 GROUPS: Final = {
-    "Flows": ("init", "list", "run", "serve", "schedule", "notify", "validate", "plan", "graph", "schema"),
+    "Flows": ("init", "list", "run", "serve", "ui", "schedule", "notify", "validate", "plan", "graph", "schema"),
     "Runs": ("status", "logs", "why", "result", "runs", "retry", "cancel", "approve", "delete"),
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "suspend", "resume"),
     "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),

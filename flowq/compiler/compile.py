@@ -19,6 +19,7 @@ from flowq.config import load_settings
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
 from flowq.plan.notice import Notice
+from flowq.plan.param import Param
 from flowq.plan.schedule import Entry, Scheduled
 from flowq.plan.sources import digest
 from flowq.plan.trigger import Trigger
@@ -30,8 +31,8 @@ _NO_PARAMS: Mapping[str, Json] = {}
 class Compilation:
     """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan.
 
-    `schedules`, `triggers` and `notify` are what the flow has of these, also of a flow that has no plan only because it lacks values for
-    its params. `files` are the absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
+    `schedules`, `triggers`, `notify`, `params` and `description` are what the flow has of these, also of a flow that has no plan only because it lacks values
+    for its params. `files` are the absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
     """
 
     plan: Plan | None
@@ -40,6 +41,8 @@ class Compilation:
     files: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     notify: tuple[Notice, ...] = ()
+    params: tuple[Param, ...] = ()
+    description: str = ""
 
     @property
     def ok(self) -> bool:
@@ -137,7 +140,9 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
     paths = around.files.paths()
     if units.head is None:
         return Compilation(plan, diagnostics, files=paths)
-    return Compilation(plan, diagnostics, units.head.schedules, paths, units.head.triggers, units.head.notify)
+    head = units.head
+    params = tuple(spec.declaration() for spec in head.bound.specs)
+    return Compilation(plan, diagnostics, head.schedules, paths, head.triggers, head.notify, params, head.description)
 
 
 def _plan(units: Units, source: Source, report: Report, around: Surroundings) -> Plan | None:

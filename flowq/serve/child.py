@@ -26,14 +26,23 @@ class Child:
         operands: what follows; without any it is not started yet.
         directory: where it is started; as a path, because another directory may stand there by then.
         reports: it writes JSON lines about its state.
+        last: it goes on after the first stop signal, until the others have ended.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], operands: Sequence[str], *, directory: str, reports: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        operands: Sequence[str],
+        *,
+        directory: str,
+        reports: bool = False,
+        last: bool = False,
     ) -> None:
         self.name = name
         self.operands = tuple(operands)
         self.reports = reports
+        self.last = last
         self.report: int | None = None  # the descriptor that reports come from
         self._command = tuple(command)
         self._directory = directory

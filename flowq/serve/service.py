@@ -29,6 +29,7 @@ class ServeOptions:
         queues: what the worker serves; none: those of the flows on the embedded server, else "default".
         scheduler: run a scheduler.
         worker: run a worker.
+        page: options of the page, as of `flowq ui`; None: there is no page.
         drain: seconds for which running jobs may finish after a stop signal.
         scheduling: further options of the scheduler.
         log: level, format and dates of log lines.
@@ -41,6 +42,7 @@ class ServeOptions:
     queues: tuple[str, ...] = ()
     scheduler: bool = True
     worker: bool = True
+    page: tuple[str, ...] | None = None
     drain: float = 600.0
     scheduling: tuple[str, ...] = ()
     log: Mapping[str, str] = field(default_factory=dict)
@@ -52,11 +54,13 @@ class Service:
     Args:
         options: what is served.
         told: called with what the scheduler reports, see `flowq.schedules.summary`.
+        shown: called with the address of the page.
     """
 
-    def __init__(self, options: ServeOptions, told: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, options: ServeOptions, told: Callable[[Mapping[str, Any]], None], shown: Callable[[str], None]) -> None:
         self._options = options
         self._told = told
+        self._shown = shown
         self._children: list[Child] = []
         self._worker: Child | None = None
         if options.scheduler:
@@ -66,12 +70,20 @@ class Service:
             command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *self._logging())
             self._worker = Child("worker", command, self._first_queues(), directory=options.directory)
             self._children.append(self._worker)
+        if options.page is not None:
+            command = (*_PYTHON, "flowq", "ui", *options.page, *self._logging())
+            self._children.append(
+                Child("page", command, (options.directory,), directory=options.directory, reports=True, last=True)
+            )
 
     def run(self) -> int:
         """Serve until a stop signal; return the exit code."""
         return Tree(self._children, self._options.drain, self._reported).run()
 
     def _reported(self, summary: Mapping[str, Any]) -> None:
+        if "page" in summary:
+            self._shown(summary["page"])
+            return
         options = self._options
         if self._worker is not None and options.embedded and not options.queues:
             wanted = self._stored(summary["queues"] or (defaults.QUEUE,))

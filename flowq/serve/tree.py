@@ -1,7 +1,7 @@
 """The tree of processes: starts them, replaces those that die, and stops them.
 
 stop signal        what happens
-first              the scheduler ends, workers finish what they execute
+first              the scheduler ends, workers finish what they execute; the page shows that, and ends after them
 second, or after   workers kill what they execute and hand it back
 `drain` seconds
 third              everything is killed within a second
@@ -50,6 +50,7 @@ class Tree:
         self._told = 0.0  # of the latest one
         self._code = 0
         self._reload = False
+        self._last_told = False
 
     def run(self) -> int:
         """Run until a stop signal. Main thread only.
@@ -89,11 +90,20 @@ class Tree:
         while self._stage < self._wanted(signals) and time.monotonic() >= self._told + _BETWEEN_STOPS * (self._stage > 0):
             self._stop()
         if self._stage:
+            self._end_the_last()
             return all(child.gone for child in self._children)
         for child in self._children:
             if child.due_in() == 0:
                 child.start(lifeline)
         return False
+
+    def _end_the_last(self) -> None:
+        """End the children that have waited for the others."""
+        still = [child for child in self._children if not child.gone]
+        if still and not self._last_told and all(child.last for child in still):
+            self._last_told = True
+            for child in still:
+                child.signal(signal.SIGTERM)
 
     def _look_at_ends(self) -> None:
         for child in self._children:

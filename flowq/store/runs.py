@@ -182,6 +182,19 @@ class Runs:
         with self._session.translated:
             return [item.decode() for item in self._session.client.zrevrange(key, 0, limit - 1)]
 
+    def before(self, cursor: tuple[int, str] | None, count: int) -> list[tuple[int, str]]:
+        """Return when runs were created (ms) and their ids, newest first; with a cursor, which is such a pair, those after it."""
+        key, highest = self._keys("runs"), "+inf" if cursor is None else str(cursor[0])
+        start = 0
+        while True:
+            with self._session.translated:
+                rows = self._session.client.zrevrangebyscore(key, highest, "-inf", start=start, num=count, withscores=True)
+            found = [(int(score), item.decode()) for item, score in rows]
+            later = [pair for pair in found if cursor is None or pair < cursor]
+            if later or len(found) < count:
+                return later
+            start += count  # more runs than that were created in the same millisecond
+
     def latest(self, directory: str | None = None, *, failed: bool = False) -> str | None:
         """Return the id of the latest run (that failed), or None. Looks at the latest 100 at most when `failed`."""
         recent = self.recent(100 if failed else 1, directory)
@@ -234,6 +247,16 @@ class Runs:
         with self._session.translated:
             row = self._session.client.hgetall(self._keys("run", run))
         return run_record(run, row)
+
+    def get_many(self, runs: Iterable[str]) -> list[RunRecord | None]:
+        """Return the records of runs, as `get`."""
+        wanted = list(runs)
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for run in wanted:
+                pipe.hgetall(self._keys("run", run))
+            rows = pipe.execute()
+        return [run_record(run, row) for run, row in zip(wanted, rows, strict=True)]
 
     def require(self, run: str) -> RunRecord:
         """Return the record of a run.
@@ -310,6 +333,12 @@ class Runs:
         with self._session.translated:
             rows = self._session.client.xrevrange(self._keys("logs", run), count=count)
         return [entry for seq, row in rows for entry in reversed(log_entries(seq.decode(), row))]
+
+    def position(self, run: str) -> str:
+        """Return the position of the latest event of a run, "0" if none is kept."""
+        with self._session.translated:
+            rows = self._session.client.xrevrange(self._keys("events", run), count=1)
+        return rows[0][0].decode() if rows else "0"
 
     def logs_dropped(self, run: str) -> int:
         """Return how many entries of a run's output are not kept any more: the oldest, when it was more than the limit."""

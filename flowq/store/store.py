@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flowq.store.access import Accesses
 from flowq.store.backfills import Backfills
 from flowq.store.cache import Caches
 from flowq.store.client.async_connection import WakeupConnection, WorkerConnection, is_stand_in
@@ -49,6 +50,7 @@ class Store:
         self.schedules = Schedules(self.session)
         self.backfills = Backfills(self.session)
         self.caches = Caches(self.session)
+        self.accesses = Accesses(self.session)
 
     @property
     def namespace(self) -> str:

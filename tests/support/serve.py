@@ -19,9 +19,13 @@ class ServeProcess:
         arguments: further arguments.
         env: further variables, such as the server's.
         log: the file for its output.
+        page: with the page.
     """
 
-    def __init__(self, directory: Path, *arguments: str, log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, log: Path, env: dict[str, str] | None = None, page: bool = False
+    ) -> None:
+        arguments = arguments if page else ("--no-page", *arguments)
         self.mark = os.urandom(8).hex()
         self.log = log
         with log.open("ab") as output:

@@ -1,9 +1,5 @@
 """`flowq runs`."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -13,24 +9,19 @@ from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.options.types import Pair
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
-from flowq.durations import parse_duration
-from flowq.exceptions import TimeoutFormatError
-from flowq.flows.views.orphans import orphaned
+from flowq.exceptions import UsageError
+from flowq.flows.views.run_list import ORPHANED, RunFilter, moment_ms, select_runs
 from flowq.states import CAUSES, RunStatus
 from flowq.store.schema.documents import record_json
-from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store
-
-_ORPHANED = "orphaned"
-_SCANNED = 1000  # latest runs that a filter looks at
 
 
 @click.command(epilog="Example: flowq runs --status failed --limit 5")
 @click.option("--flow", metavar="NAME", help="Only runs of this flow.")
 @click.option(
-    "--status", type=click.Choice([*(str(status) for status in RunStatus), _ORPHANED]), help="Only runs with this status."
+    "--status", type=click.Choice([*(str(status) for status in RunStatus), ORPHANED]), help="Only runs with this status."
 )
 @click.option("--since", metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00.")
 @click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
@@ -58,39 +49,17 @@ def command(
     """
     store = session.store()
     since_ms = None if since is None else _since_ms(since, store.now_ms())
-    chosen = _Filter(flow, status, since_ms, labels, None if schedule is None else _schedule(store, schedule), cause)
-    found = list(_select(store, chosen, limit))
-    lost = orphaned(store, (run.id for run in found if not run.ended))
+    wanted = None if schedule is None else _schedule(store, schedule)
+    chosen = RunFilter(flow, status, since_ms, labels=labels, schedule=wanted, cause=cause)
+    page = select_runs(store, chosen, limit)
+    found, lost = page.runs, page.orphaned
     if as_json:
         show_json([record_json(run, orphaned=run.id in lost) for run in found])
     elif found:
         terminal = session.out
         show(runs_table(found, terminal, lost), terminal)
     else:
-        complain("no runs: `flowq run FILE` starts one" if chosen == _Filter() else "no such runs")
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """The filter for runs."""
-
-    flow: str | None = None
-    status: str | None = None
-    since_ms: int | None = None
-    labels: tuple[tuple[str, str], ...] = ()
-    schedule: str | None = None
-    cause: str | None = None
-
-    def fits(self, run: RunRecord) -> bool:
-        """Return whether the run passes the filter."""
-        labels = json.loads(run.labels or "{}") if self.labels else {}
-        return (
-            (self.flow is None or run.flow == self.flow)
-            and (self.status in {None, run.status} or (self.status == _ORPHANED and not run.ended))
-            and self.schedule in {None, run.schedule}
-            and self.cause in {None, run.cause}
-            and all(labels.get(name) == value for name, value in self.labels)
-        )
+        complain("no runs: `flowq run FILE` starts one" if chosen == RunFilter() else "no such runs")
 
 
 def _schedule(store: "Store", given: str) -> str:
@@ -99,27 +68,8 @@ def _schedule(store: "Store", given: str) -> str:
     return select_schedule(store, given)
 
 
-def _select(store: "Store", chosen: _Filter, limit: int) -> Iterator[RunRecord]:
-    shown = 0
-    for run_id in store.runs.recent(limit if chosen == _Filter() else _SCANNED):
-        run = store.runs.get(run_id)
-        if run is None:
-            continue
-        if chosen.since_ms is not None and run.created_ms < chosen.since_ms:
-            return  # newest first: all others are older
-        if chosen.fits(run) and (chosen.status != _ORPHANED or orphaned(store, [run_id])):
-            yield run
-            shown += 1
-            if shown == limit:
-                return
-
-
 def _since_ms(text: str, now_ms: int) -> int:
-    """Return a point in time: a duration before now, or a date with or without a time (UTC)."""
     try:
-        if text[:4].isdigit() and text[4:5] == "-":
-            moment = datetime.fromisoformat(text)
-            return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
-        return now_ms - int(parse_duration(text) * 1000)
-    except (ValueError, TimeoutFormatError) as error:
-        raise click.BadParameter(f"expected 2h, 7d or 2026-01-31, found {text!r}", param_hint="--since") from error
+        return moment_ms(text, now_ms, "--since")
+    except UsageError as error:
+        raise click.BadParameter(str(error).partition(": ")[2], param_hint="--since") from error

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.page import PageOptions, has_server, page_options
 from flowq.cli.options.queues import logging_options
 from flowq.cli.options.serving import reload_option
 from flowq.cli.options.types import Duration
@@ -42,6 +43,8 @@ _PATHS: Final = ("FLOWQ_HOME", "FLOWQ_PYTHON")  # variables with paths that may 
 @click.option("--name", metavar="NAME", help="First part of the names of schedules.  [default: the directory's name]")
 @click.option("--no-workers", is_flag=True, help="Only start runs: workers elsewhere execute them.")
 @click.option("--no-scheduler", is_flag=True, help="Only execute jobs.")
+@click.option("--no-page", is_flag=True, help="Without the page.")
+@page_options
 @reload_option
 @click.option(
     "--drain",
@@ -65,6 +68,8 @@ def command(
     *,
     no_workers: bool,
     no_scheduler: bool,
+    no_page: bool,
+    page: PageOptions,
     polls: bool,
 ) -> int:
     """Run the flows of a directory by themselves.
@@ -90,6 +95,7 @@ def command(
         queues,
         scheduler=not no_scheduler,
         worker=not no_workers,
+        page=None if no_page else _page(page, name),
         drain=drain,
         scheduling=(*(() if name is None else (f"--name={name}",)), *(() if polls else ("--reload=never",))),
         log=log,
@@ -98,10 +104,18 @@ def command(
     if no_scheduler:
         announcement.say(f"serving the jobs of {served}")
     try:
-        return Service(options, announcement.told).run()
+        return Service(options, announcement.told, announcement.shown).run()
     finally:
         if embedded is not None:
             embedded.close()
+
+
+def _page(page: PageOptions, name: str | None) -> tuple[str, ...] | None:
+    """Return the options of the page; None, with a message, where its packages are not installed."""
+    if has_server():
+        return (*page.arguments(), *(() if name is None else (f"--name={name}",)))
+    logging.getLogger("flowq.serve").info("no page: pip install 'flowq-workflows[serve]' brings what it needs")
+    return None
 
 
 def _enter(directory: str, session: CliContext) -> str:
@@ -138,12 +152,19 @@ class _Announcement:
     directory: str
     as_log: bool
     _done: bool = False
+    _shown: bool = False
 
     def told(self, summary: Mapping[str, Any]) -> None:
         """Tell what is served, at the first report: a `flowq.schedules.summary.Summary` as JSON."""
         if not self._done:
             self._done = True
             self.say(*_texts(summary, self.directory))
+
+    def shown(self, address: str) -> None:
+        """Tell where the page is; of one that was replaced the log tells."""
+        if not self._shown:
+            self._shown = True
+            self.say(f"page: {address}")
 
     def say(self, *texts: str) -> None:
         """Write lines."""

@@ -9,6 +9,7 @@ from flowq.cli.render.runs_table import runs_table
 from flowq.cli.render.styled_text import Line, columns, pad
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.orphans import orphaned
+from flowq.flows.views.queue_documents import COUNTS, queue_json, worker_json
 from flowq.flows.views.text import plural, safe_line
 from flowq.store.schema.documents import record_json
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from flowq.store.schema.records import QueueRecord, RunRecord, WorkerRecord
 
 _RECENT = 50  # latest runs that are searched for active ones
-_COUNTS = ("queued", "started", "deferred", "scheduled", "finished", "failed", "canceled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,11 @@ def _queue_lines(records: list["QueueRecord"]) -> Iterator[Line]:
         yield (("no queues: a queue exists from its first job on", "dim"),)
         return
     width = max(5, *(columns(safe_line(record.name)) for record in records))
-    yield ((pad("QUEUE", width) + "".join(f"  {name.upper():>9}" for name in _COUNTS) + "    WORKERS", "dim"),)
+    yield ((pad("QUEUE", width) + "".join(f"  {name.upper():>9}" for name in COUNTS) + "    WORKERS", "dim"),)
     for record in records:
-        counts = [getattr(record, name) for name in _COUNTS]
+        counts = [getattr(record, name) for name in COUNTS]
         cells: list[tuple[str, str]] = [(pad(safe_line(record.name), width), "bold")]
-        for name, count in zip(_COUNTS, counts, strict=True):
+        for name, count in zip(COUNTS, counts, strict=True):
             cells.append((f"  {count:>9}", "bad" if name == "failed" and count else "" if count else "dim"))
         yield (*cells, (f"  {record.workers:>9}", "warn" if record.queued and not record.workers else ""))
     limited, skipped = sum(record.rate_limited for record in records), sum(record.skipped for record in records)
@@ -160,26 +160,8 @@ def document(picture: Picture) -> dict[str, object]:
     """Return the JSON document."""
     return {
         "suspended": picture.suspended,
-        "queues": [
-            {"name": record.name, "workers": record.workers}
-            | {name: getattr(record, name) for name in (*_COUNTS, "skipped", "rate_limited")}
-            for record in picture.queues
-        ],
-        "workers": [
-            {
-                "name": worker.name,
-                "queues": list(worker.queues),
-                "hostname": worker.hostname,
-                "pid": worker.pid,
-                "state": worker.state,
-                "slots": worker.slots,
-                "busy": worker.busy,
-                "finished": worker.finished,
-                "failed": worker.failed,
-                "working_seconds": worker.working_ms / 1000,
-            }
-            for worker in picture.workers
-        ],
+        "queues": [queue_json(record) for record in picture.queues],
+        "workers": [worker_json(worker) for worker in picture.workers],
         "runs": [record_json(run, orphaned=run.id in picture.orphaned) for run in picture.runs],
         "schedulers": [
             {

@@ -13,6 +13,7 @@ from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, Yam
 from flowq.compiler.syntax.source import Report
 from flowq.expr import types
 from flowq.expr.functions import MAX_TEXT
+from flowq.plan.param import Param
 
 TYPES: Final = {
     "string": types.STRING,
@@ -53,6 +54,24 @@ class ParamSpec:
         if self.type == "string" and self.enum:
             return types.Type("string", values=self.enum)
         return TYPES.get(self.type, types.ANY)
+
+    def declaration(self) -> Param:
+        """Return it without nodes of the tree."""
+        default = None if self.default is None else plain(self.default)
+        return Param(
+            name=self.name,
+            type=self.type,
+            required=self.required,
+            has_default=self.default is not None,
+            default=default,
+            computed=self.default is not None and has_expressions(self.default),
+            enum=self.enum,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            pattern=self.pattern,
+            description=self.description,
+            line=self.span.line,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "directory": run.directory,
         "changed_files": list(run.changed),
         "selection": selection_json(run.selection),
-        "jobs": [_job_json(job) for job in run.jobs],
+        "jobs": [job_json(job) for job in run.jobs],
     }
 
 
@@ -66,7 +66,8 @@ def event_json(event: Event, plan: Plan) -> dict[str, Json]:
     }
 
 
-def _job_json(job: JobView) -> dict[str, Json]:
+def job_json(job: JobView) -> dict[str, Json]:
+    """Return one job of a run, as in `flowq status --json`."""
     return {
         "name": job.name,
         "job": job.job,

@@ -76,6 +76,12 @@ TEMPLATES: Final[dict[str, str]] = {
     "backfill": "backfill:{}",  # hash
     "backfills": "backfills",  # zset: backfill -> created
     "backfills_open": "backfills-open",  # set: those that have not ended
+    # -- users of the page
+    "access": "access:{}",  # hash of a token, session or link, by the digest of its secret: kind, name, role, flows, created, expires, used, parent
+    "accesses": "accesses",  # zset: digest -> when it expires
+    "audit": "audit",  # stream: what users changed
+    "pages": "pages",  # zset: process that serves the page -> last beat
+    "page_texts": "page-texts",  # hash: the same -> what it says of itself
     # -- runs
     "run": "run:{}",  # hash
     "plan": "plan:{}",  # string

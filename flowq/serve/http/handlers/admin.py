@@ -1,0 +1,168 @@
+"""Tokens and sessions, the audit log, the doctor, the processes that serve, and the directory."""
+
+import json
+from dataclasses import asdict
+
+from flowq.config import load_settings, redact
+from flowq.durations import parse_duration
+from flowq.flows.health import examine, read_facts
+from flowq.plan import Json
+from flowq.serve.http.access.secrets import grant
+from flowq.serve.http.calls import Call
+from flowq.serve.http.principals import ROLES, Role
+from flowq.serve.http.replies import RefusedError, Reply, no_such
+from flowq.serve.http.route import API, Route
+from flowq.serve.http.schemas import DONE, FLAG, MAP, TEXT, TIME, array, body, document, integer, one_of, page, text
+from flowq.store.access import AccessRecord
+from flowq.store.schema.documents import iso
+
+_TOKEN = document(
+    {"id": TEXT, "kind": TEXT, "name": TEXT, "role": TEXT, "flows": array(TEXT), "created_at": TIME, "expires_at": TIME}
+)
+_LONGEST = 10 * 365 * 86_400  # s that a token may be valid
+
+
+def access_json(record: AccessRecord, digest: str) -> dict[str, Json]:
+    """Return a token, a session or a link. `digest`: of the one that asks."""
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "name": record.name,
+        "role": record.role,
+        "flows": list(record.flows) or ["*"],
+        "created_at": iso(record.created_ms),
+        "expires_at": iso(record.expires_ms),
+        "used_at": iso(record.used_ms),
+        "address": record.address or None,
+        "by": record.by or None,
+        "current": record.digest == digest,
+    }
+
+
+def _tokens(call: Call) -> Json:
+    return {"items": [access_json(item, call.principal.digest) for item in call.store.accesses.all()], "next": None}
+
+
+def _make(call: Call) -> Reply:
+    role, flows = call.body["role"], tuple(item for item in call.given("flows", []) if item != "*")
+    if flows and role == Role.ADMIN.word:
+        raise RefusedError(400, "body", "flows: an admin is not limited to flows, because an admin can make tokens")
+    record = AccessRecord("", "token", call.body["name"], role, flows, expires_ms=_expiry(call), by=call.principal.name)
+    secret, kept = grant(call.store, record)
+    made = call.store.accesses.find(kept.digest) or kept
+    return Reply(201, {"token": secret, **access_json(made, call.principal.digest)})
+
+
+def _expiry(call: Call) -> int | None:
+    given = call.given("expires")
+    if given is None:
+        return None
+    seconds = parse_duration(given)
+    if not 0 < seconds <= _LONGEST:
+        raise RefusedError(400, "body", f"expires: expected a duration such as 90d, of ten years at most, found {given!r}")
+    return call.store.now_ms() + round(seconds * 1000)
+
+
+def _revoke(call: Call) -> Reply:
+    found = next((item for item in call.store.accesses.all() if item.id == call.path["token"]), None)
+    if found is None:
+        raise no_such("token", call.path["token"])
+    call.store.accesses.revoke(found.digest)
+    call.site.doorkeeper.forget()
+    return Reply(204)
+
+
+def _audit(call: Call) -> Json:
+    found = call.store.accesses.audit(call.query.get("cursor", "+"), call.query["limit"])
+    items = [{"position": item.position, "at": iso(item.at_ms), **item.fields} for item in found]
+    return {"items": items, "next": found[-1].position if len(found) == call.query["limit"] else None}
+
+
+def _doctor(call: Call) -> Json:
+    settings = load_settings()
+    address = "this machine" if settings.url is None or call.store.anchor is not None else redact(settings.url.value)
+    return {"items": [asdict(finding) for finding in examine(read_facts(call.store, address))], "next": None}
+
+
+def _serves(call: Call) -> Json:
+    own = call.site.name
+    items = [json.loads(text) | {"name": name, "current": name == own} for name, text in call.store.accesses.pages().items()]
+    return {"items": items, "next": None, "schedulers": call.store.schedules.schedulers()}
+
+
+def _reload(call: Call) -> Json:
+    call.site.reload()
+    return {"done": call.site.catalog is not None}
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=f"{API}/tokens",
+        role=Role.ADMIN,
+        summary="Tokens, sessions and links that count, newest first; never their secrets",
+        answer=page(_TOKEN),
+        handler=_tokens,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/tokens",
+        role=Role.ADMIN,
+        status=201,
+        summary="Make a token; this answer is the only one that has it. `flows` are patterns of `<catalog>/<flow>`",
+        body=body(
+            {
+                "name": text(100, r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"),
+                "role": one_of(*ROLES),
+                "flows": array(text(300, r"^[^\x00-\x1f\x7f]+$"), 100),
+                "expires": {"type": ["string", "null"], "maxLength": 20},
+            },
+            ["name", "role"],
+        ),
+        answer=document({"token": TEXT, "id": TEXT, "name": TEXT, "role": TEXT}),
+        handler=_make,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/tokens/{{token}}",
+        role=Role.ADMIN,
+        status=204,
+        summary="Revoke a token with its sessions, a session or a link, by its id",
+        answer={},
+        handler=_revoke,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/audit",
+        role=Role.ADMIN,
+        summary="What users changed, newest first",
+        query={"limit": integer(1, 1000, 100), "cursor": text(40, r"^\d{1,15}-\d{1,15}$")},
+        answer=page(MAP),
+        handler=_audit,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/doctor",
+        role=Role.ADMIN,
+        summary="The findings of `flowq doctor --json`",
+        answer=page(document({"code": TEXT, "level": TEXT, "text": TEXT, "advice": TEXT})),
+        handler=_doctor,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/serves",
+        role=Role.VIEWER,
+        summary="The processes that serve a page, and schedulers",
+        answer=page(document({"name": TEXT, "url": TEXT, "current": FLAG})),
+        handler=_serves,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/catalog/reload",
+        role=Role.OPERATOR,
+        summary="Look at the directory at once",
+        body=body({}),
+        answer=DONE,
+        handler=_reload,
+    ),
+)

@@ -1,0 +1,148 @@
+"""Flows of the directory: lists, one flow, checks and launches."""
+
+from flowq.flows.views.run_list import RunFilter, select_runs
+from flowq.plan import Json, Selection
+from flowq.schedules.flow_documents import Around, check_json, flow_json, item_json, source_text
+from flowq.schedules.launch import Wish, check, launch
+from flowq.schedules.slot_runs import Maker
+from flowq.schedules.views import read_schedules
+from flowq.serve.http.calls import Call
+from flowq.serve.http.principals import Role
+from flowq.serve.http.replies import RefusedError, Reply, no_such
+from flowq.serve.http.route import API, Route
+from flowq.serve.http.schemas import (
+    DIAGNOSTIC,
+    FLAG,
+    LABELS,
+    MAP,
+    PARAMS,
+    SECONDS,
+    TEXT,
+    Schema,
+    array,
+    body,
+    document,
+    page,
+    text,
+)
+
+_SCANNED = 1000  # latest runs among which those of the flows are
+_NAMES: Schema = array(text(500), 1000)
+_WISH: Schema = body(
+    {
+        "params": PARAMS,
+        "labels": LABELS,
+        "selection": body({"jobs": _NAMES, "stages": _NAMES, "until": _NAMES}),
+        "timeout": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 10**9},
+        "cache": FLAG,
+    }
+)
+_KEY = 200  # characters of an idempotency key
+
+
+def _flows(call: Call) -> Json:
+    flows = call.site.flows
+    visible = [name for name in flows if call.principal.covers(call.site.flow_id(name))]
+    around = _around(call, visible)
+    return {"items": [item_json(flows[name], around) for name in visible], "next": None}
+
+
+def _around(call: Call, names: list[str]) -> Around:
+    assert call.site.catalog is not None or not names, "flows have a catalog"
+    prefix = "" if call.site.catalog is None else f"{call.site.catalog.name}/"
+    wanted = {prefix + name for name in names}
+    runs = select_runs(call.store, RunFilter(), _SCANNED, visible=lambda run: call.site.flow_of(run) in wanted).runs
+    schedules = [name for name in call.store.schedules.names() if name.rpartition(":")[0] in wanted]
+    pairs = ((call.site.flow_of(run).removeprefix(prefix), run) for run in runs)
+    return Around.of(names, pairs, read_schedules(call.store, schedules))
+
+
+def _flow(call: Call) -> Json:
+    return flow_json(call.store, call.flow, _around(call, [call.flow.name]))
+
+
+def _source(call: Call) -> Json:
+    found = source_text(call.flow)
+    if found is None:
+        raise no_such("file of the flow", call.flow.name)
+    return {"files": [{"file": call.flow.path, "text": found, "note": None}]}
+
+
+def _check(call: Call) -> Json:
+    return check_json(call.flow, check(call.store, call.flow, wish_of(call)))
+
+
+def _launch(call: Call) -> Reply:
+    key = call.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
+        raise RefusedError(400, "key", f"Idempotency-Key has 1 to {_KEY} printable characters")
+    run = launch(maker_of(call), call.flow, wish_of(call), by=call.principal.name, key=key)
+    return Reply(201, {"id": run}, headers={"Location": f"{call.site.options.prefix}{API}/runs/{run}"})
+
+
+def maker_of(call: Call) -> Maker:
+    """Return what makes runs of the directory's flows."""
+    assert call.site.catalog is not None, "a flow has a catalog"
+    return Maker(call.store, call.site.catalog.root, call.site.options.queue_prefix)
+
+
+def wish_of(call: Call) -> Wish:
+    """Return what the body asks for."""
+    selected = call.given("selection", {})
+    parts = (tuple(selected.get(name, ())) for name in ("jobs", "stages", "until"))
+    return Wish(
+        call.given("params", {}), call.given("labels", {}), Selection(*parts), call.given("timeout"), call.given("cache", True)
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=f"{API}/flows",
+        role=Role.VIEWER,
+        summary="The flows of the directory",
+        answer=page(document({"name": TEXT, "file": TEXT, "valid": FLAG, "description": TEXT, "last_runs": array(MAP)})),
+        handler=_flows,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/flows/{{flow}}",
+        role=Role.VIEWER,
+        summary="A flow with its params, schedules, triggers and diagnostics",
+        answer=document({"name": TEXT, "params": array(MAP), "diagnostics": array(DIAGNOSTIC), "expected_seconds": SECONDS}),
+        handler=_flow,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/flows/{{flow}}/source",
+        role=Role.VIEWER,
+        summary="The present text of a flow",
+        answer=document({"files": array(MAP)}),
+        handler=_source,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/flows/{{flow}}/check",
+        role=Role.OPERATOR,
+        harmless=True,
+        summary="Compile a run without starting it",
+        body=_WISH,
+        answer=document(
+            {"valid": FLAG, "diagnostics": array(DIAGNOSTIC), "params": MAP, "plan": {}, "expected_seconds": SECONDS}
+        ),
+        errors=(409,),
+        handler=_check,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/flows/{{flow}}/runs",
+        role=Role.OPERATOR,
+        status=201,
+        needs_key=True,
+        summary="Start a run",
+        body=_WISH,
+        answer=document({"id": TEXT}),
+        errors=(409, 422),
+        handler=_launch,
+    ),
+)

@@ -1,0 +1,167 @@
+"""Runs: lists, one run, and its documents."""
+
+import base64
+import binascii
+import json
+import time
+
+from flowq.flows.forecast.history import read_history
+from flowq.flows.forecast.outlook import outlook
+from flowq.flows.local_worker.process import default_slots
+from flowq.flows.views.json_documents import event_json
+from flowq.flows.views.run_document import COLUMNS, jobs_table, run_document
+from flowq.flows.views.run_list import ORPHANED, RunFilter, moment_ms, select_runs, summary_json
+from flowq.flows.views.run_sources import sources_json
+from flowq.flows.views.run_view import RunView, run_view
+from flowq.flows.views.snapshot import read_plan, read_snapshot
+from flowq.plan import Json, Plan
+from flowq.serve.http.calls import Call
+from flowq.serve.http.principals import Role
+from flowq.serve.http.replies import RefusedError
+from flowq.serve.http.route import API, Route
+from flowq.serve.http.schemas import COUNT, MAP, RUN, TEXT, TIME, array, document, integer, one_of, page, text
+from flowq.states import CAUSES, RunStatus
+from flowq.store.schema.records import RunRecord
+
+_STATUSES = (*(str(status) for status in RunStatus), ORPHANED)
+_LIMIT = integer(1, 200, 50)
+_POSITION = text(40, r"^\d{1,15}(-\d{1,15})?$")
+
+
+def _runs(call: Call) -> Json:
+    query, now = call.query, call.store.now_ms()
+    labels = [label.partition("=") for label in query.get("label", ())]
+    chosen = RunFilter(
+        status=query.get("status"),
+        since_ms=moment_ms(query["since"], now, "since") if "since" in query else None,
+        until_ms=moment_ms(query["until"], now, "until") if "until" in query else None,
+        labels=tuple((name, value) for name, _, value in labels),
+        cause=query.get("cause"),
+        schedule=query.get("schedule"),
+        text=query.get("q"),
+    )
+    flow = query.get("flow")
+
+    def visible(run: RunRecord) -> bool:
+        belongs = call.site.flow_of(run)
+        return call.principal.covers(belongs) and (flow is None or run.flow == flow or belongs.partition("/")[2] == flow)
+
+    found = select_runs(call.store, chosen, query["limit"], after=_read_cursor(query.get("cursor")), visible=visible)
+    items = [summary_json(run, now, lost=run.id in found.orphaned) for run in found.runs]
+    return {"items": items, "next": None if found.next is None else _cursor(found.next)}
+
+
+def _cursor(place: tuple[int, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def _read_cursor(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    try:
+        created, run = json.loads(base64.b64decode(text.encode(), b"-_", validate=True))
+        if isinstance(created, int) and isinstance(run, str):
+            return created, run
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    raise RefusedError(400, "query", "cursor is not one that this list gave")
+
+
+def _run(call: Call) -> Json:
+    position = call.store.runs.position(call.run.id)
+    plan, snapshot = read_snapshot(call.store, call.run.id)
+    view = run_view(plan, snapshot)
+    return run_document(plan, view, position=position, expected_end_ms=_expected_end(call, plan, view))
+
+
+def _expected_end(call: Call, plan: Plan, run: RunView) -> int | None:
+    if run.ended or run.started_ms is None:
+        return None
+    found = outlook(plan, read_history(call.store, run.flow, before=run.id), default_slots())
+    return None if found is None else time.time_ns() // 1_000_000 + round(found.left(run) * 1000)
+
+
+def _jobs(call: Call) -> Json:
+    position = call.store.runs.position(call.run.id)
+    table = jobs_table(run_view(*read_snapshot(call.store, call.run.id)))
+    rows = table["rows"]
+    first = call.query["offset"]
+    last = first + call.query["limit"]
+    return {
+        "columns": table["columns"],
+        "rows": rows[first:last],
+        "position": position,
+        "next": last if last < len(rows) else None,
+    }
+
+
+def _events(call: Call) -> Json:
+    plan = read_plan(call.store, call.run.id)
+    found = call.store.runs.events(call.run.id, after=call.query["after"], count=call.query["limit"])
+    return {"items": [event_json(event, plan) for event in found], "next": found[-1].seq if found else None}
+
+
+def _source(call: Call) -> Json:
+    return {"files": sources_json(call.run)}
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=f"{API}/runs",
+        role=Role.VIEWER,
+        summary="The latest runs, newest first",
+        query={
+            "flow": text(500),
+            "status": one_of(*_STATUSES),
+            "label": array(text(1000, "=")),
+            "cause": one_of(*CAUSES),
+            "schedule": text(500),
+            "since": text(40),
+            "until": text(40),
+            "q": text(200),
+            "limit": _LIMIT,
+            "cursor": text(300),
+        },
+        answer=page(RUN),
+        handler=_runs,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/runs/{{run}}",
+        role=Role.VIEWER,
+        summary="A run without its jobs",
+        answer=document(
+            {"id": TEXT, "status": TEXT, "position": TEXT, "size": COUNT, "expected_end": TIME, "nodes": array(MAP)}
+        ),
+        handler=_run,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/runs/{{run}}/jobs",
+        role=Role.VIEWER,
+        summary=f"All jobs of a run, as rows of {', '.join(COLUMNS)}",
+        query={"limit": integer(1, 20_000, 20_000), "offset": integer(0, 10_000_000, 0)},
+        answer=document(
+            {"columns": array(TEXT), "rows": array(array({})), "position": TEXT, "next": {"type": ["integer", "null"]}}
+        ),
+        handler=_jobs,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/runs/{{run}}/events",
+        role=Role.VIEWER,
+        summary="The changes of a run, as `flowq run --json` prints them",
+        query={"after": {**_POSITION, "default": "0"}, "limit": integer(1, 5000, 1000)},
+        answer=page(MAP),
+        handler=_events,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/runs/{{run}}/source",
+        role=Role.VIEWER,
+        summary="The text of the flow files of a run, where it is still the one that was submitted",
+        answer=document({"files": array(MAP)}),
+        handler=_source,
+    ),
+)

@@ -1,0 +1,84 @@
+"""Signing in and out, and who is signed in."""
+
+from flowq.plan import Json
+from flowq.serve.http.access.secrets import SESSION, find, session
+from flowq.serve.http.calls import Call
+from flowq.serve.http.principals import Principal, Role
+from flowq.serve.http.replies import RefusedError, Reply
+from flowq.serve.http.route import API, Route
+from flowq.serve.http.schemas import FLAG, TEXT, array, body, document, text
+
+PRINCIPAL = document({"name": TEXT, "role": TEXT, "flows": array(TEXT), "signed_in": FLAG})
+
+
+def principal_json(principal: Principal) -> dict[str, Json]:
+    """Return a user."""
+    return {
+        "name": principal.name,
+        "role": principal.role.word,
+        "flows": list(principal.flows) or ["*"],
+        "signed_in": bool(principal.digest),
+    }
+
+
+def _open(call: Call) -> Reply:
+    call.site.doorkeeper.check(call.address)
+    record = find(call.store, call.body["token"].strip(), ("token", "link"))
+    if record is None:
+        call.site.doorkeeper.attempts.fail(call.address)
+        raise RefusedError(401, "unauthorized", "the token is unknown, has expired or was revoked")
+    secret, opened = session(call.store, record, call.address)
+    answer = principal_json(Principal(opened.name, Role[opened.role.upper()], opened.flows, opened.digest))
+    return Reply(200, answer, cookies=(_cookie(call, secret, SESSION // 1000),))
+
+
+def _show(call: Call) -> Json:
+    return principal_json(call.principal)
+
+
+def _close(call: Call) -> Reply:
+    if call.principal.cookie:
+        call.store.accesses.revoke(call.principal.digest)
+        call.site.doorkeeper.forget(call.principal.digest)
+    headers = {"Clear-Site-Data": '"cache", "cookies", "storage"'}
+    return Reply(204, headers=headers, cookies=(_cookie(call, "", 0),))
+
+
+def _cookie(call: Call, value: str, age: int) -> str:
+    options = call.site.options
+    path = "/" if options.secure else f"{options.prefix}/"
+    secure = "; Secure" if options.secure else ""
+    return f"{options.cookie}={value}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}"
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path=f"{API}/session",
+        role=Role.OPEN,
+        own=True,
+        summary="Sign in: exchange a token for a cookie",
+        body=body({"token": text(200)}, ["token"]),
+        answer=PRINCIPAL,
+        handler=_open,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/session",
+        role=Role.VIEWER,
+        own=True,
+        summary="Who is signed in",
+        answer=PRINCIPAL,
+        handler=_show,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/session",
+        role=Role.VIEWER,
+        own=True,
+        status=204,
+        summary="Sign out",
+        answer={},
+        handler=_close,
+    ),
+)

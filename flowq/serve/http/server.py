@@ -1,0 +1,192 @@
+"""The process: a socket, threads beside the loop, and signals."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import uvicorn
+
+from flowq import __version__
+from flowq.exceptions import ServerError, UsageError
+from flowq.serve.http.access.secrets import link
+from flowq.serve.http.app import Application
+from flowq.serve.http.protocol import Protocol
+from flowq.serve.http.routes import ROUTES
+from flowq.serve.http.site import Site, SiteOptions, catalog_of, checked_options
+from flowq.store import Store
+
+PORT: Final = 8470
+_NEXT: Final = 20  # ports that are tried where none is asked for
+_HEAD: Final = 16 * 1024  # bytes of the head of a request
+_CONNECTIONS: Final = 1000
+_IDLE: Final = 15  # s that a connection may stay without a request
+_GRACE: Final = 3  # s for answers that are under way at the end
+_BEAT: Final = 15.0  # s
+
+log = logging.getLogger("flowq.serve.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a command wants to serve.
+
+    Attributes:
+        options: how it is reached; its port is taken if `port` is None or free.
+        port: the port; None: 8470, or the next one that is free.
+        directory: of the flows; None: none are served.
+        name: of the catalog.
+        lifeline: an inherited descriptor: its end stops the server.
+        report: an inherited descriptor for a JSON line with the address.
+    """
+
+    options: SiteOptions
+    port: int | None = None
+    directory: str | None = None
+    name: str | None = None
+    lifeline: int | None = None
+    report: int | None = None
+
+
+def serve(store: Store, wanted: Wanted, user: str) -> Iterator[str]:
+    """Serve the page until a stop signal. Yields its address first, with a link's token where credentials are needed. Main thread only.
+
+    Raises:
+        UsageError: the options do not go together, or the port is taken.
+    """
+    options = checked_options(wanted.options)
+    listener = _listen(options.host, wanted.port)
+    options = replace(options, port=listener.getsockname()[1])
+    catalog = None if wanted.directory is None else catalog_of(wanted.directory, wanted.name)
+    site = Site(store, options, catalog)
+    address = f"{options.url}/"
+    if options.everyone is None:
+        address += f"#token={link(store, user)}"
+    yield address
+    try:
+        asyncio.run(_Process(site, wanted.lifeline).run(listener))
+    finally:
+        listener.close()
+        with suppress(ServerError):
+            store.accesses.beat(site.name, "")
+
+
+def report(descriptor: int, address: str) -> None:
+    """Tell a parent the address; a parent that has gone is no error."""
+    with suppress(BrokenPipeError), open(descriptor, "wb", closefd=False) as out:
+        out.write(json.dumps({"page": address}).encode() + b"\n")
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """Return a listening socket. Without a port the first free one from 8470 on."""
+    bare = host.strip("[]")
+    ports = [port] if port is not None else [*range(PORT, PORT + _NEXT), 0]
+    for number in ports:
+        try:
+            family, kind, protocol, _, place = socket.getaddrinfo(bare, number, type=socket.SOCK_STREAM)[0]
+            listener = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise UsageError(f"--host {host}: {error.strerror}") from error
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(place)
+            listener.listen(1024)
+        except OSError as error:
+            listener.close()
+            if number == ports[-1]:
+                raise UsageError(f"{host}:{number} cannot be used: {error.strerror}; --port takes another one") from error
+            continue
+        listener.setblocking(False)
+        return listener
+    raise AssertionError("unreachable")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process."""
+        yield
+
+
+class _Process:
+    """The loop of the process, and the threads beside it."""
+
+    def __init__(self, site: Site, lifeline: int | None) -> None:
+        self._site = site
+        self._lifeline = lifeline
+        self._application = Application(site, ROUTES)
+        self._stops = 0
+        self._server = _Server(
+            uvicorn.Config(
+                self._application,
+                http=Protocol,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=_HEAD,
+                limit_concurrency=_CONNECTIONS,
+                timeout_keep_alive=_IDLE,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serve until it is stopped."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._site.reload)
+        if self._lifeline is not None:
+            loop.add_reader(self._lifeline, self._end)
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._site.watch, self._beat)]
+        for thread in threads:
+            thread.start()
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            self._site.close()
+            self._application.close()
+
+    def _stop(self) -> None:
+        """Stop; below a parent the first signal only ends writes, because running jobs finish and users look on."""
+        self._stops += 1
+        self._site.close()
+        if self._lifeline is None or self._stops > 1:
+            self._end()
+
+    def _end(self) -> None:
+        self._site.close()
+        self._server.should_exit = True
+        if self._lifeline is not None:
+            asyncio.get_running_loop().remove_reader(self._lifeline)
+
+    def _beat(self) -> None:
+        """Note again and again that this process lives, in a thread of its own."""
+        options, catalog = self._site.options, self._site.catalog
+        text = json.dumps(
+            {
+                "hostname": socket.gethostname(),
+                "pid": os.getpid(),
+                "url": options.url,
+                "catalog": None if catalog is None else catalog.name,
+                "version": __version__,
+                "readonly": options.readonly,
+            }
+        )
+        while not self._site.closing.is_set():
+            with suppress(ServerError):
+                self._site.store.accesses.beat(self._site.name, text)
+            self._site.closing.wait(_BEAT)
