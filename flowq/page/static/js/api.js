@@ -83,9 +83,8 @@ export const href = (path) => base + path;
 
 // Who is signed in here, and whether anything can be changed at all.
 export async function whoami() {
-  const principal = await get("/session");
-  const info = await get("/info");
-  return { ...principal, readonly: info.readonly };
+  const [principal, info] = await Promise.all([get("/session"), get("/info")]);
+  return { ...principal, info, readonly: info.readonly };
 }
 
 export async function getBytes(path, params) {

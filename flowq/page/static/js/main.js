@@ -77,7 +77,8 @@ function Top({ path, needs, onHelp }) {
   </header>`;
 }
 
-function Foot({ info }) {
+function Foot() {
+  const { info } = useObservable(session);
   const mode = useObservable(timeMode);
   const state = useObservable(stream);
   const words = { live: ["on", "live"], polling: ["part", "polling every 5 s"], off: ["", "not live"] }[state];
@@ -86,9 +87,9 @@ function Foot({ info }) {
     <label>Times in <select class="input" value=${mode} onChange=${(event) => timeMode.set(event.target.value)} aria-label="Zone of times">
       ${timeModes.map((name) => html`<option value=${name} selected=${name === mode}>${{ local: localZone, utc: "UTC", schedule: "zone of the schedule" }[name]}</option>`)}</select></label>
     <span class="grow"></span>
-    ${info?.readonly ? html`<span>read-only</span>` : null}
-    ${info?.catalog ? html`<span>${info.catalog.name}${info.catalog.stale ? " (the directory cannot be read)" : ""}</span>` : null}
-    <span>flowq ${info?.version ?? ""}</span>
+    ${info.readonly ? html`<span>read-only</span>` : null}
+    ${info.catalog ? html`<span>${info.catalog.name}${info.catalog.stale ? " (the directory cannot be read)" : ""}</span>` : null}
+    <span>flowq ${info.version}</span>
   </footer>`;
 }
 
@@ -161,7 +162,6 @@ function Inside() {
   const { path } = usePlace();
   const [help, setHelp] = useState(false);
   const { load, title, args } = route(path);
-  const info = useDocument("/info").data;
   const attention = useDocument("/attention", { topic: "runs", pause: 2000 }).data;
   const needs = attention ? attention.failed.length + attention.approvals.length : 0;
   useKeys(() => setHelp(true));
@@ -170,7 +170,7 @@ function Inside() {
     <${Top} path=${path} needs=${needs} onHelp=${() => setHelp(true)} />
     <${AwayBar} />
     <main id="main" tabindex="-1"><${Page} key=${`${title} ${args[0] ?? ""}`} load=${load} args=${args} /></main>
-    <${Foot} info=${info} />
+    <${Foot} />
     ${help ? html`<${Help} onClose=${() => setHelp(false)} />` : null}`;
 }
 

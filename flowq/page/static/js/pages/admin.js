@@ -62,12 +62,12 @@ function Audit() {
   if (!data) return html`<${Waiting} error=${error} />`;
   const rows = data.items;
   if (!rows.length) return html`<${Empty}>Nothing was changed yet.<//>`;
-  return html`<${Table} caption="What was done, latest first" rows=${rows} rowKey=${(row) => row.id ?? row.seq ?? `${row.at} ${row.what}`} columns=${[
+  return html`<${Table} caption="What was done, latest first" rows=${rows} rowKey=${(row) => row.position} columns=${[
     ["At", (row) => html`<${Time} at=${row.at} />`],
-    ["Who", (row) => html`<span class="wraps">${row.by ?? row.name ?? row.who}</span>`, { main: true }],
-    ["From", (row) => html`<span class="mono">${row.address ?? ""}</span>`],
-    ["What", (row) => html`<code class="wraps">${row.what ?? row.action ?? `${row.method} ${row.path}`}</code>`],
-    ["Answer", (row) => html`<span class="num">${row.status ?? row.outcome ?? ""}</span>`],
+    ["Who", (row) => html`<span class="wraps">${row.name} <span class="muted">${row.role}</span></span>`, { main: true }],
+    ["From", (row) => html`<span class="mono">${row.address}</span>`],
+    ["What", (row) => html`<code class="wraps">${row.action} ${row.path}</code>`],
+    ["Answer", (row) => html`<span class="num">${row.status}</span>`],
   ]} />`;
 }
 
@@ -90,11 +90,9 @@ function Serves() {
   const rows = data.items;
   if (!rows.length) return html`<${Empty}>No server has reported itself.<//>`;
   return html`<${Table} caption="Servers" rows=${rows} rowKey=${(row) => row.name} columns=${[
-    ["Server", (row) => html`<span class="mono wraps">${row.name}</span>`, { main: true }],
-    ["Address", (row) => html`<span class="mono wraps">${row.url ?? row.address ?? ""}</span>`],
-    ["Directory", (row) => html`<span class="mono wraps">${row.directory ?? ""}</span>`],
-    ["Version", (row) => row.version ?? ""],
-    ["Since", (row) => html`<${Time} at=${row.started_at ?? row.since} />`],
-    ["Last beat", (row) => html`<${Time} at=${row.seen_at ?? row.at} />`],
+    ["Server", (row) => html`<span class="mono wraps">${row.hostname} ${row.pid}</span>${row.current ? html` <span class="muted">answers here</span>` : null}`, { main: true }],
+    ["Address", (row) => html`<span class="mono wraps">${row.url}</span>`],
+    ["Directory", (row) => html`<span class="wraps">${row.catalog ?? html`<span class="muted">none</span>`}</span>`],
+    ["Version", (row) => row.version],
   ]} />`;
 }

@@ -60,9 +60,9 @@ function Overview({ flow }) {
 export function Diagnostic({ item }) {
   const bad = item.severity === "error";
   const caret = item.text ? `${" ".repeat(Math.max(0, item.column - 1))}${"^".repeat(Math.max(1, (item.end_column ?? item.column + 1) - item.column))}` : "";
-  return html`<div><p class="wraps"><span class=${`status is-${bad ? "bad" : "wait"}`}><span class="mark" aria-hidden="true">${bad ? "✖" : "!"}</span>${item.severity} ${item.code}</span> ${item.message}</p>
+  return html`<div class="lines"><p class="wraps"><span class=${`status is-${bad ? "bad" : "wait"}`}><span class="mark" aria-hidden="true">${bad ? "✖" : "!"}</span>${item.severity} ${item.code}</span> ${item.message}</p>
     <p class="muted mono small wraps">${item.file}:${item.line}:${item.column}</p>
-    ${item.text ? html`<pre class="code">${`${item.text}\n${caret}`}</pre>` : null}
+    ${item.text ? html`<pre class="code">${item.text}${"\n"}<span class="caret">${caret}</span></pre>` : null}
     ${item.help ? html`<p class="muted wraps">${item.help}</p>` : null}</div>`;
 }
 

@@ -48,6 +48,8 @@ export function Graph({ graph, states, stamp, open, chosen = null, critical = ne
   const [size, setSize] = useState({ width: 800, height: 480 });
   const [find, setFind] = useState("");
   const [focus, setFocus] = useState(null);
+  // As high as the drawing needs, within what the window has below the head of the page.
+  const tall = Math.round(Math.min(Math.max(260, innerHeight - 380), Math.max(220, shape.height * 1.15 + 48)));
   const big = shape.boxes.length > SVG_MOST;
 
   useLayoutEffect(() => {
@@ -97,7 +99,7 @@ export function Graph({ graph, states, stamp, open, chosen = null, critical = ne
       ${tools}<span class="grow"></span>
       ${found ? html`<span class="count" role="status">${found.size} found</span>` : null}
       <span class="buttons"><${Button} aria-label="Zoom out" onClick=${() => zoom(0.8)}>−<//><${Button} aria-label="Zoom in" onClick=${() => zoom(1.25)}>+<//><${Button} onClick=${() => setView(fitted(shape, size))}>Fit<//></span></div>
-    <div class="graph" ref=${frame} tabindex="0" role="application" aria-label="Graph of jobs. Arrow keys follow the edges, Enter opens a job." aria-describedby="graph-table" onKeyDown=${press} onFocus=${() => focus === null && setFocus(0)}>
+    <div class="graph" ref=${frame} style=${{ height: `${tall}px` }} tabindex="0" role="application" aria-label="Graph of jobs. Arrow keys follow the edges, Enter opens a job." aria-describedby="graph-table" onKeyDown=${press} onFocus=${() => focus === null && setFocus(0)}>
       ${view ? html`<${big ? GraphCanvas : GraphSvg} ...${drawing} />` : null}
       ${view && big ? html`<${Minimap} shape=${shape} states=${states} stamp=${stamp} view=${view} size=${size} moveTo=${setView} />` : null}
     </div>

@@ -11,8 +11,10 @@ import { Time, Took, secondsBetween } from "../time.js";
 import { Decide } from "./decide.js";
 import { JobLog } from "./job_log.js";
 import { Json } from "./json_tree.js";
-import { Retry } from "./run.js";
+import { Retry } from "./retry.js";
+import { Source } from "./run_texts.js";
 
+const LINES = 8; // of the flow file
 const VIEWS = [["log", "Log"], ["error", "Error"], ["result", "Result"], ["why", "Why"], ["attempts", "Attempts"], ["details", "Details"]];
 
 function firstView(row) {
@@ -62,14 +64,21 @@ function View({ view, run, row, path, data, error }) {
 }
 
 function ErrorView({ data }) {
-  const line = typeof data.source_line === "string" ? data.source_line : data.source_line?.text;
   return html`<div class="stack">
     ${data.error ? html`<pre class="code code-bad" tabindex="0" aria-label="Error">${plain(data.error)}</pre>` : html`<${Empty}>It has no error.<//>`}
-    <${FlowLine} data=${data} line=${line} />
+    <${FlowLine} data=${data} />
     ${data.command?.retry ? html`<${Copy} text=${data.command.retry} />` : null}</div>`;
 }
 
-const FlowLine = ({ data, line }) => html`<div><h3 class="mono wraps">${data.file}:${data.line}</h3>${line ? html`<pre class="code">${String(data.line).padStart(4)}  ${line}</pre>` : null}</div>`;
+// The lines of the flow file from which the job comes, where the file is still the one of the run.
+function FlowLine({ data }) {
+  const files = useDocument(`${runPath(data.run)}/source`).data?.files ?? [];
+  const lines = files.find((item) => item.file === data.file)?.text?.split("\n");
+  const from = data.line - 1;
+  const shown = (lines ?? []).slice(from, from + LINES);
+  const name = data.file.split("/").slice(-2).join("/");
+  return html`<div class="lines"><h3 class="mono wraps" title=${data.file}>${name}:${data.line}</h3>${shown.length ? html`<${Source} text=${shown.join("\n")} first=${data.line} marks=${new Set([data.line])} />` : null}</div>`;
+}
 
 function Result({ path, status }) {
   const { data, error } = useDocument(`${path}/result`);
@@ -110,7 +119,7 @@ function Details({ data, row }) {
   ].filter(([, value]) => value);
   return html`<div class="stack">${data.description ? html`<p class="wraps">${data.description}</p>` : null}
     <dl class="pairs">${rows.map(([name, value]) => html`<dt>${name}</dt><dd class="wraps">${value}</dd>`)}${Object.keys(data.labels ?? {}).length ? html`<dt>Labels</dt><dd><${Chips} values=${data.labels} /></dd>` : null}</dl>
-    <${FlowLine} data=${data} line=${typeof data.source_line === "string" ? data.source_line : data.source_line?.text} />
+    <${FlowLine} data=${data} />
     ${Object.values(data.command ?? {}).map((text) => html`<${Copy} key=${text} text=${text} />`)}
     <p class="muted small">ordinal ${row.ordinal}</p></div>`;
 }

@@ -68,7 +68,7 @@ function Form({ part, flow, again }) {
 
   return html`<form class="launch" onSubmit=${(event) => { event.preventDefault(); document.getElementById("launch").click(); }}>
     <div class="stack">
-      <${Card} title="Params" count=${flow.params.length}><div class="body">${flow.params.length ? flow.params.map((param) => html`<${Field} key=${param.name} param=${param} text=${typed[param.name]} change=${type(param.name)} errors=${problem(param)} hint=${placeholder(param, answer?.params)} />`) : html`<p class="muted">This flow takes none.</p>`}</div><//>
+      <${Card} title="Params" count=${flow.params.length}><div class="body params">${flow.params.length ? flow.params.map((param) => html`<${Field} key=${param.name} param=${param} text=${typed[param.name]} change=${type(param.name)} errors=${problem(param)} hint=${placeholder(param, answer?.params)} />`) : html`<p class="muted">This flow takes none.</p>`}</div><//>
       <${Card} title="Run"><div class="body">
         <label class="field"><span class="name">Labels <span class="muted">key=value, one a line</span></span><textarea class="input mono" rows="2" value=${labels} onInput=${(event) => setLabels(event.target.value)} aria-invalid=${Boolean(given.problem)}></textarea>
           ${given.problem ? html`<span class="error">${given.problem}</span>` : null}</label>
@@ -104,7 +104,7 @@ function Field({ param, text, change, errors, hint }) {
   const id = `param-${param.name}`;
   const limits = [param.min === null ? null : `at least ${param.min}`, param.max === null ? null : `at most ${param.max}`, param.pattern ? `matches ${param.pattern}` : null].filter(Boolean).join(", ");
   const described = `${errors.length ? `${id}-error ` : ""}${id}-hint`;
-  return html`<div class="field"><label class="name" for=${id}>${param.name} <span class="muted">${param.type}${param.required ? ", required" : ""}</span></label>
+  return html`<div class=${`field${kindOf(param) === "json" ? " field-wide" : ""}`}><label class="name" for=${id}>${param.name} <span class="muted">${param.type}${param.required ? ", required" : ""}</span></label>
     <div class="fieldrow"><${Control} id=${id} param=${param} text=${text} change=${change} hint=${hint} invalid=${errors.length > 0} described=${described} />
       ${text !== undefined && text !== "" && !param.required ? html`<button type="button" class="button button-quiet button-small" onClick=${() => change(undefined)} aria-label=${`Clear ${param.name}: take the default`}>Clear</button>` : null}</div>
     ${errors.length ? html`<p class="error wraps" id=${`${id}-error`} role="alert">${errors.join(" ")}</p>` : null}

@@ -2,7 +2,7 @@
 import { post, remove, segment } from "../api.js";
 import { useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Button, Chips, Confirm, Copy, Dialog, Waiting, may, say } from "../parts.js";
+import { Button, Chips, Confirm, Copy, Dialog, Waiting, say } from "../parts.js";
 import { Link, navigate, runPath, setSearch, usePlace } from "../router.js";
 import { ENDED, useRun } from "../run_model.js";
 import { JobsBar, Status, countsText, look } from "../status.js";
@@ -12,6 +12,7 @@ import { GraphTab } from "./graph.js";
 import { JobsTab } from "./jobs.js";
 import { TimelineTab } from "./timeline.js";
 import { LogsTab } from "./logs.js";
+import { Retry } from "./retry.js";
 import { EventsTab, SourceTab } from "./run_texts.js";
 
 const TABS = [["graph", "Graph", GraphTab], ["jobs", "Jobs", JobsTab], ["timeline", "Timeline", TimelineTab], ["logs", "Logs", LogsTab], ["events", "Events", EventsTab], ["yaml", "YAML", SourceTab]];
@@ -26,7 +27,7 @@ export function RunPage({ args: [id, tab = "graph"] }) {
   const openJob = (ordinal, more = {}) => setSearch({ job: ordinal, ...more }, { replace: search.job !== undefined });
   const job = search.job === undefined || !jobs ? null : jobs.byOrdinal.get(Number(search.job)) ?? jobs.rows.find((row) => row.name === search.job) ?? null;
   return html`<${Head} run=${run} reload=${reload} />
-    <nav class="tabs" aria-label="Views of the run">${TABS.map(([name, title]) => html`<${Link} key=${name} to=${runPath(id, name)} aria-current=${name === tab ? "page" : undefined}>${title}${name === "jobs" ? html`&nbsp;<span class="count">${run.size}</span>` : null}<//>`)}</nav>
+    <nav class="tabs" aria-label="Views of the run">${TABS.map(([name, title]) => html`<${Link} key=${name} to=${runPath(id, name)} aria-current=${name === tab ? "page" : undefined}>${title}${name === "jobs" ? html`<span class="count tabcount">${run.size}</span>` : null}<//>`)}</nav>
     <${Tab} key=${`${tab} ${run.attempt}`} run=${run} jobs=${jobs} version=${model.version} openJob=${openJob} chosen=${job?.ordinal ?? null} />
     ${job ? html`<${JobDrawer} key=${job.ordinal} run=${run} row=${job} reload=${reload} />` : null}
     <${Announcer} status=${run.status} />`;
@@ -89,24 +90,4 @@ function RunActions({ run, running, reload }) {
 function Commands({ run, onClose }) {
   const commands = Object.values({ status: `flowq status ${run.id}`, logs: `flowq logs ${run.id}`, ...run.command });
   return html`<${Dialog} title="The same in a terminal" onClose=${onClose}><div class="stack">${commands.map((text) => html`<${Copy} key=${text} text=${text} />`)}</div><//>`;
-}
-
-// Shows first what a retry would do, with the answer of the server.
-export function Retry({ run, jobs = null, onClose, reload }) {
-  const [plan, setPlan] = useState(null);
-  const [error, setError] = useState(null);
-  const body = jobs ? { jobs } : { failed: true };
-  useEffect(() => {
-    post(`${runPath(run.id)}/retry`, { ...body, dry_run: true }).then(setPlan, setError);
-  }, []);
-  const again = plan?.jobs ?? plan?.reset ?? [];
-  const names = again.map((job) => (typeof job === "string" ? job : job.name));
-  const retry = async () => {
-    await post(`${runPath(run.id)}/retry`, body);
-    await reload();
-  };
-  return html`<${Confirm} title=${jobs ? `Retry ${jobs.join(", ")}?` : "Retry the failed jobs?"} action="Retry" onClose=${onClose} run=${retry}>
-    ${error ? html`<p class="note note-bad">${error.message}</p>` : !plan ? html`<p aria-busy="true">…</p>` : html`
-      <p>${names.length} ${names.length === 1 ? "job runs" : "jobs run"} again: what failed, and what comes after it.</p>
-      <ul class="scrolllist mono">${names.slice(0, 200).map((name) => html`<li key=${name}>${name}</li>`)}</ul>${names.length > 200 ? html`<p class="muted">and ${names.length - 200} more</p>` : null}`}<//>`;
 }

@@ -51,7 +51,7 @@ export function SourceTab({ run }) {
 }
 
 // A text with numbers of lines; `marks` are line numbers that stand out.
-export function Source({ text, marks = new Set() }) {
+export function Source({ text, first = 1, marks = new Set() }) {
   const lines = text.replace(/\n$/, "").split("\n");
-  return html`<ol class="source" tabindex="0" aria-label="Text of the file">${lines.map((line, index) => html`<li class=${marks.has(index + 1) ? "marked" : ""}><code>${line || " "}</code></li>`)}</ol>`;
+  return html`<ol class="source" tabindex="0" aria-label="Text of the file">${lines.map((line, index) => html`<li data-line=${first + index} class=${marks.has(first + index) ? "marked" : ""}><code>${line || " "}</code></li>`)}</ol>`;
 }
