@@ -10,6 +10,7 @@ from flowq.store.client.session import Session
 from flowq.store.cron import Crons
 from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
+from flowq.store.live import LiveStreams
 from flowq.store.queues import Queues
 from flowq.store.runs import Runs
 from flowq.store.schedules import Schedules
@@ -51,6 +52,7 @@ class Store:
         self.backfills = Backfills(self.session)
         self.caches = Caches(self.session)
         self.accesses = Accesses(self.session)
+        self.live = LiveStreams(self.session)
 
     @property
     def namespace(self) -> str:
