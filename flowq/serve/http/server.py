@@ -18,6 +18,7 @@ from flowq import __version__
 from flowq.exceptions import ServerError, UsageError
 from flowq.serve.http.access.secrets import link
 from flowq.serve.http.app import Application
+from flowq.serve.http.gate import HEAD
 from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.protocol import Protocol
 from flowq.serve.http.routes import ROUTES
@@ -26,7 +27,6 @@ from flowq.store import Store
 
 PORT: Final = 8470
 _NEXT: Final = 20  # ports that are tried where none is asked for
-_HEAD: Final = 16 * 1024  # bytes of the head of a request
 _CONNECTIONS: Final = 1000
 _IDLE: Final = 15  # s that a connection may stay without a request
 _GRACE: Final = 3  # s for answers that are under way at the end
@@ -138,7 +138,7 @@ class _Process:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                h11_max_incomplete_event_size=_HEAD,
+                h11_max_incomplete_event_size=HEAD,
                 limit_concurrency=_CONNECTIONS,
                 timeout_keep_alive=_IDLE,
                 timeout_graceful_shutdown=_GRACE,
