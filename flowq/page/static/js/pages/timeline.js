@@ -74,8 +74,8 @@ function sums(bars, now) {
   return found;
 }
 
-function ticks(end) {
-  const wish = end / 8;
+function ticks(end, count) {
+  const wish = end / count;
   const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 43200000, 86400000];
   const step = steps.find((value) => value >= wish) ?? Math.ceil(wish / 86400000) * 86400000;
   return Array.from({ length: Math.floor(end / step) + 1 }, (_, index) => index * step);
@@ -90,7 +90,7 @@ function Rows({ rows, end, now, zoom, openJob, chosen, lanes }) {
   const to = Math.min(rows.length, Math.ceil((view.top + view.height) / HIGH) + OVER);
   const wide = { width: `${zoom * 100}%` };
   return html`<div class="timeline" ref=${box} onScroll=${measure} tabindex="0" role="region" aria-label="Timeline of the run"><div class="timeline-in" style=${wide}>
-    <div class="axis" aria-hidden="true">${ticks(end / zoom).length ? ticks(end).map((at) => html`<span key=${at} style=${{ left: `${(100 * at) / end}%` }}>${at ? formatDuration(at / 1000) : "0"}</span>`) : null}</div>
+    <div class="axis" aria-hidden="true">${ticks(end, zoom * (innerWidth < 700 ? 3 : 8)).map((at) => html`<span key=${at} style=${{ left: `${(100 * at) / end}%` }}>${at ? formatDuration(at / 1000) : "0"}</span>`)}</div>
     <div style=${{ height: `${rows.length * HIGH}px`, position: "relative" }} role="list">
       ${rows.slice(from, to).map((row, index) => html`<div key=${row.key} role="listitem" class=${`trow${row.whole && row.bars[0].ordinal === chosen ? " chosen" : ""}`} style=${{ transform: `translateY(${(from + index) * HIGH}px)` }}>
         ${row.whole ? html`<button type="button" class="tlabel linkbutton" title=${row.label} onClick=${() => openJob(row.bars[0].ordinal)}>${row.bars[0].critical ? html`<span class="sr">critical: </span>` : null}${row.label}</button>` : html`<span class="tlabel mono muted">${row.label}</span>`}
