@@ -1,6 +1,8 @@
 """The files of the page as a server sends them: hashed addresses that never change their content, and the document that names them."""
 
 import hashlib
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +20,7 @@ _MEDIA_TYPES: Final = {
 }
 """The types of what is sent; licences and notes beside the files are not."""
 
-_FIRST: Final = ("js/theme.js",)  # scripts that the document names itself, before the modules
+_IMPORT: Final = re.compile(r"""^(?:import|export)\b[^;]*?\bfrom\s*"(\.[^"]+)";|\bfrom"(\.[^"]+)\"""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,35 @@ def shell(prefix: str = "") -> bytes:
         prefix: the path below which the server is reached, without a slash at its end: `""` or `"/flowq"`.
     """
     base = f"{prefix}/assets/{release_hash()}"
-    names = [name for name in _files() if name.endswith((".js", ".mjs")) and name not in _FIRST]
     values = {
         "PREFIX": escape(prefix),
         "ASSETS": escape(base),
         "STYLES": "\n".join(
             f'<link rel="stylesheet" href="{escape(base)}/{name}">' for name in _files() if name.endswith(".css")
         ),
-        "MODULES": "\n".join(f'<link rel="modulepreload" href="{escape(base)}/{name}">' for name in names),
+        "MODULES": "\n".join(f'<link rel="modulepreload" href="{escape(base)}/{name}">' for name in modules("js/main.js")),
     }
     text = (_STATIC / _SHELL).read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"%{key}%", value)
     return text.encode()
+
+
+def modules(first: str) -> tuple[str, ...]:
+    """Return a module and all that it imports, by their paths below `static/`; not what it loads later."""
+    found: dict[str, None] = {}
+    waiting = [first]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = None
+            text = _files()[name].decode()
+            waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(name), to)) for to in _imports(text)]
+    return tuple(sorted(found))
+
+
+def _imports(text: str) -> list[str]:
+    return [match[1] or match[2] for match in _IMPORT.finditer(text)]
 
 
 @cache

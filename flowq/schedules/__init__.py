@@ -6,7 +6,12 @@
     slot_runs runs for slots: compiled, and offered to the store
     firing    what `due` decides is carried out, for one entry
     backfill  runs for past slots
-    triggers  runs that events start
+    triggers  events that are looked for: files, and the ends of other flows
+    webhooks  events that are requests
+    event_runs runs that events start
+    launch    runs that users start
+    attention what needs a user now
+    flow_documents the flows, for programs
     turns     what `firing` and `triggers` have in common
     heartbeat tells an address that a scheduler lives
     scheduler the loop

@@ -10,30 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from flowq import expr
-from flowq.flows.actions.submit import offer
 from flowq.plan import Json
 from flowq.plan.trigger import Trigger
 from flowq.schedules.directory.spool import Spool
-from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory
-from flowq.schedules.slot_runs import Maker, first_problem, log
+from flowq.schedules.entries import FlowsOfDirectory
+from flowq.schedules.event_runs import KnownTrigger, start_run
+from flowq.schedules.slot_runs import Maker, log
 from flowq.schedules.turns import NEVER, SOON, Turns
-from flowq.slots.series import slot_id
 from flowq.store.schedules import EventClaim, RunEnd, ScheduleState
 from flowq.store.schema.documents import iso
 from flowq.store.schema.outcomes import Outcome
 
 _AT_ONCE: Final = 100  # events of one trigger that are dealt with before the others have their turn
-_CAUSES: Final = {"files": "file", "flow": "flow"}
-
-
-@dataclass(frozen=True, slots=True)
-class KnownTrigger:
-    """A trigger of a flow of the catalog, with its id."""
-
-    id: str
-    flow: FlowOfCatalog
-    trigger: Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +48,11 @@ class Triggers:
         self._turns = Turns(self._schedules)
 
     def all(self) -> list[KnownTrigger]:
-        """Return the triggers of all flows whose events are looked for; requests of webhooks are not."""
+        """Return the triggers of all flows. Those of webhooks are known to users, too, but their events come to `flowq.schedules.webhooks`."""
         return [
             KnownTrigger(f"{self._catalog.name}/{flow.name}:{trigger.name}", flow, trigger)
             for flow in self._catalog.flows.values()
             for trigger in flow.compilation.triggers
-            if trigger.kind in _CAUSES
         ]
 
     def describe(self, known: Sequence[KnownTrigger]) -> None:
@@ -78,7 +65,7 @@ class Triggers:
         Raises:
             ServerError: the server cannot be used. Errors of this flow alone are logged.
         """
-        if state.paused or self._catalog.stale or not known.flow.valid:
+        if state.paused or self._catalog.stale or not known.flow.valid or known.trigger.kind == "webhook":
             return NEVER
         return self._turns.take(known.id, lambda: self._turn(known, state, now), now)
 
@@ -164,28 +151,4 @@ class Triggers:
             return self._schedules.settle_event(claim)
         if claim.at_ms <= state.slot:  # while it was paused, or skipped by a user
             return self._schedules.settle_event(claim, "left_out", "paused")
-        scope: dict[str, Json] = {"event": dict(event.data)}
-        if known.trigger.condition and expr.evaluate(known.trigger.condition, scope) is not True:
-            return self._schedules.settle_event(claim, "left_out", "if_false")
-        params = expr.render(dict(known.trigger.params), scope)
-        assert isinstance(params, dict), "a map stays one"
-        compiled = known.flow.compile(params=params)
-        if compiled.plan is None:
-            log.error("%s: %s cannot run: %s", known.id, claim.key, first_problem(compiled))
-            return self._schedules.settle_event(claim, "refused", first_problem(compiled))
-        offered = offer(
-            self._maker.store,
-            compiled.plan,
-            directory=self._maker.root,
-            queue_prefix=self._maker.queue_prefix,
-            run_id=slot_id(known.id, claim.key),
-            labels=known.trigger.labels,
-            cause=_CAUSES[known.trigger.kind],
-            by=known.id,
-            slot=claim,
-        )
-        if offered.outcome is Outcome.DONE:
-            log.info("%s: run %s for %s", known.id, offered.run, claim.key)
-        if offered.outcome is Outcome.CONFLICT and offered.run in self._schedules.existing([offered.run]):
-            return self._schedules.settle_event(claim, "run", run=offered.run)
-        return Outcome.DONE if offered.outcome in {Outcome.DUPLICATE, Outcome.SKIPPED} else offered.outcome
+        return start_run(self._maker, known, claim, event.data).outcome

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowq.store.access import Accesses
     from flowq.store.backfills import Backfills
     from flowq.store.bundles import Bundles
+    from flowq.store.live import LiveStreams
     from flowq.store.schedules import Schedules
 
 
@@ -80,6 +81,13 @@ class Store:
         from flowq.store.bundles import Bundles
 
         return Bundles(self.session)
+
+    @cached_property
+    def live(self) -> "LiveStreams":
+        """What changes, as the page shows it at once."""
+        from flowq.store.live import LiveStreams
+
+        return LiveStreams(self.session)
 
     @property
     def namespace(self) -> str:

@@ -23,6 +23,7 @@ from flowq.flows.views.text import safe_line
 from flowq.serve.http import gate, pages
 from flowq.serve.http.access.doorkeeper import unauthorized
 from flowq.serve.http.calls import Call
+from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.principals import ANONYMOUS, Demand, Principal, Role, may
 from flowq.serve.http.replies import JSON, RefusedError, Reply, error_reply, no_such, reply_to
 from flowq.serve.http.requests import read_body, read_query
@@ -55,11 +56,13 @@ class Application:
 
     Args:
         site: what is served.
+        hub: what tells changes.
         routes: the table.
     """
 
-    def __init__(self, site: Site, routes: tuple[Route, ...]) -> None:
+    def __init__(self, site: Site, hub: Hub, routes: tuple[Route, ...]) -> None:
         self._site = site
+        self._hub = hub
         self._pool = ThreadPoolExecutor(THREADS, "http")
         by_path: dict[str, dict[str, Route]] = {}
         for route in routes:
@@ -125,7 +128,9 @@ class Application:
         except Exception:
             log.exception("%s %s failed", route.method, facts.shown)
             reply = error_reply(500, "bug", "this is a bug of flowq: the log of the server has the traceback")
-        self._note(route, facts, principal, reply.status)
+        self._note(route, facts, reply.by or principal, reply.status)
+        if facts.method == "HEAD" and reply.stream is not None:
+            return replace(reply, content=b"", stream=None)
         return _conditional(reply, facts.headers) if route.safe else reply
 
     def _handle(self, route: Route, facts: _Facts, principal: Principal) -> Reply:
@@ -150,7 +155,7 @@ class Application:
             raise no_such(
                 *next((name, facts.path[name]) for name in ("run", "flow", "schedule", "backfill") if name in facts.path)
             )
-        call = Call(self._site, principal, target, facts.path, query, body, facts.headers, facts.address)
+        call = Call(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)
         answer = route.handler(call)
         return answer if isinstance(answer, Reply) else Reply(route.status, answer)
 

@@ -11,6 +11,7 @@ from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.schedules.directory.catalog import CatalogFlow
+    from flowq.serve.http.live.hub import Hub
     from flowq.serve.http.site import Site
 
 
@@ -39,6 +40,7 @@ class Call:
 
     Attributes:
         site: what is served.
+        hub: what tells changes.
         principal: the user.
         target: what the path names.
         path: the parts of the path by the names of the route.
@@ -49,6 +51,7 @@ class Call:
     """
 
     site: "Site"
+    hub: "Hub"
     principal: Principal
     target: Target = Target()
     path: Mapping[str, str] = field(default_factory=dict)

@@ -26,6 +26,9 @@ HEADERS: Final[Headers] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+HEAD: Final = 16 * 1024
+"""Bytes of the head of a request."""
+
 _CACHE: Final = (b"cache-control", b"no-store")
 
 
@@ -33,8 +36,10 @@ def check_host(options: SiteOptions, pairs: Pairs, path: str) -> str:
     """Check that a request is for this page; return its path below the prefix.
 
     Raises:
-        RefusedError: it is for another host, or its target is a whole address.
+        RefusedError: it is for another host, or its target is a whole address, or its head is too large.
     """
+    if len(path) + sum(len(name) + len(value) for name, value in pairs) > HEAD:
+        raise RefusedError(431, "head", f"the head of a request may have {HEAD:,} bytes")
     hosts = [value.decode("latin-1") for name, value in pairs if name == b"host"]
     if len(hosts) != 1 or hosts[0].lower() not in options.hosts():
         shown = hosts[0][:100] if hosts else ""

@@ -21,6 +21,7 @@ from flowq.exceptions import (
 )
 from flowq.plan import Json
 from flowq.schedules.directory.catalog import FlowChangedError
+from flowq.serve.http.principals import Principal
 
 JSON: Final = "application/json"
 
@@ -37,6 +38,7 @@ class Reply:
         cookies: values of `Set-Cookie`.
         stream: what yields the content, in place of `content`.
         cached: the content may be asked for again with `If-None-Match`.
+        by: the user who has just signed in.
     """
 
     status: int = 200
@@ -46,6 +48,7 @@ class Reply:
     cookies: tuple[str, ...] = ()
     stream: Callable[[], AsyncIterator[bytes]] | None = None
     cached: bool = True
+    by: Principal | None = None
 
     def encoded(self) -> bytes:
         """Return the content as bytes."""

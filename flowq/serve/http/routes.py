@@ -2,9 +2,42 @@
 
 from typing import Final
 
-from flowq.serve.http.handlers import admin, flows, info, jobs, queues, run_actions, runs, schedules, session
-from flowq.serve.http.route import Route, checked
+from flowq.plan import Json
+from flowq.serve.http.calls import Call
+from flowq.serve.http.handlers import (
+    admin,
+    events,
+    flows,
+    graphs,
+    health,
+    hooks,
+    info,
+    jobs,
+    queues,
+    run_actions,
+    runs,
+    schedules,
+    session,
+)
+from flowq.serve.http.openapi import openapi
+from flowq.serve.http.principals import Role
+from flowq.serve.http.route import API, Route, checked
+from flowq.serve.http.schemas import MAP, TEXT, document
 
-_NOUNS: Final = (session, info, runs, run_actions, jobs, flows, schedules, queues, admin)
+_NOUNS: Final = (session, info, runs, run_actions, jobs, graphs, flows, schedules, queues, admin, events, hooks, health)
 
-ROUTES: Final[tuple[Route, ...]] = checked([route for noun in _NOUNS for route in noun.ROUTES])
+
+def _document(call: Call) -> Json:
+    return openapi(ROUTES, call.site.options.prefix)
+
+
+_OWN: Final = Route(
+    method="GET",
+    path=f"{API}/openapi.json",
+    role=Role.VIEWER,
+    summary="This document",
+    answer=document({"openapi": TEXT, "paths": MAP}),
+    handler=_document,
+)
+
+ROUTES: Final[tuple[Route, ...]] = checked([*(route for noun in _NOUNS for route in noun.ROUTES), _OWN])

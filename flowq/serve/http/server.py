@@ -18,6 +18,8 @@ from flowq import __version__
 from flowq.exceptions import ServerError, UsageError
 from flowq.serve.http.access.secrets import link
 from flowq.serve.http.app import Application
+from flowq.serve.http.gate import HEAD
+from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.protocol import Protocol
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.site import Site, SiteOptions, catalog_of, checked_options
@@ -25,7 +27,6 @@ from flowq.store import Store
 
 PORT: Final = 8470
 _NEXT: Final = 20  # ports that are tried where none is asked for
-_HEAD: Final = 16 * 1024  # bytes of the head of a request
 _CONNECTIONS: Final = 1000
 _IDLE: Final = 15  # s that a connection may stay without a request
 _GRACE: Final = 3  # s for answers that are under way at the end
@@ -123,7 +124,8 @@ class _Process:
     def __init__(self, site: Site, lifeline: int | None) -> None:
         self._site = site
         self._lifeline = lifeline
-        self._application = Application(site, ROUTES)
+        self._hub = Hub(site)
+        self._application = Application(site, self._hub, ROUTES)
         self._stops = 0
         self._server = _Server(
             uvicorn.Config(
@@ -136,7 +138,7 @@ class _Process:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                h11_max_incomplete_event_size=_HEAD,
+                h11_max_incomplete_event_size=HEAD,
                 limit_concurrency=_CONNECTIONS,
                 timeout_keep_alive=_IDLE,
                 timeout_graceful_shutdown=_GRACE,
@@ -151,7 +153,7 @@ class _Process:
         loop.add_signal_handler(signal.SIGHUP, self._site.reload)
         if self._lifeline is not None:
             loop.add_reader(self._lifeline, self._end)
-        threads = [threading.Thread(target=work, daemon=True) for work in (self._site.watch, self._beat)]
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._site.watch, self._hub.run, self._beat)]
         for thread in threads:
             thread.start()
         try:

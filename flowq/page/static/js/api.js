@@ -81,8 +81,14 @@ export const post = (path, body = {}, options = {}) => call("POST", path, { ...o
 export const remove = (path) => call("DELETE", path);
 export const href = (path) => base + path;
 
-export async function getText(path, params) {
+// Who is signed in here, and whether anything can be changed at all.
+export async function whoami() {
+  const [principal, info] = await Promise.all([get("/session"), get("/info")]);
+  return { ...principal, info, readonly: info.readonly };
+}
+
+export async function getBytes(path, params) {
   const response = await request("GET", path + query(params), { headers: { Accept: "text/plain" } });
   if (!response.ok) throw await failure(response);
-  return { text: await response.text(), headers: response.headers };
+  return { data: new Uint8Array(await response.arrayBuffer()), headers: response.headers };
 }

@@ -1,34 +1,39 @@
 // The frame of the page: who is logged in, the routes, the bar at the top, the keys.
-import { ApiError, away, get, post, prefix, remove, session } from "./api.js";
+import { ApiError, away, get, post, prefix, remove, session, whoami } from "./api.js";
+import { useDocument, useNow } from "./data.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./html.js";
 import { stream } from "./live.js";
 import { Button, Dialog, Toasts, Waiting, say } from "./parts.js";
 import { Link, navigate, place, setSearch, usePlace } from "./router.js";
+import { LoginPage } from "./pages/login.js";
 import { remembered, useObservable } from "./store.js";
 import { localZone, timeMode, timeModes } from "./time.js";
-import { AdminPage } from "./pages/admin.js";
-import { FlowPage } from "./pages/flow.js";
-import { FlowsPage } from "./pages/flows.js";
-import { HomePage } from "./pages/home.js";
-import { LaunchPage } from "./pages/launch.js";
-import { LoginPage } from "./pages/login.js";
-import { QueuesPage, WorkersPage } from "./pages/machines.js";
-import { RunPage } from "./pages/run.js";
-import { RunsPage } from "./pages/runs.js";
-import { SchedulesPage } from "./pages/schedules.js";
-import { useDocument, useNow } from "./data.js";
+
+// Pages are loaded when they are visited. An address that is gone belongs to an earlier version of the server: the document is read again.
+const page = (load, name) => {
+  let found = null;
+  return () => {
+    found ??= load().then((module) => module[name], (error) => {
+      found = null;
+      if (navigator.onLine && !away.get()) location.reload();
+      throw error;
+    });
+    return found;
+  };
+};
 
 const ROUTES = [
-  [/^\/$/, HomePage, "Home"],
-  [/^\/runs$/, RunsPage, "Runs"],
-  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|events|yaml))?$/, RunPage, "Run"],
-  [/^\/flows$/, FlowsPage, "Flows"],
-  [/^\/flows\/([^/]+)\/launch$/, LaunchPage, "Launch"],
-  [/^\/flows\/([^/]+)$/, FlowPage, "Flow"],
-  [/^\/schedules$/, SchedulesPage, "Schedules"],
-  [/^\/queues$/, QueuesPage, "Queues"],
-  [/^\/workers$/, WorkersPage, "Workers"],
-  [/^\/admin$/, AdminPage, "Admin"],
+  [/^\/$/, page(() => import("./pages/home.js"), "HomePage"), "Home"],
+  [/^\/runs$/, page(() => import("./pages/runs.js"), "RunsPage"), "Runs"],
+  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|events|yaml))?$/, page(() => import("./pages/run.js"), "RunPage"), "Run"],
+  [/^\/flows$/, page(() => import("./pages/flows.js"), "FlowsPage"), "Flows"],
+  [/^\/flows\/([^/]+)\/launch$/, page(() => import("./pages/launch.js"), "LaunchPage"), "Launch"],
+  [/^\/flows\/([^/]+)$/, page(() => import("./pages/flow.js"), "FlowPage"), "Flow"],
+  [/^\/schedules$/, page(() => import("./pages/schedules.js"), "SchedulesPage"), "Schedules"],
+  [/^\/queues$/, page(() => import("./pages/machines.js"), "QueuesPage"), "Queues"],
+  [/^\/workers$/, page(() => import("./pages/machines.js"), "WorkersPage"), "Workers"],
+  [/^\/admin$/, page(() => import("./pages/admin.js"), "AdminPage"), "Admin"],
+  [/^\/login$/, page(() => import("./pages/home.js"), "HomePage"), "Home"],
 ];
 const PLACES = [["/", "Home"], ["/runs", "Runs"], ["/flows", "Flows"], ["/schedules", "Schedules"], ["/queues", "Queues"], ["/workers", "Workers"], ["/admin", "Admin"]];
 const GO = { h: "/", r: "/runs", f: "/flows", s: "/schedules", q: "/queues", w: "/workers", a: "/admin" };
@@ -42,14 +47,15 @@ theme.listen(() => {
 const isCurrent = (path, to) => (to === "/" ? path === "/" : path === to || path.startsWith(`${to}/`));
 
 function route(path) {
-  for (const [pattern, page, title] of ROUTES) {
+  for (const [pattern, load, title] of ROUTES) {
     const found = pattern.exec(path);
-    if (found) return { page, title, args: found.slice(1).map((part) => part && decodeURIComponent(part)) };
+    if (found) return { load, title, args: found.slice(1).map((part) => part && decodeURIComponent(part)) };
   }
-  return { page: Missing, title: "Not found", args: [] };
+  return { load: missing, title: "Not found", args: [] };
 }
 
 const Missing = () => html`<div class="empty"><h1>There is no page here</h1><p><${Link} to="/runs">The list of runs<//></p></div>`;
+const missing = async () => Missing;
 
 function Top({ path, needs, onHelp }) {
   const chosen = useObservable(theme);
@@ -66,12 +72,13 @@ function Top({ path, needs, onHelp }) {
     <div class="tools">
       <${Button} kind="quiet" aria-label=${`Theme: ${chosen}. Change to ${next}`} title=${`Theme: ${chosen}`} onClick=${() => theme.set(next)}>${{ system: "◐", light: "☀", dark: "☾" }[chosen]}<//>
       <${Button} kind="quiet" aria-label="Keys and help" title="Keys (?)" onClick=${onHelp}>?<//>
-      ${who.open ? null : html`<${Button} kind="quiet" onClick=${leave} title=${`${who.name}, ${who.role}`}>Log out<//>`}
+      ${!who.signed_in ? null : html`<${Button} kind="quiet" onClick=${leave} title=${`${who.name}, ${who.role}`}>Log out<//>`}
     </div>
   </header>`;
 }
 
-function Foot({ info }) {
+function Foot() {
+  const { info } = useObservable(session);
   const mode = useObservable(timeMode);
   const state = useObservable(stream);
   const words = { live: ["on", "live"], polling: ["part", "polling every 5 s"], off: ["", "not live"] }[state];
@@ -80,9 +87,9 @@ function Foot({ info }) {
     <label>Times in <select class="input" value=${mode} onChange=${(event) => timeMode.set(event.target.value)} aria-label="Zone of times">
       ${timeModes.map((name) => html`<option value=${name} selected=${name === mode}>${{ local: localZone, utc: "UTC", schedule: "zone of the schedule" }[name]}</option>`)}</select></label>
     <span class="grow"></span>
-    ${info?.readonly ? html`<span>read-only</span>` : null}
-    ${info?.catalog ? html`<span>${info.catalog.name}${info.catalog.stale ? " (the directory cannot be read)" : ""}</span>` : null}
-    <span>flowq ${info?.version ?? ""}</span>
+    ${info.readonly ? html`<span>read-only</span>` : null}
+    ${info.catalog ? html`<span>${info.catalog.name}${info.catalog.stale ? " (the directory cannot be read)" : ""}</span>` : null}
+    <span>flowq ${info.version}</span>
   </footer>`;
 }
 
@@ -137,19 +144,24 @@ function useKeys(openHelp) {
   }, []);
 }
 
-function Page({ page, args }) {
+function Page({ load, args }) {
   const [error, again] = useErrorBoundary();
+  const [found, setFound] = useState(null);
+  useEffect(() => {
+    let current = true;
+    load().then((View) => { if (current) setFound(() => View); }, () => null);
+    return () => { current = false; };
+  }, [load]);
   if (error) {
     return html`<div class="empty"><h1>This page could not be drawn</h1><p>${String(error.message)}</p><p><${Button} onClick=${again}>Try again<//> <${Link} to="/runs">The list of runs<//></p></div>`;
   }
-  return html`<${page} args=${args} />`;
+  return found ? html`<${found} args=${args} />` : html`<${Waiting} />`;
 }
 
 function Inside() {
   const { path } = usePlace();
   const [help, setHelp] = useState(false);
-  const { page, title, args } = route(path);
-  const info = useDocument("/info").data;
+  const { load, title, args } = route(path);
   const attention = useDocument("/attention", { topic: "runs", pause: 2000 }).data;
   const needs = attention ? attention.failed.length + attention.approvals.length : 0;
   useKeys(() => setHelp(true));
@@ -157,8 +169,8 @@ function Inside() {
   return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to content</a>
     <${Top} path=${path} needs=${needs} onHelp=${() => setHelp(true)} />
     <${AwayBar} />
-    <main id="main" tabindex="-1"><${Page} key=${`${title} ${args[0] ?? ""}`} page=${page} args=${args} /></main>
-    <${Foot} info=${info} />
+    <main id="main" tabindex="-1"><${Page} key=${`${title} ${args[0] ?? ""}`} load=${load} args=${args} /></main>
+    <${Foot} />
     ${help ? html`<${Help} onClose=${() => setHelp(false)} />` : null}`;
 }
 
@@ -187,7 +199,7 @@ async function enter() {
     history.replaceState({}, "", location.pathname + location.search);
     await post("/session", { token }).catch((error) => say(error.message, { bad: true }));
   }
-  return get("/session");
+  return whoami();
 }
 
 addEventListener("unhandledrejection", (event) => { if (event.reason instanceof ApiError) event.preventDefault(); });

@@ -26,9 +26,12 @@ def _queues(call: Call) -> Json:
 
 
 def _oldest(call: Call, queue: str) -> dict[str, Json]:
-    """Return since when the first job of a queue exists."""
+    """Return since when the first job of a queue exists, or its run."""
     first = call.store.queues.job_ids(queue, length=1)
     record = call.store.jobs.get(first[0]) if first else None
+    if record is not None and record.created_ms is None and is_member_id(record.id):
+        run = call.store.runs.get(split_member_id(record.id)[0])
+        return {"oldest_at": None if run is None else iso(run.created_ms)}
     return {"oldest_at": None if record is None else iso(record.created_ms)}
 
 

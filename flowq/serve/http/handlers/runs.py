@@ -71,7 +71,14 @@ def _run(call: Call) -> Json:
     position = call.store.runs.position(call.run.id)
     plan, snapshot = read_snapshot(call.store, call.run.id)
     view = run_view(plan, snapshot)
-    return run_document(plan, view, position=position, expected_end_ms=_expected_end(call, plan, view))
+    document = run_document(plan, view, position=position, expected_end_ms=_expected_end(call, plan, view))
+    return document | {"catalog_flow": _launchable(call), "timezone": plan.timezone or "UTC"}
+
+
+def _launchable(call: Call) -> str | None:
+    """Return the flow of the directory that a run is of, None if it can be started from no page."""
+    name = call.site.flow_of(call.run).partition("/")[2]
+    return name if name in call.site.flows else None
 
 
 def _expected_end(call: Call, plan: Plan, run: RunView) -> int | None:

@@ -1,7 +1,7 @@
 """Signing in and out, and who is signed in."""
 
 from flowq.plan import Json
-from flowq.serve.http.access.secrets import SESSION, find, session
+from flowq.serve.http.access.secrets import SESSION, find, principal_of, session
 from flowq.serve.http.calls import Call
 from flowq.serve.http.principals import Principal, Role
 from flowq.serve.http.replies import RefusedError, Reply
@@ -28,8 +28,8 @@ def _open(call: Call) -> Reply:
         call.site.doorkeeper.attempts.fail(call.address)
         raise RefusedError(401, "unauthorized", "the token is unknown, has expired or was revoked")
     secret, opened = session(call.store, record, call.address)
-    answer = principal_json(Principal(opened.name, Role[opened.role.upper()], opened.flows, opened.digest))
-    return Reply(200, answer, cookies=(_cookie(call, secret, SESSION // 1000),))
+    user = principal_of(opened)
+    return Reply(200, principal_json(user), cookies=(_cookie(call, secret, SESSION // 1000),), by=user)
 
 
 def _show(call: Call) -> Json:

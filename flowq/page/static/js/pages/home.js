@@ -19,10 +19,10 @@ export function HomePage() {
   <div class="stack">
     ${approvals.length ? html`<${Card} title="Waiting for a decision" count=${approvals.length}>
       <${Table} caption="Approvals" rows=${approvals} rowKey=${(row) => `${row.run} ${row.job}`} columns=${[
-        ["Question", (row) => html`<span class="wraps">${row.message || row.name || row.job}</span>`, { main: true }],
-        ["Job", (row) => html`<${Link} to=${runPath(row.run)} search=${{ job: row.job }}>${row.flow} ${row.run}<//>`],
+        ["Question", (row) => html`<span class="wraps">${row.message || row.job}</span>`, { main: true }],
+        ["Job", (row) => html`<${Link} to=${runPath(row.run)} search=${{ job: row.ordinal }}>${row.job}<//> <span class="muted">of ${row.flow} <span class="mono">${row.run}</span></span>`],
         ["Since", (row) => html`<${Time} at=${row.since} />`],
-        ["", (row) => html`<${Decide} run=${row.run} job=${row.job} name=${row.name ?? row.job} message=${row.message} done=${reload} />`, { class: "actions" }],
+        ["", (row) => html`<${Decide} run=${row.run} job=${row.ordinal} name=${row.job} message=${row.message} done=${reload} />`, { class: "actions" }],
       ]} /><//>` : null}
     ${failed.length ? html`<${Card} title="Failed in the last 24 hours" count=${failed.length}>
       <${Table} caption="Failed runs" rows=${failed} rowKey=${(row) => row.id} columns=${[
@@ -34,7 +34,7 @@ export function HomePage() {
       ]} /><//>` : null}
     ${refused.length ? html`<${Card} title="Refused slots" count=${refused.length}>
       <${Table} caption="Refused slots" rows=${refused} rowKey=${(row) => `${row.flow} ${row.schedule} ${row.slot}`} columns=${[
-        ["Flow", (row) => html`<${Link} to=${`/flows/${segment(row.flow)}`}>${row.flow}<//>`, { main: true }],
+        ["Schedule", (row) => html`<${Link} to="/schedules" search=${{ schedule: row.schedule }}>${row.schedule}<//>`, { main: true }],
         ["Slot", (row) => html`<${Time} at=${row.slot} zone=${row.timezone} slot />`],
         ["Why", (row) => html`<span class="wraps">${row.text}</span>`],
       ]} /><//>` : null}
@@ -44,10 +44,10 @@ export function HomePage() {
         ["Waiting jobs", (row) => html`<span class="num">${row.queued}</span>`, { right: true }],
       ]} /><//>` : null}
     ${paused.length ? html`<${Card} title="Paused schedules" count=${paused.length}>
-      <${Table} caption="Paused schedules" rows=${paused} rowKey=${(row) => row.id} columns=${[
-        ["Schedule", (row) => html`<${Link} to="/schedules">${row.id}<//>`, { main: true }],
-        ["Note", (row) => html`<span class="wraps">${row.note || html`<span class="muted">none</span>`}</span>`],
-        ["", (row) => html`<${Action} small run=${() => post(`/schedules/${segment(row.id)}/resume`).then(reload)}>Resume<//>`, { class: "actions" }],
+      <${Table} caption="Paused schedules" rows=${paused} rowKey=${(row) => row.schedule} columns=${[
+        ["Schedule", (row) => html`<${Link} to="/schedules" search=${{ schedule: row.schedule }}>${row.schedule}<//>`, { main: true }],
+        ["Note", (row) => html`<span class="wraps">${row.by_file ? "by its file" : row.note}${row.by ? html` <span class="muted">by ${row.by}</span>` : null}</span>`],
+        ["", (row) => (row.by_file ? null : html`<${Action} small run=${() => post(`/schedules/${segment(row.schedule)}/resume`).then(reload)}>Resume<//>`), { class: "actions" }],
       ]} /><//>` : null}
     <${Card} title="Running" count=${running.length}>
       ${running.length ? html`<${Table} caption="Running runs" rows=${running} rowKey=${(row) => row.id} columns=${[

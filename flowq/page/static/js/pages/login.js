@@ -1,5 +1,5 @@
 // The form that takes a token.
-import { get, post, session } from "../api.js";
+import { post, session, whoami } from "../api.js";
 import { html, useState } from "../html.js";
 
 export function LoginPage() {
@@ -10,7 +10,7 @@ export function LoginPage() {
     setBusy(true);
     try {
       await post("/session", { token: event.target.elements.token.value.trim() });
-      session.set(await get("/session"));
+      session.set(await whoami());
     } catch (failure) {
       setError(failure.message);
       setBusy(false);

@@ -87,7 +87,7 @@ function Filters({ filter }) {
   const select = (key, name, values, words = {}) => html`<label>${name}<select class="input" value=${filter[key]} onChange=${choose(key)}><option value="">any</option>${values.map((value) => html`<option value=${value} selected=${filter[key] === value}>${words[value] ?? value}</option>`)}</select></label>`;
   return html`<div class="filters" role="search" aria-label="Filter of runs">
     <label>Run id<input class="input mono" type="search" data-search value=${text.q} onInput=${type("q")} placeholder="begins with …" /></label>
-    <label>Flow<input class="input" type="search" value=${text.flow} onInput=${type("flow")} placeholder="name or etl/*" /></label>
+    <label>Flow<input class="input" type="search" value=${text.flow} onInput=${type("flow")} placeholder="its name" /></label>
     ${select("status", "Status", STATUSES)}
     ${select("cause", "Cause", CAUSES)}
     <label>Label<input class="input mono" type="search" value=${text.label} onInput=${type("label")} placeholder="key=value" /></label>

@@ -1,0 +1,98 @@
+// Tokens, what was done by whom, and the state of the installation.
+import { post, remove } from "../api.js";
+import { useDocument } from "../data.js";
+import { html, useState } from "../html.js";
+import { Action, Button, Card, Confirm, Copy, Dialog, Empty, Table, Waiting } from "../parts.js";
+import { Link, setSearch, usePlace } from "../router.js";
+import { Time } from "../time.js";
+
+const VIEWS = [["tokens", "Tokens"], ["audit", "Audit"], ["doctor", "Doctor"], ["serves", "Servers"]];
+
+export function AdminPage() {
+  const { search } = usePlace();
+  const view = search.view ?? "tokens";
+  return html`<div class="pagehead"><h1>Admin</h1></div>
+    <nav class="tabs" aria-label="Parts of the administration">${VIEWS.map(([name, title]) => html`<${Link} key=${name} to="/admin" search=${name === "tokens" ? null : { view: name }} aria-current=${name === view ? "page" : undefined}>${title}<//>`)}</nav>
+    ${{ tokens: html`<${Tokens} />`, audit: html`<${Audit} />`, doctor: html`<${Doctor} />`, serves: html`<${Serves} />` }[view]}`;
+}
+
+function Tokens() {
+  const { data, error, reload } = useDocument("/tokens");
+  const [open, setOpen] = useState(null);
+  if (!data) return html`<${Waiting} error=${error} />`;
+  return html`<p class="buttons tokenbar"><span class="grow muted">A token lets a person or a program in. It is shown once.</span><${Button} kind="main" role="admin" write onClick=${() => setOpen("new")}>New token …<//></p>
+    ${data.items.length ? html`<${Table} caption="Tokens and sessions" rows=${data.items} rowKey=${(row) => row.id} columns=${[
+      ["Name", (row) => html`<span class="wraps">${row.name}</span> <span class="muted mono">${row.id.slice(0, 8)}</span>`, { main: true }],
+      ["Kind", (row) => `${row.kind}${row.current ? " (yours)" : ""}`],
+      ["Role", (row) => row.role],
+      ["Flows", (row) => html`<code>${row.flows.join(" ")}</code>`],
+      ["Created", (row) => html`<${Time} at=${row.created_at} />`],
+      ["Expires", (row) => html`<${Time} at=${row.expires_at} empty="never" />`],
+      ["Last used", (row) => html`<${Time} at=${row.used_at} empty="never" />`],
+      ["", (row) => html`<${Button} small write role="admin" kind="danger" onClick=${() => setOpen(row)} aria-label=${`Revoke ${row.name}`}>Revoke …<//>`, { class: "actions" }],
+    ]} />` : html`<${Empty}>There are no tokens.<//>`}
+    ${open === "new" ? html`<${NewToken} onClose=${() => setOpen(null)} reload=${reload} />` : null}
+    ${open && open !== "new" ? html`<${Confirm} title=${`Revoke ${open.name}?`} action="Revoke" kind="danger" role="admin" onClose=${() => setOpen(null)} run=${() => remove(`/tokens/${encodeURIComponent(open.id)}`).then(reload)}><p>It stops working at once, and so do the sessions that it opened.</p><//>` : null}`;
+}
+
+function NewToken({ onClose, reload }) {
+  const [form, setForm] = useState({ name: "", role: "viewer", flows: "", expires: "90d" });
+  const [token, setToken] = useState(null);
+  const set = (key) => (event) => setForm({ ...form, [key]: event.target.value });
+  const create = async () => {
+    const flows = form.flows.split(/[\s,]+/).filter(Boolean);
+    const made = await post("/tokens", { name: form.name, role: form.role, ...(flows.length ? { flows } : {}), ...(form.expires ? { expires: form.expires } : {}) });
+    setToken(made.token);
+    reload();
+  };
+  if (token) {
+    return html`<${Dialog} title=${`The token of ${form.name}`} onClose=${onClose} footer=${html`<${Button} kind="main" onClick=${onClose}>Done<//>`}>
+      <p class="field">Copy it now: it is not stored and cannot be shown again.</p><div class="field"><${Copy} text=${token} label="Copy the token" /></div><//>`;
+  }
+  const choice = (key, title, values) => html`<label class="field"><span class="name">${title}</span><select class="input" value=${form[key]} onChange=${set(key)}>${values.map(([value, text]) => html`<option value=${value} selected=${value === form[key]}>${text}</option>`)}</select></label>`;
+  return html`<${Dialog} title="New token" onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//><${Action} kind="main" role="admin" run=${create} disabled=${!form.name.trim()}>Create<//>`}>
+    <label class="field"><span class="name">Name <span class="muted">who or what uses it</span></span><input class="input" maxlength="100" value=${form.name} onInput=${set("name")} /></label>
+    ${choice("role", "Role", [["viewer", "viewer: looks"], ["operator", "operator: launches, retries, approves"], ["admin", "admin: also deletes and makes tokens"]])}
+    <label class="field"><span class="name">Flows <span class="muted">patterns such as etl/*; empty: all</span></span><input class="input mono" value=${form.flows} onInput=${set("flows")} /></label>
+    ${choice("expires", "Expires", [["1d", "after a day"], ["30d", "after 30 days"], ["90d", "after 90 days"], ["365d", "after a year"], ["", "never"]])}<//>`;
+}
+
+function Audit() {
+  const { data, error } = useDocument("/audit");
+  if (!data) return html`<${Waiting} error=${error} />`;
+  const rows = data.items;
+  if (!rows.length) return html`<${Empty}>Nothing was changed yet.<//>`;
+  return html`<${Table} caption="What was done, latest first" rows=${rows} rowKey=${(row) => row.position} columns=${[
+    ["At", (row) => html`<${Time} at=${row.at} />`],
+    ["Who", (row) => html`<span class="wraps">${row.name} <span class="muted">${row.role}</span></span>`, { main: true }],
+    ["From", (row) => html`<span class="mono">${row.address}</span>`],
+    ["What", (row) => html`<code class="wraps">${row.action} ${row.path}</code>`],
+    ["Answer", (row) => html`<span class="num">${row.status}</span>`],
+  ]} />`;
+}
+
+function Doctor() {
+  const { data, error, reload } = useDocument("/doctor");
+  if (!data) return html`<${Waiting} error=${error} />`;
+  const rows = data.items;
+  const tone = { ok: "good", warning: "wait", problem: "bad", error: "bad" };
+  return html`<p class="buttons tokenbar"><span class="grow muted">The same checks as <code>flowq doctor</code>.</span><${Action} role="viewer" run=${reload}>Check again<//></p>
+    <${Table} caption="Findings" rows=${rows} rowKey=${(row) => `${row.code} ${row.text}`} columns=${[
+      ["Code", (row) => html`<code>${row.code}</code>`],
+      ["Level", (row) => html`<span class=${`status is-${tone[row.level] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ ok: "✔", warning: "!" }[row.level] ?? "✖"}</span>${row.level}</span>`],
+      ["Finding", (row) => html`<span class="wraps">${row.text}${row.advice ? html` <span class="muted">${row.advice}</span>` : null}</span>`, { main: true }],
+    ]} />`;
+}
+
+function Serves() {
+  const { data, error } = useDocument("/serves");
+  if (!data) return html`<${Waiting} error=${error} />`;
+  const rows = data.items;
+  if (!rows.length) return html`<${Empty}>No server has reported itself.<//>`;
+  return html`<${Table} caption="Servers" rows=${rows} rowKey=${(row) => row.name} columns=${[
+    ["Server", (row) => html`<span class="mono wraps">${row.hostname} ${row.pid}</span>${row.current ? html` <span class="muted">answers here</span>` : null}`, { main: true }],
+    ["Address", (row) => html`<span class="mono wraps">${row.url}</span>`],
+    ["Directory", (row) => html`<span class="wraps">${row.catalog ?? html`<span class="muted">none</span>`}</span>`],
+    ["Version", (row) => row.version],
+  ]} />`;
+}

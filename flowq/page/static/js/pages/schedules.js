@@ -1,0 +1,108 @@
+// Schedules: what comes next as a strip, and what can be done about each.
+import { get, post, segment } from "../api.js";
+import { useDocument } from "../data.js";
+import { html, useEffect, useMemo, useState } from "../html.js";
+import { useTopic } from "../live.js";
+import { Action, Button, Card, Confirm, Dialog, Empty, Table, Waiting, may, say } from "../parts.js";
+import { Link, runPath, setSearch, usePlace } from "../router.js";
+import { useObservable } from "../store.js";
+import { Time, formatDay, formatHour, timeMode, zoneOf } from "../time.js";
+import { Backfill, Backfills } from "./backfill.js";
+
+const DAY = 86400000;
+export const schedulePath = (id) => `/schedules/${segment(id)}`;
+
+export function SchedulesPage() {
+  const { search } = usePlace();
+  const { data, error, reload } = useDocument("/schedules", { topic: "schedules", pause: 500 });
+  const [asking, setAsking] = useState(null); // { what, row }
+  if (!data) return html`<div class="pagehead"><h1>Schedules</h1></div><${Waiting} error=${error} />`;
+  const rows = data.items.filter((row) => !row.gone);
+  const chosen = rows.find((row) => row.id === search.schedule);
+  const close = () => setAsking(null);
+  return html`<div class="pagehead"><h1>Schedules</h1><span class="sub">${rows.length} ${rows.length === 1 ? "schedule" : "schedules"}</span></div>
+    ${!rows.length ? html`<${Empty}>No flow of the directory has a schedule: <code>schedule:</code> in a flow file makes one.<//>` : html`<div class="stack">
+      <${Strip} rows=${rows} week=${search.span === "7d"} />
+      <${Table} caption="Schedules" rows=${rows} rowKey=${(row) => row.id} columns=${[
+        ["Schedule", (row) => html`<button type="button" class="linkbutton" aria-expanded=${row === chosen} onClick=${() => setSearch({ schedule: row === chosen ? null : row.id })}>${row.id}</button>${row.problem ? html` <span class="status is-bad"><span class="mark" aria-hidden="true">✖</span>refused</span>` : null}`, { main: true }],
+        ["When", (row) => html`<code>${row.when}</code>`],
+        ["Next", (row) => (row.paused ? html`<span class="status is-wait"><span class="mark" aria-hidden="true">‖</span>paused</span>` : html`<${Time} at=${row.next} zone=${row.timezone} slot />`)],
+        ["Last", (row) => (row.last ? html`<${Outcome} item=${row.last} zone=${row.timezone} />` : null)],
+        ["Open", (row) => (row.open.length ? html`<span class="chips">${row.open.slice(0, 3).map((id) => html`<${Link} key=${id} class="mono" to=${runPath(id)}>${id}<//>`)}${row.open.length > 3 ? html`<span class="muted">+${row.open.length - 3}</span>` : null}</span>` : null)],
+        ["Backlog", (row) => (row.backlog ? html`<span class="num">${row.backlog}</span>` : null), { right: true }],
+        ["", (row) => html`<${Actions} row=${row} reload=${reload} ask=${(what) => setAsking({ what, row })} />`, { class: "actions" }],
+      ]} />
+      ${chosen ? html`<${Details} key=${chosen.id} row=${chosen} />` : null}
+      <${Backfills} />
+    </div>`}
+    ${asking?.what === "pause" ? html`<${Pause} row=${asking.row} onClose=${close} reload=${reload} />` : null}
+    ${asking?.what === "skip" ? html`<${Confirm} title="Skip the backlog?" action="Skip" onClose=${close} run=${() => post(`${schedulePath(asking.row.id)}/skip`).then(reload)}><p>${asking.row.backlog} missed slots of ${asking.row.id} are left out; the next one is not touched.</p><//>` : null}
+    ${asking?.what === "backfill" ? html`<${Backfill} row=${asking.row} onClose=${close} reload=${reload} />` : null}`;
+}
+
+function Actions({ row, reload, ask }) {
+  const trigger = async () => {
+    const run = await post(`${schedulePath(row.id)}/trigger`);
+    say(`Started run ${run.id}`);
+    reload();
+  };
+  if (!may("operator")) return null;
+  return html`${row.paused ? (row.paused_by_file && !row.pause ? null : html`<${Action} small run=${() => post(`${schedulePath(row.id)}/resume`).then(reload)} aria-label=${`Resume ${row.id}`}>Resume<//>`) : html`<${Button} small write onClick=${() => ask("pause")} aria-label=${`Pause ${row.id}`}>Pause …<//>`}
+    <${Action} small run=${trigger} aria-label=${`Trigger ${row.id}`}>Trigger<//>
+    ${row.backlog ? html`<${Button} small write onClick=${() => ask("skip")} aria-label=${`Skip the backlog of ${row.id}`}>Skip …<//>` : null}
+    <${Button} small write onClick=${() => ask("backfill")} aria-label=${`Backfill ${row.id}`}>Backfill …<//>`;
+}
+
+const OUTCOMES = { run: ["✔", "good"], skipped: ["↷", "idle"], left_out: ["↷", "idle"], refused: ["✖", "bad"], waiting: ["◷", "wait"] };
+
+function Outcome({ item, zone }) {
+  const [mark, tone] = OUTCOMES[item.outcome] ?? ["·", "idle"];
+  const text = item.outcome.replaceAll("_", " ");
+  return html`<span class=${`status is-${tone} status-small`}><span class="mark" aria-hidden="true">${mark}</span>${item.run ? html`<${Link} to=${runPath(item.run)}>${text}<//>` : text}</span> <${Time} at=${item.slot ?? item.at} zone=${zone} slot=${Boolean(item.slot)} />`;
+}
+
+function Details({ row }) {
+  const history = useDocument(`${schedulePath(row.id)}/history`, { topic: "schedules" });
+  return html`<${Card} title=${row.id} tools=${row.file ? html`<span class="muted mono small wraps">${row.file}</span>` : null}><div class="body stack">
+    ${row.problem ? html`<p class="note note-bad wraps">${row.problem}</p>` : null}
+    ${row.pause ? html`<p class="note note-wait wraps">Paused by ${row.pause.by}${row.pause.note ? `: ${row.pause.note}` : ""} <${Time} at=${row.pause.at} /></p>` : null}
+    ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption="What became of its slots, latest first" rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
+      ["Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
+      ["Outcome", (item) => html`<span class=${`status is-${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]}`}><span class="mark" aria-hidden="true">${(OUTCOMES[item.outcome] ?? ["·"])[0]}</span>${item.outcome.replaceAll("_", " ")}</span>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
+      ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>` : null)],
+      ["Why", (item) => html`<span class="wraps">${item.text}</span>`],
+      ["Decided", (item) => html`<${Time} at=${item.at} zone=${row.timezone} />`],
+    ]} />` : html`<${Empty}>No slot has come yet.<//>`}</div><//>`;
+}
+
+function Pause({ row, onClose, reload }) {
+  const [note, setNote] = useState("");
+  return html`<${Dialog} title=${`Pause ${row.id}`} onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//><${Action} kind="main" run=${async () => { await post(`${schedulePath(row.id)}/pause`, { note }); onClose(); reload(); }}>Pause<//>`}>
+    <label class="field"><span class="name">Why <span class="muted">shown to everyone</span></span><input class="input" maxlength="500" value=${note} onInput=${(event) => setNote(event.target.value)} /></label>
+    <p class="muted small">Its slots are left out until it is resumed. Runs in progress go on.</p><//>`;
+}
+
+// The next 24 hours, or 7 days: a mark for each slot, a lane for each schedule.
+function Strip({ rows, week }) {
+  const span = week ? 7 * DAY : DAY;
+  const [slots, setSlots] = useState(new Map());
+  const [now, setNow] = useState(Date.now());
+  const mode = useObservable(timeMode);
+  const ids = rows.filter((row) => !row.paused && row.next).map((row) => row.id).join("\n");
+  const load = async () => {
+    setNow(Date.now());
+    const found = await Promise.all(ids.split("\n").filter(Boolean).slice(0, 60).map(async (id) => [id, (await get(`${schedulePath(id)}/next`, { n: 100 }).catch(() => ({ items: [] }))).items]));
+    setSlots(new Map(found));
+  };
+  useEffect(() => { load(); const timer = setInterval(load, 60000); return () => clearInterval(timer); }, [ids]);
+  useTopic("schedules", () => setNow(Date.now()), []);
+  const zone = zoneOf(mode, rows[0]?.timezone);
+  const marks = useMemo(() => Array.from({ length: 9 }, (_, index) => now + (span * index) / 8), [now, span]);
+  const moment = (item) => Date.parse(item.slot);
+  return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zone}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
+    <div class="strip" role="region" aria-label="Coming slots" tabindex="0"><div class="strip-in">
+      <div class="strip-axis" aria-hidden="true">${marks.slice(0, -1).map((at, index) => html`<span key=${at} style=${{ left: `${(100 * index) / 8}%` }}>${week ? formatDay(at, zone) : formatHour(at, zone)}</span>`)}</div>
+      <ul>${rows.map((row) => { const coming = (slots.get(row.id) ?? []).map(moment).filter((at) => at - now < span && at >= now - 60000); return html`<li key=${row.id} class="strip-row"><span class="strip-name mono" title=${row.id}>${row.id}</span>
+        <span class="strip-lane"><span class="sr">${row.paused ? "paused" : `${coming.length} slots`}</span>${row.paused ? html`<span class="muted small" aria-hidden="true">paused</span>` : coming.map((at) => html`<i key=${at} class="slot" style=${{ left: `${(100 * (at - now)) / span}%` }} title=${`${row.id}: ${formatDay(at, row.timezone)} ${formatHour(at, row.timezone)} ${row.timezone}`}></i>`)}</span></li>`; })}</ul>
+    </div></div><//>`;
+}

@@ -1,0 +1,1 @@
+"""Tests of the page's server: real processes, real HTTP."""
