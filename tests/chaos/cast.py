@@ -76,6 +76,7 @@ class Cast:
     place: Path
     strikes: list[Strike] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # of processes that ended by themselves
+    idle: list[tuple[float, float]] = field(default_factory=list)  # from when to when no worker was fit to take a job
 
     def __post_init__(self) -> None:
         self._later: list[tuple[float, Callable[[], None]]] = []
@@ -83,6 +84,9 @@ class Cast:
         self._output = (self.place / "output").open("ab")
         self._asked: set[str] = set()  # marks of workers that were asked to stop
         self._started: dict[str, float] = {}  # mark of a worker -> monotonic time, in s
+        self._ready: set[str] = set()  # marks of workers that have a fork server: they have started
+        self._frozen: dict[str, float] = {}  # mark of a worker -> until when it is stopped
+        self._unfit_since: float | None = None  # since when there is no such worker
         self._down = False  # the server
         self.server = PrivateServer().start("--appendfsync", "always", appendonly=True)
         self._client: Any = self.server.client()  # redis-py annotates its replies for all its modes at once
@@ -97,7 +101,7 @@ class Cast:
         self._network = self._python("tests.chaos.network", str(self.place), self.server.socket, *numbers)
         until((self.place / SOCKET).exists, message="the proxy")
         self._submitters = [self._submitter(number) for number in range(SUBMITTERS)]
-        self._workers = [self._worker() for _ in range(WORKERS)]
+        self._workers = [self._worker(number) for number in range(WORKERS)]
 
     # -- what a director does
 
@@ -126,6 +130,7 @@ class Cast:
         for index, worker in enumerate(self._workers):
             if worker.process.poll() is not None:
                 self._replace(index)
+        self._note_idleness()
         for number, process in enumerate(self._submitters):
             if process.poll() not in {None, 0}:
                 if process.returncode > 0:
@@ -197,6 +202,8 @@ class Cast:
             os.kill(victim, _SIGNALS[how])
             if how == "stop":
                 self._later.append((time.time() + fault.length, lambda: _go_on(victim)))
+                if what == "worker":
+                    self._freeze(worker.mark, fault.length)
             if how == "end":
                 self._asked.add(worker.mark)
                 lost = []  # it finishes its jobs
@@ -266,12 +273,31 @@ class Cast:
         if code >= 0 and not unreachable and (code or worker.mark not in self._asked):
             self.problems.append(f"a worker ended with {code}")
         self._gone.append(worker)
-        self._workers[index] = self._worker()
+        self._workers[index] = self._worker(index)
 
-    def _worker(self) -> WorkerProcess:
+    def _freeze(self, mark: str, length: float) -> None:
+        now = time.time()
+        if self._frozen.get(mark, 0.0) < now:  # else it is stopped already, and goes on when that is over
+            self._frozen[mark] = now + length
+
+    def _note_idleness(self) -> None:
+        """Note the time in which every worker is dead, stopped, ending or starting."""
+        now = time.time()
+        self._ready |= {
+            worker.mark for worker in self._workers if worker.mark not in self._ready and len(survivors(worker.mark)) > 1
+        }
+        fit = self._ready - self._asked - {mark for mark, until in self._frozen.items() if until > now}
+        if not any(worker.mark in fit for worker in self._workers):
+            self._unfit_since = self._unfit_since or now
+        elif self._unfit_since is not None:
+            self.idle.append((self._unfit_since, now))
+            self._unfit_since = None
+
+    def _worker(self, index: int) -> WorkerProcess:
+        queues = QUEUES[:: -1 if index % 2 else 1]  # a worker takes jobs of its second queue only when its first one is empty
         worker = WorkerProcess(
             self._url,
-            *QUEUES,
+            *queues,
             *("-c", str(SLOTS), "--lease", str(self.setting.lease), "--log-level", "warning"),
             namespace=NAMESPACE,
             env=self._environment,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,11 +55,13 @@ class Evidence:
     changes: list[Change]
     log: list[Line]
     strikes: list[Strike]
+    idle: list[tuple[float, float]] = field(default_factory=list)  # from when to when no worker was fit to take a job, in s
     accepted_runs: set[str] = field(default_factory=set)
     accepted_jobs: set[str] = field(default_factory=set)
     parents: dict[str, list[str]] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     values: dict[str, bytes] = field(default_factory=dict)  # of finished jobs
+    lost: dict[tuple[str, int], int] = field(default_factory=dict)  # executions that were lost -> the pid of their worker
     epoch: float = 0.0  # the clock minus the monotonic time, in s
 
     @cached_property
@@ -101,10 +103,10 @@ def _members(plan: Plan, ordinal: int) -> Iterator[int]:
         yield from _members(plan, edge.parent)
 
 
-def read(store: Store, place: Path, strikes: list[Strike]) -> Evidence:
+def read(store: Store, place: Path, strikes: list[Strike], idle: list[tuple[float, float]]) -> Evidence:
     """Read the evidence of a round that has come to rest."""
     picture = invariants.read(store.client, NAMESPACE)
-    evidence = Evidence(picture, list(_changes(store)), list(_log(place / "log")), [*strikes, *_network(place)])
+    evidence = Evidence(picture, list(_changes(store)), list(_log(place / "log")), [*strikes, *_network(place)], idle)
     evidence.epoch = time.time() - time.monotonic()
     for path in place.glob("journal*"):
         for row in map(json.loads, path.read_text().splitlines()):
@@ -113,6 +115,7 @@ def read(store: Store, place: Path, strikes: list[Strike]) -> Evidence:
             else:
                 (evidence.accepted_runs if row["flow"] else evidence.accepted_jobs).add(row["id"])
     evidence.plans = {run: plan_of_run(store, run) for run in picture.runs}
+    evidence.lost = dict(_lost(store, evidence.jobs))
     finished = [job for job, row in evidence.jobs.items() if row["status"] == "finished"]
     if finished:
         client: Any = store.client
@@ -129,6 +132,16 @@ def _changes(store: Store) -> Iterator[Change]:
         for number, row in client.xrange(key):
             job, old, new, reason = (row[name].decode() for name in (b"j", b"f", b"t", b"r"))
             yield Change(int(number.partition(b"-")[0]), stream, job, old, new, reason, int(row[b"x"]))
+
+
+def _lost(store: Store, jobs: Iterable[str]) -> Iterator[tuple[tuple[str, int], int]]:
+    """Yield the lost executions among those whose results are kept, each with the pid in the name of its worker."""
+    client: Any = store.client
+    for job in jobs:
+        for text in client.lrange(store.session.keys("results", job), 0, -1):
+            outcome, execution, *_, worker = text.partition(b"\n")[0].decode().split(" ")
+            if outcome == "lost":
+                yield (job, int(execution)), int(worker.split(".")[-2])
 
 
 def _log(path: Path) -> Iterator[Line]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from flowq.store import Store
-from tests.chaos import recovery
 from tests.chaos.cast import Cast, Setting
 from tests.chaos.checks import CHECKS, orphans
 from tests.chaos.evidence import Evidence, read
-from tests.chaos.recovery import recoveries
+from tests.chaos.recovery import after_lost_horses, after_lost_workers
 from tests.chaos.schedule import NETWORK, schedule
 from tests.support.invariants import ENDED
 
@@ -109,7 +108,7 @@ def _open_jobs(store: Store) -> list[str]:
 
 
 def _judge(cast: Cast, stuck: list[str]) -> Findings:
-    evidence = read(cast.store, cast.place, cast.strikes)
+    evidence = read(cast.store, cast.place, cast.strikes, cast.idle)
     findings = _counted(cast.setting.seed, evidence)
     findings.problems = {name: list(check(evidence)) for name, check in CHECKS.items()}
     findings.problems |= {"stuck": stuck, "processes": cast.problems, "orphan keys": []}
@@ -129,6 +128,6 @@ def _counted(seed: int, evidence: Evidence) -> Findings:
         executions=sum(line.what == "begin" for line in evidence.log),
         repeated=sum(count > 1 for count in executed.values()),
         ends=Counter(row["status"] for row in evidence.jobs.values()),
-        after_worker=list(recoveries(evidence, recovery.WORKER)),
-        after_horse=list(recoveries(evidence, recovery.HORSE)),
+        after_worker=list(after_lost_workers(evidence)),
+        after_horse=list(after_lost_horses(evidence)),
     )

@@ -12,7 +12,7 @@ from tests.chaos import mutants
 from tests.chaos.cast import SUBMITTERS, Setting, Strike
 from tests.chaos.checks import CHECKS
 from tests.chaos.evidence import Change, Evidence, Line
-from tests.chaos.recovery import WORKER, quantile, recoveries
+from tests.chaos.recovery import after_lost_horses, after_lost_workers, quantile
 from tests.chaos.report import ZEROS, document, late, problems
 from tests.chaos.rounds import Findings, play
 from tests.chaos.schedule import NETWORK, PROCESSES, schedule
@@ -138,15 +138,44 @@ def test_too_many_holders_of_a_place_are_found() -> None:
     ]
 
 
+CHANGES = run("1000 a queued started 1", "8500 a started queued 1", "9000 a queued started 2")
+BEGUN = [Line("begin", "a", 1, 8, 1.0), Line("begin", "a", 2, 9, 9.1), Line("end", "a", 2, 9, 9.2)]
+LOST = {("a", 1): 7}  # with the worker of pid 7
+KILLED = Strike("kill worker", 2.0, 2.0, frozenset({7, 8}))
+
+
+def recovered(changes: list[Change], *strikes: Strike, idle: tuple[float, float] = (0.0, 0.0)) -> list[float]:
+    return list(after_lost_workers(Evidence(Picture(), changes, BEGUN, list(strikes), [idle], lost=LOST)))
+
+
 def test_a_recovery_counts_from_the_later_of_fault_and_end_of_an_outage() -> None:
-    changes = run("1000 a queued started 1", "9000 a queued started 2")
-    lost = Strike("kill worker", 2.0, 2.0, frozenset({7}))
-    begun = [Line("begin", "a", 1, 7, 1.0), Line("begin", "a", 2, 8, 9.1), Line("end", "a", 2, 8, 9.2)]
-    assert list(recoveries(Evidence(Picture(), changes, begun, [lost]), WORKER)) == [7.0]
-    outage = Strike("kill server", 3.0, 6.5)
-    assert list(recoveries(Evidence(Picture(), changes, begun, [lost, outage]), WORKER)) == [2.5]
-    well = [*begun, Line("end", "a", 1, 7, 3.0)]
-    assert list(recoveries(Evidence(Picture(), changes, well, [lost]), WORKER)) == []
+    assert recovered(CHANGES, KILLED) == [7.0]
+    assert recovered(CHANGES, KILLED, Strike("kill server", 3.0, 6.5)) == [2.5]
+    assert recovered(CHANGES, KILLED, idle=(3.0, 8.0)) == [1.0], "no worker could take the job before"
+    assert recovered(CHANGES, KILLED, idle=(9.5, 10.0)) == [7.0]
+
+
+def test_a_recovery_counts_from_the_fault_by_which_the_worker_lost_the_job() -> None:
+    frozen = Strike("stop worker", 2.0, 8.0, frozenset({7, 8}))
+    assert recovered(CHANGES, frozen) == [7.0]
+    assert recovered(CHANGES, replace(frozen, until=3.0)) == [], "it went on in time, and was lost otherwise"
+    assert recovered(CHANGES, replace(frozen, until=3.0), replace(KILLED, at=6.0)) == [3.0]
+    assert recovered(CHANGES, replace(KILLED, at=0.5)) == [], "the worker had not started the job by then"
+    assert recovered(CHANGES, replace(KILLED, at=8.6)) == [], "the job had left the worker by then"
+
+
+def test_a_job_that_waits_for_a_place_is_not_recovered_late() -> None:
+    waited = run("1000 a queued started 1", "4000 a started deferred 1", "8000 a deferred queued 1", "9000 a queued started 2")
+    assert recovered(waited, KILLED) == []
+
+
+def test_the_recovery_after_a_killed_horse_counts_while_its_worker_goes_on() -> None:
+    killed = Strike("kill horse", 8.0, 8.0, frozenset({8}))
+    evidence = Evidence(Picture(), CHANGES, BEGUN, [killed])
+    assert list(after_lost_horses(evidence)) == [1.0]
+    assert list(after_lost_horses(replace(evidence, strikes=[killed, replace(killed, kind="stop horse", at=8.2)]))) == []
+    assert list(after_lost_horses(replace(evidence, lost=LOST))) == []
+    assert list(after_lost_horses(replace(evidence, log=[*BEGUN, Line("end", "a", 1, 8, 3.0)]))) == []
 
 
 def test_the_report_is_json() -> None:

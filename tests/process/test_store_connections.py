@@ -109,3 +109,20 @@ def test_pauses_grow_while_connections_are_made_and_lost(
     assert reasons
     assert len(reasons) == len(set(reasons))
     assert log.count("the server can be used again") == 1
+
+
+def test_pauses_are_short_beside_the_lease(private: PrivateServer, tmp_path: Path) -> None:
+    """A worker that comes back long after the server has hardly time to renew its leases, and its silence moves those of lost workers."""
+    private.start()
+    losing = threading.Event()
+    proxy = Proxy(private.socket, lambda _number: losing.is_set())
+    try:
+        store = Store(private.client(), namespace="flowq-test").open()
+        with WorkerProcess(proxy.url, "--lease", "1"):
+            ended(store, start(store, flow(node("a", script("true"))), tmp_path))
+            losing.set()
+            until(
+                lambda: proxy.lost >= 15, timeout=6, message="many attempts"
+            )  # with pauses of up to 2 s they take 10 s at least
+    finally:
+        proxy.close()

@@ -1,8 +1,10 @@
 """Leases during outages of the server, and executions that were reaped but still run."""
 
+from dataclasses import replace
+
 import pytest
 
-from flowq import ids
+from flowq import ids, processes
 from flowq.flows.actions import retry
 from flowq.store import Store
 from flowq.store.jobs import NewJob
@@ -91,6 +93,58 @@ def test_a_lease_expires_while_other_workers_reach_the_server(store: Store, driv
     pretend(store, served=1_000, left=500)
     assert driver.tick().reaped == 1
     assert status(store) == ("queued", 1)
+
+
+def test_a_server_that_takes_exchanges_is_not_silent(store: Store, driver: Driver) -> None:
+    """The workers that are left report and claim jobs, while their heartbeats are late."""
+    create(store, retry="1|0|0|0")
+    driver.take()
+    pretend(store, served=3_000, left=4_000)
+    driver.step()
+    keys = store.session.keys
+    store.client.hincrby(keys("meta"), "served", -3_000)
+    store.client.zincrby(keys("leases"), -3_000, "a")
+    assert driver.tick().reaped == 1
+    assert status(store) == ("queued", 1)
+
+
+@pytest.mark.parametrize("gap", [4_500, -7_200_000])
+def test_an_exchange_ends_a_gap(store: Store, driver: Driver, gap: int) -> None:
+    create(store, retry="1|0|0|0")
+    claim = driver.take()
+    pretend(store, served=gap, left=4_000)
+    driver.step()
+    assert 3_000 < lease(store) <= 4_000
+    assert driver.tick().reaped == 0
+    assert driver.end(claim) is Outcome.DONE
+
+
+def test_a_sweep_is_told_when_a_lease_expires_that_was_not_renewed(store: Store, driver: Driver) -> None:
+    create(store)
+    driver.take()
+    assert driver.tick().again is None
+    pretend(store, served=0, left=800)
+    again = driver.tick().again
+    assert again is not None
+    assert 0.3 < again <= 0.8
+    assert driver.tick().again is None, "one worker is told"
+
+
+@pytest.mark.parametrize("left", [1, -1])
+def test_all_jobs_of_a_worker_that_has_ended_are_reaped_when_its_lease_has_run_out(
+    store: Store, driver: Driver, left: int
+) -> None:
+    """Also those that its slots claimed before their latest claims: each exchange counts its claims from 1."""
+    process = processes.identity()[:-1] + "-1"  # of this process id, started at another time
+    store.workers.register(replace(driver.registration, process=process))
+    names = ["a", "b", "c"]
+    for name in names:
+        store.jobs.create(NewJob(name, "default", b"", ids.nonce()))
+        driver.take()
+    store.client.hset(store.session.keys("worker", driver.name), "beat", store.now_ms() - LEASE_MS + 1000 * left)
+    store.workers.declare_gone()
+    leases = {name: store.client.zscore(store.session.keys("leases"), name) for name in names}
+    assert {name: score == 0 for name, score in leases.items()} == dict.fromkeys(names, left < 0)
 
 
 @pytest.fixture(params=["1|0|0|0", "1|60000|0|0"], ids=["queued", "scheduled"])

@@ -140,6 +140,7 @@ class WorkerConnection:
         self._session = session
         self._wire = _Wire(session)
         self._worker = worker
+        self.lease = lease
         self._lease_ms = int(lease * 1000)
         self._request: _Request | None = None
 

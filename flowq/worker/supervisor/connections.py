@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("flowq.worker")
 _FIRST_PAUSE: Final = 0.05  # s before the first attempt to reconnect
 _LONGEST_PAUSE: Final = 2.0
+_SHARE: Final = 0.2  # of a lease that a pause takes at most: what is left of it when the server is back is hardly two thirds
 _LAST_PATIENCE: Final = 0.3  # s for the answers to the last requests of a worker that ends now
 _REARM: Final = 0.5  # s before a waiter waits again that was answered with an error
 _ELSEWHERE: Final = 10.0  # s of refusals after which the address may lead to another server by now: a fail-over
@@ -31,7 +32,7 @@ class StoreConnections:
 
     An error that the server answered (it is loading, its disk is full) is no loss: the connections stand, and the request is made
     again after a while. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
-    between attempts grow until there is one.
+    between attempts grow until there is one, to at most 2 s and a part of the lease, which the worker must renew in time.
     """
 
     def __init__(self, loop: Loop, link: WorkerConnection, hints: WakeupConnection, calls: WakeupConnection) -> None:
@@ -43,6 +44,7 @@ class StoreConnections:
         self._hints = hints
         self._calls = calls
         self._pause = _FIRST_PAUSE
+        self._longest_pause = min(_LONGEST_PAUSE, _SHARE * link.lease)
         self._again: float | None = None  # monotonic time of the next attempt to connect; None while connected
         self._rearm: float | None = None  # monotonic time before which no waiter is armed, after an answered error
         self._refused_since: float | None = None  # monotonic time of the first refusal without a reply since
@@ -152,7 +154,7 @@ class StoreConnections:
 
     def _try_later(self) -> None:
         self._again = time.monotonic() + self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads workers, hides nothing
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+        self._pause = min(self._longest_pause, self._pause * 2)
 
     def _answered(self, error: ServerError) -> None:
         """Record a refusal."""

@@ -3,10 +3,11 @@
 -- args: worker lease queues* logs (id token index stream data)… ends (see finish)… claims*
 -- guard: those of logs, finish and claim, each on its own
 -- replies: {outcomes joined by blanks, claims*, 1 when dependents are left to release, 2 when a webhook is due}
--- uses: job/claim job/finish job/append_logs
+-- uses: job/claim job/finish job/append_logs lib/outages
 -- A composite of shared fragments: it has no rule of its own.
 function T.exchange()
   local worker, lease, queues = A.text(), A.number(), A.list()
+  L.note_service(lease)
   for _ = 1, A.number() do L.guarded('output', ARGV[A.at + 1], L.logs) end
   local outcomes = {}
   for i = 1, A.number() do

@@ -67,11 +67,14 @@ local function fire(timer)
   return false
 end
 
--- When the next timer is due, if that is sooner than the next sweep; each time is given to one worker. Should it be lost, the others'
--- sweeps are not far.
+-- When the next timer is due or a lease expires, if that is sooner than the next sweep; each time is given to one worker. Should it be
+-- lost, the others' sweeps are not far. A lease of which less than LATE is left was not renewed when it should have been.
 local AHEAD = 1250 -- ms
-local function alarm()
+local LATE = 0.6 -- of a lease
+local function alarm(lease)
   local at = call('ZRANGE', K.timers(), 0, 0, 'WITHSCORES')[2]
+  local expires = call('ZRANGE', K.leases(), 0, 0, 'WITHSCORES')[2]
+  if expires and tonumber(expires) < math.min(now + lease * LATE, tonumber(at) or math.huge) then at = expires end
   if not at or tonumber(at) > now + AHEAD or call('HGET', KEYS[1], 'alarm') == at then return -1 end
   call('HSET', KEYS[1], 'alarm', at)
   return math.max(0, tonumber(at) - now)
@@ -110,5 +113,5 @@ function T.sweep()
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm() or -1, queues[1] and set_aside_lately() or {} }
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm(lease) or -1, queues[1] and set_aside_lately() or {} }
 end
