@@ -10,7 +10,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
-from flowq.cli.options.types import TimeAgo
+from flowq.cli.options.types import TimeAgo, since_ms
 from flowq.cli.render.job_output import job_lines
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
@@ -72,7 +72,13 @@ def command(
     plan, snapshot = read_snapshot(store, run_id)
     bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
     chosen = _Filter(
-        target.job, attempt, timestamps=timestamps, bad=bad, since_ms=_since_ms(store, since), wanted=wanted, as_json=as_json
+        target.job,
+        attempt,
+        timestamps=timestamps,
+        bad=bad,
+        since_ms=0 if since is None else since_ms(since, store.now_ms()),
+        wanted=wanted,
+        as_json=as_json,
     )
     selection = _Selection(store, run_id, chosen, plan)
     if failed and not selection.ordinals and not follow:
@@ -97,13 +103,6 @@ class _Filter:
     since_ms: int = field(kw_only=True)
     wanted: str | None = field(kw_only=True)
     as_json: bool = field(kw_only=True)
-
-
-def _since_ms(store: "Store", since: "float | datetime | None") -> int:
-    """Return the time (ms) from which on output is shown, by the server's clock, which the entries have."""
-    if since is None:
-        return 0
-    return round(store.now_ms() - since * 1000 if isinstance(since, float) else since.timestamp() * 1000)
 
 
 class _Selection:

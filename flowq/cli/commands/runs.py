@@ -3,24 +3,23 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from flowq.cli.completion.candidates import complete_schedules
 from flowq.cli.context import CliContext, complain, pass_context, url_option
-from flowq.cli.options.types import Pair
+from flowq.cli.options.types import Pair, TimeAgo, since_ms
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
-from flowq.durations import parse_duration
-from flowq.exceptions import TimeoutFormatError
 from flowq.flows.views.orphans import orphaned
 from flowq.states import CAUSES, RunStatus
 from flowq.store.schema.documents import record_json
 from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flowq.store import Store
 
 _ORPHANED = "orphaned"
@@ -32,7 +31,9 @@ _SCANNED = 1000  # latest runs that a filter looks at
 @click.option(
     "--status", type=click.Choice([*(str(status) for status in RunStatus), _ORPHANED]), help="Only runs with this status."
 )
-@click.option("--since", metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00.")
+@click.option(
+    "--since", type=TimeAgo(), metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00."
+)
 @click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
 @click.option("--schedule", metavar="NAME", help="Only runs of the slots of this schedule.", shell_complete=complete_schedules)
 @click.option("--cause", type=click.Choice(CAUSES), help="Only runs that were started by this.")
@@ -44,7 +45,7 @@ def command(
     session: CliContext,
     flow: str | None,
     status: str | None,
-    since: str | None,
+    since: "float | datetime | None",
     labels: tuple[tuple[str, str], ...],
     schedule: str | None,
     cause: str | None,
@@ -57,8 +58,8 @@ def command(
     A run is `orphaned` if the command that executed it was killed: `flowq resume RUN` continues it.
     """
     store = session.store()
-    since_ms = None if since is None else _since_ms(since, store.now_ms())
-    chosen = _Filter(flow, status, since_ms, labels, None if schedule is None else _schedule(store, schedule), cause)
+    after = None if since is None else since_ms(since, store.now_ms())
+    chosen = _Filter(flow, status, after, labels, None if schedule is None else _schedule(store, schedule), cause)
     found = list(_select(store, chosen, limit))
     lost = orphaned(store, (run.id for run in found if not run.ended))
     if as_json:
@@ -112,14 +113,3 @@ def _select(store: "Store", chosen: _Filter, limit: int) -> Iterator[RunRecord]:
             shown += 1
             if shown == limit:
                 return
-
-
-def _since_ms(text: str, now_ms: int) -> int:
-    """Return a point in time: a duration before now, or a date with or without a time (UTC)."""
-    try:
-        if text[:4].isdigit() and text[4:5] == "-":
-            moment = datetime.fromisoformat(text)
-            return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
-        return now_ms - int(parse_duration(text) * 1000)
-    except (ValueError, TimeoutFormatError) as error:
-        raise click.BadParameter(f"expected 2h, 7d or 2026-01-31, found {text!r}", param_hint="--since") from error
