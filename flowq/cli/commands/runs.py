@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completion.candidates import complete_schedules
-from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
 from flowq.cli.options.types import Pair, TimeAgo, since_ms
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
@@ -39,6 +39,7 @@ _SCANNED = 1000  # latest runs that a filter looks at
 @click.option("--cause", type=click.Choice(CAUSES), help="Only runs that were started by this.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@zone_option
 @url_option
 @pass_context
 def command(
