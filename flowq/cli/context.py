@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,10 +21,11 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 class CliContext:
     """One invocation of `flowq`. `begin` is called with the command's name before the command starts.
 
-    `client_class` is the dotted name of the class of redis-py clients that the store has.
+    `zone` is the time zone of the times that are shown. `client_class` is the dotted name of the class of redis-py clients that the store has.
     """
 
     url: str | None = None
+    zone: str = "UTC"
     client_class: str | None = None
     begin: "Callable[[str], None] | None" = None
     _store: "Store | None" = field(default=None, repr=False)
@@ -33,7 +34,7 @@ class CliContext:
     @property
     def out(self) -> Terminal:
         """The capabilities of standard output, read now because a terminal may be resized."""
-        return Terminal.of(sys.stdout)
+        return replace(Terminal.of(sys.stdout), zone=self.zone)
 
     @property
     def err(self) -> Terminal:
@@ -78,6 +79,31 @@ def url_option(command: _Command) -> _Command:
         expose_value=False,
         callback=remember,
         help="Server to use, redis://… or unix://…  [default: FLOWQ_REDIS_URL, flowq.toml, else the embedded server]",
+    )
+    return option(command)
+
+
+def zone_option(command: _Command) -> _Command:
+    """Add `--tz`."""
+
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            from flowq.exceptions import UsageError
+            from flowq.slots.timezones import named
+
+            try:
+                named(value)
+            except UsageError as error:
+                expected = "expected local, UTC or a name such as Europe/Berlin"
+                raise click.BadParameter(f"there is no time zone {value!r} here, {expected}") from error
+            ctx.ensure_object(CliContext).zone = value
+
+    option = click.option(
+        "--tz",
+        metavar="ZONE",
+        expose_value=False,
+        callback=remember,
+        help="Time zone of the times that are shown: local, Europe/Berlin.  [default: UTC]",
     )
     return option(command)
 

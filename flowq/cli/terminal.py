@@ -10,13 +10,17 @@ import click
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The capabilities of an output stream. `width` and `height` in cells; `width` None: not a terminal, lines may be long."""
+    """The capabilities of an output stream, and the time zone of what is shown there.
+
+    `width` and `height` in cells; `width` None: not a terminal, lines may be long.
+    """
 
     width: int | None = None
     height: int = 24
     color: bool = False
     live: bool = False
     unicode: bool = True
+    zone: str = "UTC"
 
     @classmethod
     def of(cls, stream: TextIO) -> "Terminal":

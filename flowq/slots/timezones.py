@@ -71,6 +71,11 @@ def time_in(at_ms: int, zone: str) -> str:
     return moment.isoformat(sep=" ", timespec="seconds" if at_ms % 1000 == 0 else "milliseconds")
 
 
+def moment_in(at_ms: int, zone: str) -> str:
+    """Return a time as `time_in` does, always with milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1000, named(zone)).isoformat(sep=" ", timespec="milliseconds")
+
+
 def local_of(ms: int, zone: tzinfo) -> datetime:
     """Return a time (ms since the epoch) as local time of a zone."""
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)

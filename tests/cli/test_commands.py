@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flowq.cli.render.vocabulary import clock
 from flowq.flows.actions.submit import submit
 from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan
@@ -194,6 +195,28 @@ def test_logs_since_a_time(cli: Cli, printed: str) -> None:
     for wrong in ("yesterday", "2026-13-01", "never", "-5m"):
         outcome = cli("logs", printed, "--since", wrong)
         assert (outcome.code, "--since" in outcome.err) == (2, True), wrong
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Pacific/Niue", "UTC", "local"])
+def test_times_are_shown_in_a_zone(cli: Cli, printed: str, zone: str, store: Store) -> None:
+    """The same moments as in UTC, and columns as wide as the times are."""
+    created = store.runs.require(printed).created_ms
+    shown = clock(created, zone)
+    assert zone == "UTC" or datetime.fromisoformat(shown).timestamp() == created // 1000
+    table = cli("runs", "--tz", zone).out.splitlines()
+    assert table[0].index("TOOK") - table[0].index("STARTED") == len(shown) + 4
+    assert shown in table[1]
+    assert f"started {shown}" in cli("status", printed, "--tz", zone).out
+    first = cli("logs", printed, "list-files", "--timestamps", "--tz", zone).out.splitlines()[0].removesuffix(" one")
+    in_json = json.loads(cli("logs", printed, "list-files", "--json", "--tz", zone).out.splitlines()[0])
+    assert datetime.fromisoformat(first) == datetime.fromisoformat(in_json["at"])
+    assert in_json["at"].endswith("Z"), "documents are in UTC"
+
+
+def test_a_zone_that_there_is_not(cli: Cli, printed: str) -> None:
+    outcome = cli("status", printed, "--tz", "Europe/Atlantis")
+    assert outcome.code == 2
+    assert "there is no time zone 'Europe/Atlantis' here, expected local, UTC or a name such as Europe/Berlin" in outcome.err
 
 
 def test_logs_of_failed_jobs(cli: Cli, printed: str, worker: HandWorker) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import STATUS_STYLES
 from flowq.cli.render.styled_text import Line, columns, fit, pad
-from flowq.cli.render.vocabulary import clock
+from flowq.cli.render.vocabulary import clock, clock_width
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerError
 from flowq.flows.views.flow_list import MAX_ENTRIES, FlowList, ListedFlow, list_flows
@@ -18,12 +18,13 @@ from flowq.flows.views.text import safe_line
 from flowq.store.schema.documents import record_json
 
 _NAMES = 40  # cells for the names of files
-_RUN = len("finished  2026-11-28 06:00:00 UTC")
+_STATUS = len("finished  ")
 
 
 @click.command(epilog="Example: flowq list pipelines")
 @click.argument("directory", default=".", metavar="[DIR]", type=click.Path(exists=True, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@zone_option
 @url_option
 @pass_context
 def command(session: CliContext, directory: str, *, as_json: bool) -> None:
@@ -68,22 +69,26 @@ def _document(item: ListedFlow, directory: str) -> dict[str, Any]:
 def _table(flows: tuple[ListedFlow, ...], directory: str, terminal: Terminal) -> Iterator[Line]:
     paths = [safe_line(_path(item, directory)) for item in flows]
     names = min(max(columns(path) for path in ("FLOW", *paths)), _NAMES)
-    times = _RUN if any(item.last_run for item in flows) else len("LAST RUN")
+    times = _STATUS + clock_width(terminal.zone) if any(item.last_run for item in flows) else len("LAST RUN")
     head: Line = ((f"{pad('FLOW', names)}  {'LAST RUN':<{times}}  DESCRIPTION", "dim"),)
     yield fit(head, terminal.width, unicode=terminal.unicode)
     for path, item in zip(paths, flows, strict=True):
         # a path is never cut: it is what the next command needs
-        line: Line = ((pad(path, max(names, columns(path))) + "  ", "bold"), *_last_run(item, times), *_text(item))
+        line: Line = (
+            (pad(path, max(names, columns(path))) + "  ", "bold"),
+            *_last_run(item, times, terminal.zone),
+            *_text(item),
+        )
         room = None if terminal.width is None else max(terminal.width, columns(path))
         yield fit(line, room, unicode=terminal.unicode)
 
 
-def _last_run(item: ListedFlow, width: int) -> Line:
+def _last_run(item: ListedFlow, width: int, zone: str) -> Line:
     if item.last_run is None:
         return (("-".ljust(width) + "  ", "dim"),)
     run = item.last_run
     status = ("orphaned  ", "warn") if item.orphaned else (f"{run.status:<8}  ", STATUS_STYLES[run.status])
-    return (status, (f"{clock(run.created_ms):<23}  ", "dim"))
+    return (status, (f"{clock(run.created_ms, zone)}  ", "dim"))
 
 
 def _text(item: ListedFlow) -> Line:

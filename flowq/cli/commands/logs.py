@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
-from flowq.cli.context import CliContext, complain, pass_context, url_option
-from flowq.cli.options.types import TimeAgo
+from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
+from flowq.cli.options.types import TimeAgo, since_ms
 from flowq.cli.render.job_output import job_lines
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
@@ -21,6 +21,7 @@ from flowq.flows.views.run_view import ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
 from flowq.flows.views.text import safe_line
 from flowq.plan import Plan
+from flowq.slots.timezones import moment_in
 from flowq.states import JobStatus
 from flowq.store.schema.documents import iso
 from flowq.store.schema.records import LogEntry
@@ -39,11 +40,12 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 @click.option("-f", "--follow", is_flag=True, help="Follow: show new output until the run has ended.")
 @click.option("--failed", is_flag=True, help="Show only the output of jobs that failed.")
 @click.option("--attempt", type=click.IntRange(1), metavar="N", help="Show only the output of the N-th execution of each job.")
-@click.option("--timestamps", is_flag=True, help="Put the time (UTC) in front of each line.")
+@click.option("--timestamps", is_flag=True, help="Put the time in front of each line.")
 @click.option("--since", type=TimeAgo(), metavar="TIME", help="Show only output from then on: 10m ago, 2026-01-31T06:00 (UTC).")
 @click.option("--grep", "wanted", metavar="TEXT", help="Show only lines that contain this text.")
 @click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON document of one line.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Show only the last N lines of each job.")
+@zone_option
 @url_option
 @pass_context
 def command(
@@ -72,7 +74,14 @@ def command(
     plan, snapshot = read_snapshot(store, run_id)
     bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
     chosen = _Filter(
-        target.job, attempt, timestamps=timestamps, bad=bad, since_ms=_since_ms(store, since), wanted=wanted, as_json=as_json
+        target.job,
+        attempt,
+        timestamps=timestamps,
+        zone=session.zone,
+        bad=bad,
+        since_ms=0 if since is None else since_ms(since, store.now_ms()),
+        wanted=wanted,
+        as_json=as_json,
     )
     selection = _Selection(store, run_id, chosen, plan)
     if failed and not selection.ordinals and not follow:
@@ -93,17 +102,11 @@ class _Filter:
     job: str | None
     execution: int | None
     timestamps: bool = field(kw_only=True)
+    zone: str = field(kw_only=True)
     bad: frozenset[int] | None = field(kw_only=True)
     since_ms: int = field(kw_only=True)
     wanted: str | None = field(kw_only=True)
     as_json: bool = field(kw_only=True)
-
-
-def _since_ms(store: "Store", since: "float | datetime | None") -> int:
-    """Return the time (ms) from which on output is shown, by the server's clock, which the entries have."""
-    if since is None:
-        return 0
-    return round(store.now_ms() - since * 1000 if isinstance(since, float) else since.timestamp() * 1000)
 
 
 class _Selection:
@@ -147,7 +150,10 @@ class _Selection:
 
     def _styled(self, entry: LogEntry, line: Line) -> Line:
         """Return a line after its time and the name of its job, where these are shown."""
-        time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
+        time = ""
+        if self._filter.timestamps:
+            zone = self._filter.zone
+            time = f"{iso(entry.at_ms) if zone == 'UTC' else moment_in(entry.at_ms, zone)} "
         name = f"{safe_line(self._name(entry))} | " if self._named else ""
         return ((time + name, "dim"), *line)
 

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completion.candidates import complete_schedules
-from flowq.cli.context import CliContext, complain, pass_context, url_option
-from flowq.cli.options.types import Pair
+from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
+from flowq.cli.options.types import Pair, TimeAgo, since_ms
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
-from flowq.exceptions import UsageError
-from flowq.flows.views.run_list import ORPHANED, RunFilter, moment_ms, select_runs
+from flowq.flows.views.run_list import ORPHANED, RunFilter, select_runs
 from flowq.states import CAUSES, RunStatus
 from flowq.store.schema.documents import record_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flowq.store import Store
 
 
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
 @click.option(
     "--status", type=click.Choice([*(str(status) for status in RunStatus), ORPHANED]), help="Only runs with this status."
 )
-@click.option("--since", metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00.")
+@click.option(
+    "--since", type=TimeAgo(), metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00."
+)
 @click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
 @click.option("--schedule", metavar="NAME", help="Only runs of the slots of this schedule.", shell_complete=complete_schedules)
 @click.option("--cause", type=click.Choice(CAUSES), help="Only runs that were started by this.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@zone_option
 @url_option
 @pass_context
 def command(
     session: CliContext,
     flow: str | None,
     status: str | None,
-    since: str | None,
+    since: "float | datetime | None",
     labels: tuple[tuple[str, str], ...],
     schedule: str | None,
     cause: str | None,
@@ -48,9 +52,9 @@ def command(
     A run is `orphaned` if the command that executed it was killed: `flowq resume RUN` continues it.
     """
     store = session.store()
-    since_ms = None if since is None else _since_ms(since, store.now_ms())
+    after = None if since is None else since_ms(since, store.now_ms())
     wanted = None if schedule is None else _schedule(store, schedule)
-    chosen = RunFilter(flow, status, since_ms, labels=labels, schedule=wanted, cause=cause)
+    chosen = RunFilter(flow, status, after, labels=labels, schedule=wanted, cause=cause)
     page = select_runs(store, chosen, limit)
     found, lost = page.runs, page.orphaned
     if as_json:
@@ -66,10 +70,3 @@ def _schedule(store: "Store", given: str) -> str:
     from flowq.schedules.selection import select_schedule
 
     return select_schedule(store, given)
-
-
-def _since_ms(text: str, now_ms: int) -> int:
-    try:
-        return moment_ms(text, now_ms, "--since")
-    except UsageError as error:
-        raise click.BadParameter(str(error).partition(": ")[2], param_hint="--since") from error

@@ -6,7 +6,7 @@ import click
 
 from flowq.cli import exit_codes
 from flowq.cli.completion.candidates import complete_runs
-from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
 from flowq.cli.options.flows import Manner, output_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.reports import Reporting
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--failed", is_flag=True, help="Show only the jobs that failed.")
 @click.option("--junit", metavar="FILE", help="Also write a JUnit report: one test case per job.")
 @click.option("--exit-status", is_flag=True, help="Exit with the code of the run (1 while it has not ended).")
+@zone_option
 @url_option
 @pass_context
 def command(

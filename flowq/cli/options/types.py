@@ -63,7 +63,7 @@ class PointInTime(click.ParamType["datetime"]):
 
 
 class TimeAgo(click.ParamType["float | datetime"]):
-    """`10m`: so many seconds ago; or a point in time."""
+    """`10m`: so many seconds ago; or a point in time. `since_ms` makes a time of it."""
 
     name = "time"
 
@@ -80,6 +80,11 @@ class TimeAgo(click.ParamType["float | datetime"]):
             if not value[:4].isdigit():
                 self.fail(f"expected 10m for ten minutes ago, or a time such as 2026-01-31T06:00, found {value!r}", param, ctx)
             return PointInTime().convert(value, param, ctx)
+
+
+def since_ms(since: "float | datetime", now_ms: int) -> int:
+    """Return the time (ms) of a `TimeAgo`, by the clock that says what is now."""
+    return round(now_ms - since * 1000 if isinstance(since, float) else since.timestamp() * 1000)
 
 
 def params_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

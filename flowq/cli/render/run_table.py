@@ -68,7 +68,11 @@ class Row:
 
 def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) -> list[Line]:
     """Return the output of `flowq status`."""
-    head = [row for line in head_lines(run) for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
+    head = [
+        row
+        for line in head_lines(run, terminal.zone)
+        for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)
+    ]
     lines = [*head, (("", ""),)]
     if failed_only:
         lines += failed_lines(run, terminal)
@@ -78,8 +82,8 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
     return [*lines, (("", ""),), *advice] if advice else lines
 
 
-def head_lines(run: RunView) -> Iterator[Line]:
-    """Yield the lines above the table: id, status, times, params."""
+def head_lines(run: RunView, zone: str = "UTC") -> Iterator[Line]:
+    """Yield the lines above the table: id, status, times in a zone, params."""
     states = [word for word, holds in (("canceling", run.canceling), ("orphaned", run.orphaned)) if holds and not run.ended]
     yield (
         (f"run {run.id}", "bold"),
@@ -95,11 +99,13 @@ def head_lines(run: RunView) -> Iterator[Line]:
         *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
-    yield ((f"started {clock(run.started_ms or run.created_ms)}", "dim"),)
+    yield ((f"started {clock(run.started_ms or run.created_ms, zone)}", "dim"),)
     if run.schedule:
         yield (
             (
-                f"slot {clock(run.slot_ms)} of {safe_line(run.schedule)}" if run.slot_ms else f"of {safe_line(run.schedule)}",
+                f"slot {clock(run.slot_ms, zone)} of {safe_line(run.schedule)}"
+                if run.slot_ms
+                else f"of {safe_line(run.schedule)}",
                 "dim",
             ),
         )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
-from flowq.cli.render.vocabulary import clock, took
+from flowq.cli.render.vocabulary import clock, clock_width, took
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import elapsed
 from flowq.flows.views.text import safe_line
@@ -27,7 +27,8 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
     now_ms = time.time_ns() // 1_000_000
     ids = max(len("kcb9yfh2"), *(len(run.id) for run in runs))
     names = min(max(len("FLOW"), *(columns(safe_line(run.flow)) for run in runs)), 32)
-    head: Line = ((f"{pad('RUN', ids)}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
+    times = clock_width(terminal.zone)
+    head: Line = ((f"{pad('RUN', ids)}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<{times}}  {'TOOK':>6}  JOBS", "dim"),)
     yield fit(head, terminal.width, unicode=terminal.unicode)
     for run in runs:
         flow = pad(cut(safe_line(run.flow), names, unicode=terminal.unicode), names)
@@ -35,7 +36,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
             (f"{pad(run.id, ids)}  ", "bold"),
             (f"{flow}  ", ""),
             (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", STATUS_STYLES[run.status]),
-            (f"{clock(run.created_ms):<23}  ", "dim"),
+            (f"{clock(run.created_ms, terminal.zone)}  ", "dim"),
             (f"{took(elapsed(run.started_ms, run.ended_ms, now_ms)):>6}  ", ""),
             (_jobs(run), "dim"),
         )

@@ -9,6 +9,7 @@ from flowq.flows.views.text import plural, safe_line
 from flowq.ids import split_member_id
 from flowq.plan import Cell, Plan
 from flowq.plan.foreach import foreach_counts
+from flowq.slots.timezones import time_in
 from flowq.states import JobStatus, Reason
 
 _ITEM: Final = 80  # characters of an item
@@ -202,9 +203,18 @@ def approval_command(job: JobView) -> str:
     return f"flowq approve {split_member_id(job.id)[0]} {shlex.quote(safe_line(job.name))}"
 
 
-def clock(at_ms: int | None) -> str:
-    """Return a readable time: `2026-01-31 06:00:00 UTC`."""
-    return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def clock(at_ms: int | None, zone: str = "UTC") -> str:
+    """Return a readable time: `2026-01-31 06:00:00 UTC`; of another zone with its distance to UTC: `2026-01-31 07:00:00+01:00`."""
+    if at_ms is None:
+        return ""
+    if zone == "UTC":
+        return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return time_in(at_ms // 1000 * 1000, zone)
+
+
+def clock_width(zone: str) -> int:
+    """Return the characters of a time in a zone."""
+    return len(clock(0, zone))
 
 
 def of_all(part: int, count: int, noun: str) -> str:
