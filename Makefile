@@ -66,6 +66,7 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.readme --check
 	$(BIN)/python -m tests.repository.reference --check
 	$(BIN)/python -m tests.repository.states_page --check
+	$(BIN)/python -m tests.repository.api_page --check
 
 docs: $(SITE) ## build the documentation site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet

@@ -205,7 +205,7 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
 def _preview(session: CliContext, request: _Request, *, as_json: bool) -> None:
     from flowq.cli.flow_file import preview_lines
     from flowq.cli.render.output import show, show_json
-    from flowq.flows.views.preview import preview_json
+    from flowq.flows.documents.preview import preview_json
     from flowq.plan.foreach import before_run
 
     plan = before_run(request.plan(session))

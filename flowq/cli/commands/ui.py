@@ -36,14 +36,14 @@ def command(
     """Show runs, flows, schedules and workers in a browser.
 
     Stays in the foreground; Ctrl+C ends it. It shows what is on the server that the settings name, and starts runs of the flows in DIR. It executes nothing itself: `flowq serve DIR`
-    also has workers and a scheduler. The address that is printed signs in whoever opens it within a day.
+    also has workers and a scheduler. The address that is printed signs a browser in, for a day.
     """
     require_server()
     from flowq.config import load_settings
     from flowq.flows.actions.approval import user
     from flowq.log_format import log_to_stderr
     from flowq.schedules.directory.names import catalog_name, served_prefix
-    from flowq.serve.http.server import Wanted, report, serve
+    from flowq.serve.http.process.server import Wanted, report, serve
     from flowq.serve.http.site import SiteOptions
 
     log_to_stderr(log["level"], log["format"], log["dates"])

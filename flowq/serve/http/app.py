@@ -22,7 +22,7 @@ from flowq.exceptions import FlowqError
 from flowq.flows.views.text import safe_line
 from flowq.serve.http import gate, pages
 from flowq.serve.http.access.doorkeeper import unauthorized
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.principals import ANONYMOUS, Demand, Principal, Role, may
 from flowq.serve.http.replies import JSON, RefusedError, Reply, error_reply, no_such, reply_to
@@ -155,7 +155,7 @@ class Application:
             raise no_such(
                 *next((name, facts.path[name]) for name in ("run", "flow", "schedule", "backfill") if name in facts.path)
             )
-        call = Call(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)
+        call = ApiCall(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)
         answer = route.handler(call)
         return answer if isinstance(answer, Reply) else Reply(route.status, answer)
 

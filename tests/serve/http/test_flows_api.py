@@ -253,7 +253,7 @@ def test_the_processes_that_serve_are_listed(page: PageServer, store: Store, ope
 
 
 def test_grants_are_kept_once(store: Store) -> None:
-    from flowq.store.access import AccessRecord
+    from flowq.store.page.access import AccessRecord
 
     record = AccessRecord("d", "token", "ann", "viewer")
     assert store.accesses.grant(record) is Outcome.DONE

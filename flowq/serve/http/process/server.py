@@ -20,7 +20,7 @@ from flowq.serve.http.access.secrets import link
 from flowq.serve.http.app import Application
 from flowq.serve.http.gate import HEAD
 from flowq.serve.http.live.hub import Hub
-from flowq.serve.http.protocol import Protocol
+from flowq.serve.http.process.protocol import Protocol
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.site import Site, SiteOptions, catalog_of, checked_options
 from flowq.store import Store
