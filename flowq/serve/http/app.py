@@ -121,7 +121,8 @@ class Application:
     def _serve(self, route: Route, facts: _Facts) -> Reply:
         principal = ANONYMOUS
         try:
-            principal = self._site.doorkeeper.principal(facts.headers, facts.address)
+            if route.role > Role.OPEN:
+                principal = self._site.doorkeeper.principal(facts.headers, facts.address)
             reply = self._handle(route, facts, principal)
         except FlowqError as error:
             reply = reply_to(error)
