@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -81,6 +82,7 @@ class Application:
 
         if scope["type"] != "http":
             return
+        self._site.used = time.monotonic()
         app: ASGIApp = self._starlette
         try:
             scope = {**scope, "path": gate.check_host(self._site.options, scope["headers"], scope["path"])}

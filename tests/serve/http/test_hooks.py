@@ -129,7 +129,9 @@ def delivery(scheme: str, secret: str = SECRET, *, at: int = 0, body: bytes = b'
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_scheme_is_verified(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setenv("PAGE_HOOK", SECRET)
-    known = KnownTrigger("x", FlowFile("x", "/x.yaml"), Trigger(name="a", kind="webhook", scheme=scheme, secret={"env": "PAGE_HOOK"}))
+    known = KnownTrigger(
+        "x", FlowFile("x", "/x.yaml"), Trigger(name="a", kind="webhook", scheme=scheme, secret={"env": "PAGE_HOOK"})
+    )
     good = delivery(scheme)
     _verify(known, good)
     refused = [delivery(scheme, "other"), HookDelivery({}, good.body, good.at_ms)]

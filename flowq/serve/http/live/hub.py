@@ -85,6 +85,11 @@ class Hub:
         if earlier:
             self._publish(self._store.live.read(earlier), now, [subscriber])
 
+    def is_watched(self) -> bool:
+        """Return whether a client watches anything."""
+        with self._lock:
+            return bool(self._counted)
+
     def _enter(self, subscriber: Subscriber) -> None:
         with self._lock:
             self._counted[_who(subscriber.principal, subscriber.address)] += 1
