@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import redis
 
     from flowq.embedded.attach import Attachment
-    from flowq.store.access import Accesses
     from flowq.store.backfills import Backfills
     from flowq.store.bundles import Bundles
-    from flowq.store.live import LiveStreams
+    from flowq.store.page.access import Accesses
+    from flowq.store.page.live import LiveStreams
     from flowq.store.schedules import Schedules
 
 
@@ -71,7 +71,7 @@ class Store:
     @cached_property
     def accesses(self) -> "Accesses":
         """The tokens and sessions of the HTTP server, and what was done with them."""
-        from flowq.store.access import Accesses
+        from flowq.store.page.access import Accesses
 
         return Accesses(self.session)
 
@@ -85,7 +85,7 @@ class Store:
     @cached_property
     def live(self) -> "LiveStreams":
         """What changes, as the page shows it at once."""
-        from flowq.store.live import LiveStreams
+        from flowq.store.page.live import LiveStreams
 
         return LiveStreams(self.session)
 

@@ -238,6 +238,7 @@ def test_queues_and_workers(page: PageServer, store: Store, flows: Path, operato
 
 def test_health(page: PageServer, store: Store) -> None:
     assert page.ask("GET", "/healthz").document == {"ok": True}
+    assert page.ask("GET", "/healthz", token="fqt_wrong").document == {"ok": True}  # credentials are not looked at
     answer = page.ask("GET", "/readyz")
     assert (answer.status, answer.document) == (503, {"ok": False})  # the directory has schedules, and no scheduler lives
     store.schedules.beat("test", [])
@@ -253,7 +254,7 @@ def test_the_processes_that_serve_are_listed(page: PageServer, store: Store, ope
 
 
 def test_grants_are_kept_once(store: Store) -> None:
-    from flowq.store.access import AccessRecord
+    from flowq.store.page.access import AccessRecord
 
     record = AccessRecord("d", "token", "ann", "viewer")
     assert store.accesses.grant(record) is Outcome.DONE

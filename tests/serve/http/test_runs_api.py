@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowq.flows.views.run_document import COLUMNS
+from flowq.flows.documents.run_document import COLUMNS
 from flowq.serve.http.segments import quoted, segment
 from flowq.states import RunStatus
 from flowq.store import Store
