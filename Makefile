@@ -35,7 +35,7 @@ help: ## list the targets
 
 run: $(RUNTIME) ## run the example data pipeline on the embedded server
 	@$(BIN)/flowq run $(FLOWS)/penguins/penguins.yaml $(ARGS)
-	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; \`$(BIN)/flowq status\` shows the run again.")
+	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; the run, in a browser:" && echo "$(BIN)/flowq ui $(FLOWS) --run @latest")
 
 test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
@@ -66,6 +66,7 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.readme --check
 	$(BIN)/python -m tests.repository.reference --check
 	$(BIN)/python -m tests.repository.states_page --check
+	$(BIN)/python -m tests.repository.api_page --check
 
 docs: $(SITE) ## build the documentation site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet
@@ -104,7 +105,7 @@ $(MADE):
 
 $(RUNTIME): pyproject.toml | $(MADE)
 	@echo "installing flowq into $(VENV) (once) …"
-	@$(PIP) install --editable .
+	@$(PIP) install --editable '.[serve]'
 	@touch $@
 
 $(DEVELOP): pyproject.toml | $(MADE)

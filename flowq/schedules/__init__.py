@@ -7,11 +7,8 @@
     firing    what `due` decides is carried out, for one entry
     backfill  runs for past slots
     triggers  events that are looked for: files, and the ends of other flows
-    webhooks  events that are requests
-    event_runs runs that events start
-    launch    runs that users start
-    attention what needs a user now
-    flow_documents the flows, for programs
+    events    runs that events start, and events that are requests
+    users     documents of flows, runs that users start, what needs a user now
     turns     what `firing` and `triggers` have in common
     heartbeat tells an address that a scheduler lives
     scheduler the loop

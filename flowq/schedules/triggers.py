@@ -14,7 +14,7 @@ from flowq.plan import Json
 from flowq.plan.trigger import Trigger
 from flowq.schedules.directory.spool import Spool
 from flowq.schedules.entries import FlowsOfDirectory
-from flowq.schedules.event_runs import KnownTrigger, start_run
+from flowq.schedules.events.event_runs import KnownTrigger, start_run
 from flowq.schedules.slot_runs import Maker, log
 from flowq.schedules.turns import NEVER, SOON, Turns
 from flowq.store.schedules import EventClaim, RunEnd, ScheduleState
@@ -48,7 +48,7 @@ class Triggers:
         self._turns = Turns(self._schedules)
 
     def all(self) -> list[KnownTrigger]:
-        """Return the triggers of all flows. Those of webhooks are known to users, too, but their events come to `flowq.schedules.webhooks`."""
+        """Return the triggers of all flows. Those of webhooks are known to users, too, but their events come to `flowq.schedules.events.webhooks`."""
         return [
             KnownTrigger(f"{self._catalog.name}/{flow.name}:{trigger.name}", flow, trigger)
             for flow in self._catalog.flows.values()

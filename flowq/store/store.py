@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from flowq.store.access import Accesses
 from flowq.store.backfills import Backfills
 from flowq.store.cache import Caches
 from flowq.store.client.async_connection import WakeupConnection, WorkerConnection, is_stand_in
@@ -10,7 +9,8 @@ from flowq.store.client.session import Session
 from flowq.store.cron import Crons
 from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
-from flowq.store.live import LiveStreams
+from flowq.store.page.access import Accesses
+from flowq.store.page.live import LiveStreams
 from flowq.store.queues import Queues
 from flowq.store.runs import Runs
 from flowq.store.schedules import Schedules

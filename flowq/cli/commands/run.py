@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from flowq.flows.local_worker.process import WorkerProcess
     from flowq.plan import Plan
+    from flowq.store import Store
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     help="Value of run.scheduled_at, as in a run that a schedule starts; run.date is its date.",
 )
 @click.option("--no-notify", is_flag=True, help="Send no messages about the run.")
+@click.option("--ui", is_flag=True, help="Print the address of the run's page, and start the page if none is there.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
 @url_option
@@ -75,6 +77,7 @@ def command(
     timeout: float | None,
     scheduled_at: "datetime | None",
     no_notify: bool,
+    ui: bool,
     dry_run: bool,
     manner: Manner,
 ) -> int:
@@ -102,8 +105,12 @@ def command(
         raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     if run_id is not None:
         checked_run_id(run_id)
-    manner = replace(manner, notify=not no_notify)
+    manner = replace(manner, notify=not no_notify, page=ui)
     manner.check()
+    if ui:
+        from flowq.cli.options.page import require_server
+
+        require_server()
     request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
     request = replace(request, file=flow_file(file, "run")) if again is None else _again(session, again, request)
     if dry_run:
@@ -199,13 +206,26 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
             by=user(),
         )
         run = store.runs.require(submitted)
+        if manner.page:
+            _tell_page(session, store, run.id)
         return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=request.run_id is None)
+
+
+def _tell_page(session: CliContext, store: "Store", run: str) -> None:
+    """Print the address of the run's page; a page that does not start is no reason not to run."""
+    from flowq.cli.context import complain
+    from flowq.cli.page_link import PageStartError, link_of_run
+
+    try:
+        complain(f"page: {link_of_run(store, run, session.url)}")
+    except PageStartError as error:
+        complain(str(error))
 
 
 def _preview(session: CliContext, request: _Request, *, as_json: bool) -> None:
     from flowq.cli.flow_file import preview_lines
     from flowq.cli.render.output import show, show_json
-    from flowq.flows.views.preview import preview_json
+    from flowq.flows.documents.preview import preview_json
     from flowq.plan.foreach import before_run
 
     plan = before_run(request.plan(session))

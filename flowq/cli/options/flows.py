@@ -76,6 +76,7 @@ class Manner:
     notify: bool = True
     reporting: Reporting = field(default_factory=Reporting)
     output: str | None = None  # live, lines or quiet; None: live on a terminal, else lines
+    page: bool = False  # print the address of the run's page
 
     def check(self) -> None:
         """Check the options before anything is submitted.

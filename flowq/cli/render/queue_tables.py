@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from flowq.cli.render.runs_table import runs_table
 from flowq.cli.render.styled_text import Line, columns, pad
 from flowq.cli.terminal import Terminal
+from flowq.flows.documents.queue_documents import COUNTS, queue_json, worker_json
 from flowq.flows.views.orphans import orphaned
-from flowq.flows.views.queue_documents import COUNTS, queue_json, worker_json
 from flowq.flows.views.text import plural, safe_line
 from flowq.store.schema.documents import record_json
 

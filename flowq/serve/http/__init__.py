@@ -12,7 +12,7 @@
     live/       the stream of changes: one reader for all who watch
     gate        what is refused before anything is looked at: foreign hosts and origins, large and slow requests
     app         the application: a request through all of these
-    server      the process: socket, signals, address
+    process/    the process: socket, connections, signals
     openapi     the document
 
 A handler decides nothing: actions are in `flowq.flows` and `flowq.schedules`, documents are those of the command line. Nothing over HTTP carries

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from flowq.exceptions import FlowqError
 from flowq.flows.views.text import safe_line
 from flowq.serve.http import gate, pages
 from flowq.serve.http.access.doorkeeper import unauthorized
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.principals import ANONYMOUS, Demand, Principal, Role, may
 from flowq.serve.http.replies import JSON, RefusedError, Reply, error_reply, no_such, reply_to
@@ -81,6 +82,7 @@ class Application:
 
         if scope["type"] != "http":
             return
+        self._site.used = time.monotonic()
         app: ASGIApp = self._starlette
         try:
             scope = {**scope, "path": gate.check_host(self._site.options, scope["headers"], scope["path"])}
@@ -121,7 +123,8 @@ class Application:
     def _serve(self, route: Route, facts: _Facts) -> Reply:
         principal = ANONYMOUS
         try:
-            principal = self._site.doorkeeper.principal(facts.headers, facts.address)
+            if route.role > Role.OPEN:
+                principal = self._site.doorkeeper.principal(facts.headers, facts.address)
             reply = self._handle(route, facts, principal)
         except FlowqError as error:
             reply = reply_to(error)
@@ -155,7 +158,7 @@ class Application:
             raise no_such(
                 *next((name, facts.path[name]) for name in ("run", "flow", "schedule", "backfill") if name in facts.path)
             )
-        call = Call(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)
+        call = ApiCall(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)
         answer = route.handler(call)
         return answer if isinstance(answer, Reply) else Reply(route.status, answer)
 

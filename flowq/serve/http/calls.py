@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PathTarget:
     """What a path names, looked up.
 
     Attributes:
@@ -35,7 +35,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """A request that is allowed.
 
     Attributes:
@@ -53,7 +53,7 @@ class Call:
     site: "Site"
     hub: "Hub"
     principal: Principal
-    target: Target = Target()
+    target: PathTarget = PathTarget()
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None

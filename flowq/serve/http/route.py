@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from flowq.plan import Json
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import SAFE, Role
 from flowq.serve.http.replies import JSON, Reply
 from flowq.serve.http.schemas import Schema
@@ -42,7 +42,7 @@ class Route:
     path: str
     role: Role
     summary: str
-    handler: Callable[[Call], Reply | Json]
+    handler: Callable[[ApiCall], Reply | Json]
     answer: Schema
     status: int = 200
     query: Mapping[str, Schema] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from flowq.plan import Json
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.handlers import (
     admin,
     events,
@@ -27,7 +27,7 @@ from flowq.serve.http.schemas import MAP, TEXT, document
 _NOUNS: Final = (session, info, runs, run_actions, jobs, graphs, flows, schedules, queues, admin, events, hooks, health)
 
 
-def _document(call: Call) -> Json:
+def _document(call: ApiCall) -> Json:
     return openapi(ROUTES, call.site.options.prefix)
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,7 @@ class Site:
         self.doorkeeper = Doorkeeper(store, options.cookie, options.everyone)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{run_id()}"
         self.closing = threading.Event()  # writes are refused, readers are told to come back
+        self.used = time.monotonic()  # when a request came last
         self._paths: dict[str, str] = {}
         self._seen: Mapping[str, CatalogFlow] | None = None
         self._look = threading.Event()

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from flowq.ids import is_run_id
-from flowq.serve.http.calls import Target
+from flowq.serve.http.calls import PathTarget
 from flowq.serve.http.replies import no_such
 from flowq.serve.http.segments import named
 from flowq.serve.http.site import Site
 from flowq.store.schema.records import RunRecord
 
 
-def find_target(site: Site, path: Mapping[str, str]) -> Target:
+def find_target(site: Site, path: Mapping[str, str]) -> PathTarget:
     """Return what the parts of a path name.
 
     Raises:
@@ -18,24 +18,24 @@ def find_target(site: Site, path: Mapping[str, str]) -> Target:
     """
     if "run" in path:
         run = find_run(site, path["run"])
-        return Target(site.flow_of(run), run=run)
+        return PathTarget(site.flow_of(run), run=run)
     if "flow" in path:
         name = named(path["flow"], site.flows)
         if name is None:
             raise no_such("flow", path["flow"])
-        return Target(site.flow_id(name), flow=site.flows[name])
+        return PathTarget(site.flow_id(name), flow=site.flows[name])
     if "schedule" in path:
         schedule = named(path["schedule"], site.store.schedules.names())
         if schedule is None:
             raise no_such("schedule", path["schedule"])
-        return Target(schedule.rpartition(":")[0], schedule=schedule)
+        return PathTarget(schedule.rpartition(":")[0], schedule=schedule)
     if "backfill" in path:
         backfill = path["backfill"]
         record = site.store.backfills.get(backfill) if is_run_id(backfill) else None
         if record is None:
             raise no_such("backfill", backfill)
-        return Target(record.fields.get("schedule", "").rpartition(":")[0], backfill=backfill)
-    return Target()
+        return PathTarget(record.fields.get("schedule", "").rpartition(":")[0], backfill=backfill)
+    return PathTarget()
 
 
 def find_run(site: Site, given: str) -> RunRecord:

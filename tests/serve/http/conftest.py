@@ -22,8 +22,8 @@ params:
   rows: {type: integer, minimum: 1, maximum: 10, default: 3}
   table: {type: string}
 jobs:
-  fetch: {run: "true"}
-  store: {run: "true", depends_on: [fetch], retry: 1}
+  fetch: {run: "echo ${{ params.day }} ${{ params.rows }} ${{ params.table }}"}
+  store: {run: "true", depends_on: [fetch]}
 """
 TICK = "schedule: {every: 1h}\njobs: {a: {run: 'true'}}\n"
 ASK = "jobs: {ask: {approval: 'Really?'}, go: {run: 'true', depends_on: [ask]}}\n"
@@ -70,7 +70,7 @@ def start(store: Store, flows: Path, name: str = "etl/load", **params: object) -
     return submit(store, plan, directory=str(flows), cause="cli", by="ann")
 
 
-def execute(store: Store, run: str, **outcomes: str) -> None:
+def execute(store: Store, run: str, /, **outcomes: str) -> None:
     """Execute a run to its end; `outcomes` by job."""
     driver = Driver(store)
     try:

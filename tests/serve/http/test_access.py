@@ -14,7 +14,7 @@ from flowq.serve.http.route import API, Route, checked
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.segments import quoted
 from flowq.store import Store
-from flowq.store.access import AccessRecord
+from flowq.store.page.access import AccessRecord
 from tests.serve.http.conftest import start
 from tests.support.page_server import PageServer, token_of
 from tests.support.wait import until
@@ -225,7 +225,7 @@ def test_the_list_of_tokens_has_no_secret(page: PageServer, store: Store) -> Non
     assert {item["kind"] for item in answer.document["items"]} == {"token", "session"}
     assert admin not in answer.body.decode()
     assert b"fqs_" not in answer.body
-    for record in store.accesses.all():  # the digest would find the record, not open anything; but it is nobody's business
+    for record in store.accesses.all():  # the digest would find the record, not open anything; but no user needs it
         assert record.digest not in answer.body.decode()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from flowq.exceptions import UsageError
 from flowq.serve.http.gate import HEADERS, address_of, check_host
-from flowq.serve.http.protocol import HEAD
+from flowq.serve.http.process.protocol import HEAD
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.site import SiteOptions, checked_options
 from flowq.store import Store

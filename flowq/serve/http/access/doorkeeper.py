@@ -10,7 +10,7 @@ from flowq.serve.http.access.secrets import find, principal_of
 from flowq.serve.http.principals import ANONYMOUS, Principal, Role
 from flowq.serve.http.replies import RefusedError
 from flowq.store import Store
-from flowq.store.access import digest_of
+from flowq.store.page.access import digest_of
 
 _KEPT: Final = 1.0  # s for which an answer of the store counts; one that is revoked is refused after that
 _MOST: Final = 2000  # answers that are kept

@@ -9,7 +9,7 @@ from typing import Final
 
 from flowq.serve.http.principals import Principal, Role
 from flowq.store import Store
-from flowq.store.access import AccessRecord, digest_of
+from flowq.store.page.access import AccessRecord, digest_of
 
 _BYTES: Final = 32
 _PREFIXES: Final = {"token": "fqt_", "session": "fqs_", "link": "fql_"}

@@ -8,12 +8,12 @@ from flowq.durations import parse_duration
 from flowq.flows.health import examine, read_facts
 from flowq.plan import Json
 from flowq.serve.http.access.secrets import grant
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import ROLES, Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import DONE, FLAG, MAP, TEXT, TIME, array, body, document, integer, one_of, page, text
-from flowq.store.access import AccessRecord
+from flowq.store.page.access import AccessRecord
 from flowq.store.schema.documents import iso
 
 _TOKEN = document(
@@ -39,11 +39,11 @@ def access_json(record: AccessRecord, digest: str) -> dict[str, Json]:
     }
 
 
-def _tokens(call: Call) -> Json:
+def _tokens(call: ApiCall) -> Json:
     return {"items": [access_json(item, call.principal.digest) for item in call.store.accesses.all()], "next": None}
 
 
-def _make(call: Call) -> Reply:
+def _make(call: ApiCall) -> Reply:
     role, flows = call.body["role"], tuple(item for item in call.given("flows", []) if item != "*")
     if flows and role == Role.ADMIN.word:
         raise RefusedError(400, "body", "flows: an admin is not limited to flows, because an admin can make tokens")
@@ -53,7 +53,7 @@ def _make(call: Call) -> Reply:
     return Reply(201, {"token": secret, **access_json(made, call.principal.digest)})
 
 
-def _expiry(call: Call) -> int | None:
+def _expiry(call: ApiCall) -> int | None:
     given = call.given("expires")
     if given is None:
         return None
@@ -63,7 +63,7 @@ def _expiry(call: Call) -> int | None:
     return call.store.now_ms() + round(seconds * 1000)
 
 
-def _revoke(call: Call) -> Reply:
+def _revoke(call: ApiCall) -> Reply:
     found = next((item for item in call.store.accesses.all() if item.id == call.path["token"]), None)
     if found is None:
         raise no_such("token", call.path["token"])
@@ -72,25 +72,25 @@ def _revoke(call: Call) -> Reply:
     return Reply(204)
 
 
-def _audit(call: Call) -> Json:
+def _audit(call: ApiCall) -> Json:
     found = call.store.accesses.audit(call.query.get("cursor", "+"), call.query["limit"])
     items = [{"position": item.position, "at": iso(item.at_ms), **item.fields} for item in found]
     return {"items": items, "next": found[-1].position if len(found) == call.query["limit"] else None}
 
 
-def _doctor(call: Call) -> Json:
+def _doctor(call: ApiCall) -> Json:
     settings = load_settings()
     address = "this machine" if settings.url is None or call.store.anchor is not None else redact(settings.url.value)
     return {"items": [asdict(finding) for finding in examine(read_facts(call.store, address))], "next": None}
 
 
-def _serves(call: Call) -> Json:
+def _serves(call: ApiCall) -> Json:
     own = call.site.name
     items = [json.loads(text) | {"name": name, "current": name == own} for name, text in call.store.accesses.pages().items()]
     return {"items": items, "next": None, "schedulers": call.store.schedules.schedulers()}
 
 
-def _reload(call: Call) -> Json:
+def _reload(call: ApiCall) -> Json:
     call.site.reload()
     return {"done": call.site.catalog is not None}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.live.topics import read_topics
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import Reply, no_such
@@ -13,7 +13,7 @@ from flowq.serve.http.targets import find_run
 _STREAM = "text/event-stream"
 
 
-def _events(call: Call) -> Reply:
+def _events(call: ApiCall) -> Reply:
     topics = read_topics(call.query["topics"])
     for run_id in {topic.run for topic in topics if topic.run}:
         if not call.principal.covers(call.site.flow_of(find_run(call.site, run_id))):

@@ -2,11 +2,11 @@
 
 from flowq.flows.views.run_list import RunFilter, select_runs
 from flowq.plan import Json, Selection
-from flowq.schedules.flow_documents import Around, check_json, flow_json, item_json, source_text
-from flowq.schedules.launch import Wish, check, launch
 from flowq.schedules.slot_runs import Maker
+from flowq.schedules.users.flow_documents import Around, check_json, flow_json, item_json, source_text
+from flowq.schedules.users.launch import LaunchRequest, check, launch
 from flowq.schedules.views import read_schedules
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -40,14 +40,14 @@ _WISH: Schema = body(
 _KEY = 200  # characters of an idempotency key
 
 
-def _flows(call: Call) -> Json:
+def _flows(call: ApiCall) -> Json:
     flows = call.site.flows
     visible = [name for name in flows if call.principal.covers(call.site.flow_id(name))]
     around = _around(call, visible)
     return {"items": [item_json(flows[name], around) for name in visible], "next": None}
 
 
-def _around(call: Call, names: list[str]) -> Around:
+def _around(call: ApiCall, names: list[str]) -> Around:
     assert call.site.catalog is not None or not names, "flows have a catalog"
     prefix = "" if call.site.catalog is None else f"{call.site.catalog.name}/"
     wanted = {prefix + name for name in names}
@@ -57,22 +57,22 @@ def _around(call: Call, names: list[str]) -> Around:
     return Around.of(names, pairs, read_schedules(call.store, schedules))
 
 
-def _flow(call: Call) -> Json:
+def _flow(call: ApiCall) -> Json:
     return flow_json(call.store, call.flow, _around(call, [call.flow.name]))
 
 
-def _source(call: Call) -> Json:
+def _source(call: ApiCall) -> Json:
     found = source_text(call.flow)
     if found is None:
         raise no_such("file of the flow", call.flow.name)
     return {"files": [{"file": call.flow.path, "text": found, "note": None}]}
 
 
-def _check(call: Call) -> Json:
+def _check(call: ApiCall) -> Json:
     return check_json(call.flow, check(call.store, call.flow, wish_of(call)))
 
 
-def _launch(call: Call) -> Reply:
+def _launch(call: ApiCall) -> Reply:
     key = call.headers.get("idempotency-key")
     if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
         raise RefusedError(400, "key", f"Idempotency-Key has 1 to {_KEY} printable characters")
@@ -80,17 +80,17 @@ def _launch(call: Call) -> Reply:
     return Reply(201, {"id": run}, headers={"Location": f"{call.site.options.prefix}{API}/runs/{run}"})
 
 
-def maker_of(call: Call) -> Maker:
+def maker_of(call: ApiCall) -> Maker:
     """Return what makes runs of the directory's flows."""
     assert call.site.catalog is not None, "a flow has a catalog"
     return Maker(call.store, call.site.catalog.root, call.site.options.queue_prefix)
 
 
-def wish_of(call: Call) -> Wish:
+def wish_of(call: ApiCall) -> LaunchRequest:
     """Return what the body asks for."""
     selected = call.given("selection", {})
     parts = (tuple(selected.get(name, ())) for name in ("jobs", "stages", "until"))
-    return Wish(
+    return LaunchRequest(
         call.given("params", {}), call.given("labels", {}), Selection(*parts), call.given("timeout"), call.given("cache", True)
     )
 

@@ -3,14 +3,14 @@
 import threading
 from collections import OrderedDict
 
+from flowq.flows.documents.run_document import plan_hash
 from flowq.flows.render.graph.positions import graph_layout_json
 from flowq.flows.render.timeline_document import timeline_json
-from flowq.flows.views.run_document import plan_hash
 from flowq.flows.views.run_view import run_view
 from flowq.flows.views.snapshot import read_events, read_plan, read_snapshot
 from flowq.plan import Json, Plan
 from flowq.plan.foreach import before_run
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.route import API, Route
@@ -45,18 +45,18 @@ class _Layouts:
 _layouts = _Layouts()
 
 
-def _of_run(call: Call) -> Json:
+def _of_run(call: ApiCall) -> Json:
     return _layouts.of(read_plan(call.store, call.run.id), fold=call.query["fold"])
 
 
-def _of_flow(call: Call) -> Json:
+def _of_flow(call: ApiCall) -> Json:
     plan = call.flow.compilation.plan
     if plan is None:
         raise RefusedError(409, "no_plan", f"{call.flow.name} has no graph without values for its params, or is not valid")
     return _layouts.of(before_run(plan), fold=call.query["fold"])
 
 
-def _timeline(call: Call) -> Json:
+def _timeline(call: ApiCall) -> Json:
     plan, snapshot = read_snapshot(call.store, call.run.id)
     return timeline_json(plan, run_view(plan, snapshot), read_events(call.store, call.run.id))
 

@@ -2,7 +2,7 @@
 
 from flowq.exceptions import ServerError
 from flowq.plan import Json
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import Reply
 from flowq.serve.http.route import Route
@@ -11,11 +11,11 @@ from flowq.serve.http.schemas import FLAG, document
 _BEAT = 30_000  # ms without a beat of a scheduler of the directory
 
 
-def _lives(_call: Call) -> Json:
+def _lives(_call: ApiCall) -> Json:
     return {"ok": True}
 
 
-def _ready(call: Call) -> Json | Reply:
+def _ready(call: ApiCall) -> Json | Reply:
     """Answer 503 unless the store answers, the directory can be read, and where it has schedules, a scheduler lives."""
     catalog = call.site.catalog
     ready = not call.site.closing.is_set() and (catalog is None or not catalog.stale)

@@ -1,8 +1,8 @@
 """Deliveries of webhooks. Their signature is the only credential: cookies and tokens are not looked at."""
 
-from flowq.schedules.event_runs import EventRun, KnownTrigger
-from flowq.schedules.webhooks import MOST, Delivery, NotReadyError, NotVerifiedError, deliver
-from flowq.serve.http.calls import Call
+from flowq.schedules.events.event_runs import EventRun, KnownTrigger
+from flowq.schedules.events.webhooks import MOST, HookDelivery, NotReadyError, NotVerifiedError, deliver
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.handlers.flows import maker_of
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
@@ -12,9 +12,9 @@ from flowq.serve.http.segments import named
 from flowq.store.schema.outcomes import Outcome
 
 
-def _deliver(call: Call) -> Reply:
+def _deliver(call: ApiCall) -> Reply:
     known = _known(call)
-    delivery = Delivery(call.headers, call.body, call.store.now_ms())
+    delivery = HookDelivery(call.headers, call.body, call.store.now_ms())
     call.site.doorkeeper.check(call.address)
     try:
         return _reply(known, deliver(maker_of(call), known, delivery))
@@ -25,7 +25,7 @@ def _deliver(call: Call) -> Reply:
         raise RefusedError(422, "delivery", str(error)) from error
 
 
-def _known(call: Call) -> KnownTrigger:
+def _known(call: ApiCall) -> KnownTrigger:
     name = named(call.path["hook"], call.site.flows)
     flow = None if name is None else call.site.flows[name]
     triggers = () if flow is None else flow.compilation.triggers

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from flowq import __version__
 from flowq.plan import Json
-from flowq.schedules.attention import attention
-from flowq.serve.http.calls import Call
+from flowq.schedules.users.attention import attention
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.handlers.session import PRINCIPAL, principal_json
 from flowq.serve.http.principals import Role
 from flowq.serve.http.route import API, Route
@@ -13,7 +13,7 @@ from flowq.serve.http.schemas import FLAG, MAP, RUN, TEXT, TIME, array, document
 from flowq.store.schema.documents import iso
 
 
-def _info(call: Call) -> Json:
+def _info(call: ApiCall) -> Json:
     catalog = call.site.catalog
     return {
         "name": "flowq" if catalog is None else catalog.name,
@@ -31,7 +31,7 @@ def _info(call: Call) -> Json:
     }
 
 
-def _attention(call: Call) -> Json:
+def _attention(call: ApiCall) -> Json:
     return attention(call.store, call.principal.covers, call.site.flow_of)
 
 

@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator
 from starlette.concurrency import iterate_in_threadpool
 
 from flowq.flows.actions.approval import Decision, decide
+from flowq.flows.documents.run_document import attempts_of, job_document
 from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import cause_json, explain
 from flowq.flows.local_worker.detached import ensure_worker
 from flowq.flows.run import Run
 from flowq.flows.views.job_log import BYTES, LogChoice, find_text, read_chunks, read_page, read_part
 from flowq.flows.views.job_result import result_of
-from flowq.flows.views.run_document import attempts_of, job_document
 from flowq.flows.views.run_view import run_view
 from flowq.flows.views.snapshot import read_events, read_plan, read_snapshot
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import JSON, Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -39,7 +39,7 @@ _HITS = 1000
 _ENTRIES = 2000
 
 
-def _cell(call: Call, plan: Plan) -> Cell:
+def _cell(call: ApiCall, plan: Plan) -> Cell:
     """Return the job that the path names, by its ordinal or its name.
 
     Raises:
@@ -58,7 +58,7 @@ def _cell(call: Call, plan: Plan) -> Cell:
     return found
 
 
-def _job(call: Call) -> Json:
+def _job(call: ApiCall) -> Json:
     plan, snapshot = read_snapshot(call.store, call.run.id)
     cell = _cell(call, plan)
     view = run_view(plan, snapshot)
@@ -70,7 +70,7 @@ def _job(call: Call) -> Json:
     return job_document(plan, view, job, attempts_of(events))
 
 
-def _result(call: Call) -> Json:
+def _result(call: ApiCall) -> Json:
     plan = read_plan(call.store, call.run.id)
     cell = _cell(call, plan)
     if cell.name in plan.targets():
@@ -78,7 +78,7 @@ def _result(call: Call) -> Json:
     return {"result": Run(call.store, call.run.id).result(cell.name)}
 
 
-def _why(call: Call) -> Json:
+def _why(call: ApiCall) -> Json:
     plan, snapshot = read_snapshot(call.store, call.run.id)
     cell = _cell(call, plan)
     view = run_view(plan, snapshot)
@@ -86,7 +86,7 @@ def _why(call: Call) -> Json:
     return {"run": call.run.id, "file": view.file, **cause_json(cause)}
 
 
-def _log(call: Call) -> Reply | Json:
+def _log(call: ApiCall) -> Reply | Json:
     query = call.query
     cell = _cell(call, read_plan(call.store, call.run.id))
     choice = LogChoice(cell.ordinal, query.get("attempt"), query.get("stream"))
@@ -104,7 +104,7 @@ def _log(call: Call) -> Reply | Json:
     return Reply(200, part.data, _TEXT, headers)
 
 
-def _download(call: Call, choice: LogChoice) -> Reply:
+def _download(call: ApiCall, choice: LogChoice) -> Reply:
     def stream() -> AsyncIterator[bytes]:
         return iterate_in_threadpool(read_chunks(call.store, call.run.id, choice))
 
@@ -112,11 +112,11 @@ def _download(call: Call, choice: LogChoice) -> Reply:
     return Reply(200, None, _TEXT, headers, stream=stream)
 
 
-def _logs(call: Call) -> Json:
+def _logs(call: ApiCall) -> Json:
     return read_page(call.store, call.run.id, LogChoice(), call.query["after"], call.query["limit"])
 
 
-def _approve(call: Call) -> Json:
+def _approve(call: ApiCall) -> Json:
     plan = read_plan(call.store, call.run.id)
     cell = _cell(call, plan)
     approved = call.body["decision"] == "approved"
@@ -125,7 +125,7 @@ def _approve(call: Call) -> Json:
     return {"done": True}
 
 
-def _cancel(call: Call) -> Json:
+def _cancel(call: ApiCall) -> Json:
     cell = _cell(call, read_plan(call.store, call.run.id))
     Run(call.store, call.run.id).cancel(cell.name)
     return {"done": True}

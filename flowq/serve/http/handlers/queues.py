@@ -2,12 +2,12 @@
 
 from flowq.command import SHUTDOWN
 from flowq.exceptions import NoSuchWorkerError
-from flowq.flows.views.queue_documents import queue_json, worker_json
+from flowq.flows.documents.queue_documents import queue_json, worker_json
 from flowq.flows.views.run_view import ordinal_of
 from flowq.ids import is_member_id, split_member_id
 from flowq.plan import Json
-from flowq.schedules.attention import is_shared
-from flowq.serve.http.calls import Call
+from flowq.schedules.users.attention import is_shared
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import no_such
 from flowq.serve.http.route import API, Route
@@ -18,26 +18,29 @@ from flowq.store.schema.documents import iso
 from flowq.store.schema.outcomes import Outcome
 
 
-def _queues(call: Call) -> Json:
+def _queues(call: ApiCall) -> Json:
     names = [name for name in call.store.queues.names() if call.query["all"] or is_shared(name)]
     suspended = call.store.queues.suspended()
     items = [queue_json(call.store.queues.get(name)) | _oldest(call, name) | {"suspended": suspended} for name in names]
     return {"items": items, "next": None, "suspended": suspended}
 
 
-def _oldest(call: Call, queue: str) -> dict[str, Json]:
-    """Return since when the first job of a queue exists."""
+def _oldest(call: ApiCall, queue: str) -> dict[str, Json]:
+    """Return since when the first job of a queue exists, or its run."""
     first = call.store.queues.job_ids(queue, length=1)
     record = call.store.jobs.get(first[0]) if first else None
+    if record is not None and record.created_ms is None and is_member_id(record.id):
+        run = call.store.runs.get(split_member_id(record.id)[0])
+        return {"oldest_at": None if run is None else iso(run.created_ms)}
     return {"oldest_at": None if record is None else iso(record.created_ms)}
 
 
-def _workers(call: Call) -> Json:
+def _workers(call: ApiCall) -> Json:
     items = [worker_json(worker) | {"jobs": _current(call, worker.name)} for worker in call.store.workers.live()]
     return {"items": items, "next": None, "suspended": call.store.queues.suspended()}
 
 
-def _current(call: Call, worker: str) -> list[dict[str, Json]]:
+def _current(call: ApiCall, worker: str) -> list[dict[str, Json]]:
     """Return the jobs that a worker executes now, as far as the user may know of them."""
     found: list[dict[str, Json]] = []
     for record in call.store.jobs.get_many(call.store.workers.jobs(worker)):
@@ -62,16 +65,16 @@ def _current(call: Call, worker: str) -> list[dict[str, Json]]:
     return found
 
 
-def _suspend(call: Call) -> Json:
+def _suspend(call: ApiCall) -> Json:
     call.store.queues.suspend(call.given("seconds"))
     return {"done": True}
 
 
-def _resume(call: Call) -> Json:
+def _resume(call: ApiCall) -> Json:
     return {"done": call.store.queues.resume()}
 
 
-def _stop(call: Call) -> Json:
+def _stop(call: ApiCall) -> Json:
     name = named(call.path["worker"], (worker.name for worker in call.store.workers.live()))
     if name is None:
         raise no_such("worker", call.path["worker"])

@@ -12,8 +12,8 @@ from flowq.flows.run import Run
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.snapshot import read_plan
 from flowq.plan import Json
-from flowq.schedules.launch import Wish, launch
-from flowq.serve.http.calls import Call
+from flowq.schedules.users.launch import LaunchRequest, launch
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.handlers.flows import maker_of, wish_of
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError, Reply
@@ -24,7 +24,7 @@ _RUN = f"{API}/runs/{{run}}"
 _REASONS = array(document({"name": TEXT, "reason": TEXT}))
 
 
-def _retry(call: Call) -> Json:
+def _retry(call: ApiCall) -> Json:
     run = call.run
     if not run.ended and orphaned(call.store, [run.id]):
         raise InvalidRunOperation(f"run {run.id} was interrupted and has not ended: resume it, or cancel it")
@@ -41,7 +41,7 @@ def _retry(call: Call) -> Json:
     }
 
 
-def _planned(call: Call) -> RetryPlan:
+def _planned(call: ApiCall) -> RetryPlan:
     names, failed = call.given("jobs", []), call.given("failed", False)
     if failed == bool(names):
         raise RefusedError(400, "body", "say what to run again: either `failed` or `jobs`")
@@ -52,22 +52,22 @@ def _planned(call: Call) -> RetryPlan:
     return plan_rerun(call.store, call.run.id, chosen, only=call.given("only", False))
 
 
-def _cancel(call: Call) -> Json:
+def _cancel(call: ApiCall) -> Json:
     return {"done": True, "note": cancel_run(call.store, call.run.id, force=call.given("force", False)) or None}
 
 
-def _resume(call: Call) -> Json:
+def _resume(call: ApiCall) -> Json:
     if call.run.ended:
         raise InvalidRunOperation(f"run {call.run.id} has ended ({call.run.status}): there is nothing to resume")
     return {"done": ensure_worker(call.store, call.run.id)}
 
 
-def _delete(call: Call) -> Reply:
+def _delete(call: ApiCall) -> Reply:
     Run(call.store, call.run.id).delete()
     return Reply(204)
 
 
-def _again(call: Call) -> Reply:
+def _again(call: ApiCall) -> Reply:
     run, catalog = call.run, call.site.catalog
     name = (call.target.flow_id or "").partition("/")[2]
     if catalog is None or name not in call.site.flows or call.site.flow_id(name) != call.target.flow_id:
@@ -75,7 +75,7 @@ def _again(call: Call) -> Reply:
             409, "no_flow", f"the flow of run {run.id} is not one of the directory: `flowq run --again {run.id}`"
         )
     given = wish_of(call)
-    wish = Wish(
+    wish = LaunchRequest(
         {**json.loads(run.params or "{}"), **given.params},
         {**json.loads(run.labels or "{}"), **given.labels},
         read_plan(call.store, run.id).selection,

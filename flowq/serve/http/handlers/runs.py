@@ -5,17 +5,17 @@ import binascii
 import json
 import time
 
+from flowq.flows.documents.run_document import COLUMNS, jobs_table, run_document
+from flowq.flows.documents.run_sources import sources_json
 from flowq.flows.forecast.history import read_history
 from flowq.flows.forecast.outlook import outlook
 from flowq.flows.local_worker.process import default_slots
 from flowq.flows.views.json_documents import event_json
-from flowq.flows.views.run_document import COLUMNS, jobs_table, run_document
 from flowq.flows.views.run_list import ORPHANED, RunFilter, moment_ms, select_runs, summary_json
-from flowq.flows.views.run_sources import sources_json
 from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
 from flowq.plan import Json, Plan
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.route import API, Route
@@ -28,7 +28,7 @@ _LIMIT = integer(1, 200, 50)
 _POSITION = text(40, r"^\d{1,15}(-\d{1,15})?$")
 
 
-def _runs(call: Call) -> Json:
+def _runs(call: ApiCall) -> Json:
     query, now = call.query, call.store.now_ms()
     labels = [label.partition("=") for label in query.get("label", ())]
     chosen = RunFilter(
@@ -67,7 +67,7 @@ def _read_cursor(text: str | None) -> tuple[int, str] | None:
     raise RefusedError(400, "query", "cursor is not one that this list gave")
 
 
-def _run(call: Call) -> Json:
+def _run(call: ApiCall) -> Json:
     position = call.store.runs.position(call.run.id)
     plan, snapshot = read_snapshot(call.store, call.run.id)
     view = run_view(plan, snapshot)
@@ -75,20 +75,20 @@ def _run(call: Call) -> Json:
     return document | {"catalog_flow": _launchable(call), "timezone": plan.timezone or "UTC"}
 
 
-def _launchable(call: Call) -> str | None:
+def _launchable(call: ApiCall) -> str | None:
     """Return the flow of the directory that a run is of, None if it can be started from no page."""
     name = call.site.flow_of(call.run).partition("/")[2]
     return name if name in call.site.flows else None
 
 
-def _expected_end(call: Call, plan: Plan, run: RunView) -> int | None:
+def _expected_end(call: ApiCall, plan: Plan, run: RunView) -> int | None:
     if run.ended or run.started_ms is None:
         return None
     found = outlook(plan, read_history(call.store, run.flow, before=run.id), default_slots())
     return None if found is None else time.time_ns() // 1_000_000 + round(found.left(run) * 1000)
 
 
-def _jobs(call: Call) -> Json:
+def _jobs(call: ApiCall) -> Json:
     position = call.store.runs.position(call.run.id)
     table = jobs_table(run_view(*read_snapshot(call.store, call.run.id)))
     rows = table["rows"]
@@ -102,13 +102,13 @@ def _jobs(call: Call) -> Json:
     }
 
 
-def _events(call: Call) -> Json:
+def _events(call: ApiCall) -> Json:
     plan = read_plan(call.store, call.run.id)
     found = call.store.runs.events(call.run.id, after=call.query["after"], count=call.query["limit"])
     return {"items": [event_json(event, plan) for event in found], "next": found[-1].seq if found else None}
 
 
-def _source(call: Call) -> Json:
+def _source(call: ApiCall) -> Json:
     return {"files": sources_json(call.run)}
 
 

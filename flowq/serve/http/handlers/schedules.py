@@ -9,7 +9,7 @@ from flowq.schedules.backfill import Range
 from flowq.schedules.coming import coming_slots
 from flowq.schedules.requests import BackfillWish, known_schedule, plan_backfill, trigger
 from flowq.schedules.views import ScheduleView, backfill_json, entry_json, local_ms, outcome_text, read_schedules, schedule_json
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -51,32 +51,32 @@ def _moment(given: str, timezone: str, name: str) -> int:
         raise RefusedError(400, "body", f"{name}: expected {wanted}, found {given!r}") from error
 
 
-def _view(call: Call) -> ScheduleView:
+def _view(call: ApiCall) -> ScheduleView:
     found = read_schedules(call.store, [call.target.schedule])
     if not found:
         raise no_such("schedule", call.target.schedule)
     return found[0]
 
 
-def _schedules(call: Call) -> Json:
+def _schedules(call: ApiCall) -> Json:
     names = [name for name in call.store.schedules.names() if call.principal.covers(name.rpartition(":")[0])]
     views = read_schedules(call.store, names)
     items = [schedule_json(view) for view in views if call.query["all"] or not view.gone]
     return {"items": items, "next": None, "schedulers": len(call.store.schedules.schedulers())}
 
 
-def _schedule(call: Call) -> Json:
+def _schedule(call: ApiCall) -> Json:
     return schedule_json(_view(call))
 
 
-def _history(call: Call) -> Json:
+def _history(call: ApiCall) -> Json:
     log = call.store.schedules.log(call.target.schedule, call.query["limit"])
     statuses = call.store.schedules.existing([item.run for item in log])
     items = [entry_json(item) | {"text": outcome_text(item), "status": statuses.get(item.run)} for item in log]
     return {"items": items, "next": None}
 
 
-def _next(call: Call) -> Json:
+def _next(call: ApiCall) -> Json:
     known, _ = known_schedule(call.store, call.target.schedule)
     begin = call.store.now_ms()
     if "from" in call.query:
@@ -86,7 +86,7 @@ def _next(call: Call) -> Json:
     return {"items": items, "next": None, "timezone": known.entry.timezone}
 
 
-def _pause(call: Call) -> Json:
+def _pause(call: ApiCall) -> Json:
     until = call.given("until")
     end = None if until is None else _moment(until, _view(call).timezone, "until")
     if end is not None and end <= call.store.now_ms():
@@ -95,7 +95,7 @@ def _pause(call: Call) -> Json:
     return {"done": True}
 
 
-def _resume(call: Call) -> Json:
+def _resume(call: ApiCall) -> Json:
     outcome = call.store.schedules.resume(call.target.schedule, catch_up=call.given("catch_up", False))
     if outcome is not Outcome.DONE:
         entry = _view(call).entry
@@ -105,13 +105,13 @@ def _resume(call: Call) -> Json:
     return {"done": True}
 
 
-def _skip(call: Call) -> Json:
+def _skip(call: ApiCall) -> Json:
     view = _view(call)
     call.store.schedules.skip(view.record.id, view.first_ms, view.backlog)
     return {"done": True, "left_out": view.backlog}
 
 
-def _trigger(call: Call) -> Reply:
+def _trigger(call: ApiCall) -> Reply:
     zone = known_schedule(call.store, call.target.schedule)[0].entry.timezone
     slot = call.given("slot")
     at = None if slot is None else _moment(slot, zone, "slot")
@@ -119,7 +119,7 @@ def _trigger(call: Call) -> Reply:
     return Reply(201, {"id": run})
 
 
-def _backfill(call: Call) -> Json:
+def _backfill(call: ApiCall) -> Json:
     zone = known_schedule(call.store, call.target.schedule)[0].entry.timezone
     first, end = (_moment(call.body[name], zone, name) for name in ("from", "to"))
     if end <= first:
@@ -144,13 +144,13 @@ def _backfill(call: Call) -> Json:
     return answer | {"backfill": wish.begin(call.store)}
 
 
-def _backfills(call: Call) -> Json:
+def _backfills(call: ApiCall) -> Json:
     records = (call.store.backfills.get(name) for name in call.store.backfills.names(call.query["limit"]))
     found = [backfill_json(record) for record in records if record is not None]
     return {"items": [item for item in found if call.principal.covers(item["schedule"].rpartition(":")[0])], "next": None}
 
 
-def _change(call: Call, state: str, *, latest_code: bool = False) -> Json:
+def _change(call: ApiCall, state: str, *, latest_code: bool = False) -> Json:
     reason = "" if state == "running" else f"by {call.principal.name}"
     outcome, had = call.store.backfills.change(call.target.backfill, state, reason, latest_code=latest_code)
     if outcome is Outcome.WRONG_STATE:
@@ -158,15 +158,15 @@ def _change(call: Call, state: str, *, latest_code: bool = False) -> Json:
     return {"done": True}
 
 
-def _pause_backfill(call: Call) -> Json:
+def _pause_backfill(call: ApiCall) -> Json:
     return _change(call, "paused")
 
 
-def _resume_backfill(call: Call) -> Json:
+def _resume_backfill(call: ApiCall) -> Json:
     return _change(call, "running", latest_code=call.given("latest_code", False))
 
 
-def _cancel_backfill(call: Call) -> Json:
+def _cancel_backfill(call: ApiCall) -> Json:
     answer = _change(call, "canceled")
     for run in call.store.backfills.open_runs(call.target.backfill) if call.given("runs", False) else ():
         cancel_run(call.store, run, force=False)

@@ -2,7 +2,7 @@
 
 from flowq.plan import Json
 from flowq.serve.http.access.secrets import SESSION, find, principal_of, session
-from flowq.serve.http.calls import Call
+from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Principal, Role
 from flowq.serve.http.replies import RefusedError, Reply
 from flowq.serve.http.route import API, Route
@@ -21,7 +21,7 @@ def principal_json(principal: Principal) -> dict[str, Json]:
     }
 
 
-def _open(call: Call) -> Reply:
+def _open(call: ApiCall) -> Reply:
     call.site.doorkeeper.check(call.address)
     record = find(call.store, call.body["token"].strip(), ("token", "link"))
     if record is None:
@@ -32,11 +32,11 @@ def _open(call: Call) -> Reply:
     return Reply(200, principal_json(user), cookies=(_cookie(call, secret, SESSION // 1000),), by=user)
 
 
-def _show(call: Call) -> Json:
+def _show(call: ApiCall) -> Json:
     return principal_json(call.principal)
 
 
-def _close(call: Call) -> Reply:
+def _close(call: ApiCall) -> Reply:
     if call.principal.cookie:
         call.store.accesses.revoke(call.principal.digest)
         call.site.doorkeeper.forget(call.principal.digest)
@@ -44,7 +44,7 @@ def _close(call: Call) -> Reply:
     return Reply(204, headers=headers, cookies=(_cookie(call, "", 0),))
 
 
-def _cookie(call: Call, value: str, age: int) -> str:
+def _cookie(call: ApiCall, value: str, age: int) -> str:
     options = call.site.options
     path = "/" if options.secure else f"{options.prefix}/"
     secure = "; Secure" if options.secure else ""

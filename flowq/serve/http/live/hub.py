@@ -1,4 +1,4 @@
-"""The reader: one thread, which reads the streams that somebody watches, and hands what it read to all who watch them."""
+"""The reader: one thread, which reads the streams that clients watch, and hands what it read to all of them."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from flowq.serve.http.live.topics import Topic
 from flowq.serve.http.principals import Principal
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.site import Site
-from flowq.store.live import Changes
+from flowq.store.page.live import Changes
 from flowq.store.schema.records import Event, LogEntry, RunRecord
 
 EACH: Final = 10
@@ -84,6 +84,11 @@ class Hub:
         earlier = {stream: start for stream, position in known.items() if _order(start) < _order(position)}
         if earlier:
             self._publish(self._store.live.read(earlier), now, [subscriber])
+
+    def is_watched(self) -> bool:
+        """Return whether a client watches anything."""
+        with self._lock:
+            return bool(self._counted)
 
     def _enter(self, subscriber: Subscriber) -> None:
         with self._lock:

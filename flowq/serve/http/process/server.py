@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from flowq.serve.http.access.secrets import link
 from flowq.serve.http.app import Application
 from flowq.serve.http.gate import HEAD
 from flowq.serve.http.live.hub import Hub
-from flowq.serve.http.protocol import Protocol
+from flowq.serve.http.process.protocol import Protocol
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.site import Site, SiteOptions, catalog_of, checked_options
 from flowq.store import Store
@@ -31,6 +32,8 @@ _CONNECTIONS: Final = 1000
 _IDLE: Final = 15  # s that a connection may stay without a request
 _GRACE: Final = 3  # s for answers that are under way at the end
 _BEAT: Final = 15.0  # s
+_LOOK: Final = 1.0  # s between looks at whether anything is asked
+_MISSING: Final = 5  # looks without an answer of the store after which it has gone
 
 log = logging.getLogger("flowq.serve.http")
 
@@ -46,6 +49,8 @@ class Wanted:
         name: of the catalog.
         lifeline: an inherited descriptor: its end stops the server.
         report: an inherited descriptor for a JSON line with the address.
+        idle: seconds without a request after which the server ends; None: it does not. Such a server also ends with the store.
+        path: of the page that the address is of.
     """
 
     options: SiteOptions
@@ -54,6 +59,8 @@ class Wanted:
     name: str | None = None
     lifeline: int | None = None
     report: int | None = None
+    idle: float | None = None
+    path: str = ""
 
 
 def serve(store: Store, wanted: Wanted, user: str) -> Iterator[str]:
@@ -67,12 +74,12 @@ def serve(store: Store, wanted: Wanted, user: str) -> Iterator[str]:
     options = replace(options, port=listener.getsockname()[1])
     catalog = None if wanted.directory is None else catalog_of(wanted.directory, wanted.name)
     site = Site(store, options, catalog)
-    address = f"{options.url}/"
+    address = f"{options.url}/{wanted.path}"
     if options.everyone is None:
         address += f"#token={link(store, user)}"
     yield address
     try:
-        asyncio.run(_Process(site, wanted.lifeline).run(listener))
+        asyncio.run(_Process(site, wanted).run(listener))
     finally:
         listener.close()
         with suppress(ServerError):
@@ -121,9 +128,11 @@ class _Server(uvicorn.Server):
 class _Process:
     """The loop of the process, and the threads beside it."""
 
-    def __init__(self, site: Site, lifeline: int | None) -> None:
+    def __init__(self, site: Site, wanted: Wanted) -> None:
         self._site = site
-        self._lifeline = lifeline
+        self._lifeline = wanted.lifeline
+        self._idle = wanted.idle
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._hub = Hub(site)
         self._application = Application(site, self._hub, ROUTES)
         self._stops = 0
@@ -147,14 +156,14 @@ class _Process:
 
     async def run(self, listener: socket.socket) -> None:
         """Serve until it is stopped."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._site.reload)
         if self._lifeline is not None:
             loop.add_reader(self._lifeline, self._end)
-        threads = [threading.Thread(target=work, daemon=True) for work in (self._site.watch, self._hub.run, self._beat)]
-        for thread in threads:
+        work = [self._site.watch, self._hub.run, self._beat, *([] if self._idle is None else [self._wait_for_idleness])]
+        for thread in [threading.Thread(target=item, daemon=True) for item in work]:
             thread.start()
         try:
             await self._server.serve(sockets=[listener])
@@ -175,6 +184,23 @@ class _Process:
         if self._lifeline is not None:
             asyncio.get_running_loop().remove_reader(self._lifeline)
 
+    def _wait_for_idleness(self) -> None:
+        """End the server when no request has come for long, or the store has gone, in a thread of its own."""
+        assert self._idle is not None
+        missing = 0
+        while time.monotonic() - self._site.used < self._idle and missing < _MISSING:
+            if self._site.closing.wait(_LOOK):
+                return
+            if self._hub.is_watched():
+                self._site.used = time.monotonic()
+            try:
+                self._site.store.now_ms()
+                missing = 0
+            except ServerError:
+                missing += 1
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end)
+
     def _beat(self) -> None:
         """Note again and again that this process lives, in a thread of its own."""
         options, catalog = self._site.options, self._site.catalog
@@ -186,6 +212,7 @@ class _Process:
                 "catalog": None if catalog is None else catalog.name,
                 "version": __version__,
                 "readonly": options.readonly,
+                "auth": options.everyone is None,
             }
         )
         while not self._site.closing.is_set():

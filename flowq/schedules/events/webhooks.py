@@ -9,7 +9,7 @@ from typing import Final
 
 from flowq.exceptions import FlowqError
 from flowq.plan import Json
-from flowq.schedules.event_runs import EventRun, KnownTrigger, start_run
+from flowq.schedules.events.event_runs import EventRun, KnownTrigger, start_run
 from flowq.schedules.slot_runs import Maker
 from flowq.store.schedules import EventClaim
 from flowq.store.schema.outcomes import Outcome
@@ -35,7 +35,7 @@ class NotReadyError(FlowqError):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class HookDelivery:
     """A request: headers by their names in small letters, the bytes of the body, and when it came (ms)."""
 
     headers: Mapping[str, str]
@@ -43,7 +43,7 @@ class Delivery:
     at_ms: int
 
 
-def deliver(maker: Maker, known: KnownTrigger, delivery: Delivery) -> EventRun:
+def deliver(maker: Maker, known: KnownTrigger, delivery: HookDelivery) -> EventRun:
     """Start the run of a delivery.
 
     Args:
@@ -54,7 +54,7 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: Delivery) -> EventRun:
     Raises:
         NotVerifiedError: it is not signed as the trigger wants.
         NotReadyError: it cannot be dealt with.
-        FlowqError: as of `flowq.schedules.event_runs.start_run`.
+        FlowqError: as of `flowq.schedules.events.event_runs.start_run`.
     """
     _verify(known, delivery)
     schedules = maker.store.schedules
@@ -70,7 +70,7 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: Delivery) -> EventRun:
     return start_run(maker, known, claim, {"id": key, **data})
 
 
-def _verify(known: KnownTrigger, delivery: Delivery) -> None:
+def _verify(known: KnownTrigger, delivery: HookDelivery) -> None:
     """Check the signature of a delivery, in constant time, before its content is read.
 
     Raises:
@@ -93,21 +93,21 @@ def _digest(secret: bytes, content: bytes) -> str:
     return hmac.new(secret, content, hashlib.sha256).hexdigest()
 
 
-def _github(secret: bytes, delivery: Delivery) -> bool:
+def _github(secret: bytes, delivery: HookDelivery) -> bool:
     return _same(f"sha256={_digest(secret, delivery.body)}", delivery.headers.get("x-hub-signature-256", ""))
 
 
-def _gitlab(secret: bytes, delivery: Delivery) -> bool:
+def _gitlab(secret: bytes, delivery: HookDelivery) -> bool:
     return hmac.compare_digest(secret, delivery.headers.get("x-gitlab-token", "").encode("utf-8", "replace"))
 
 
-def _slack(secret: bytes, delivery: Delivery) -> bool:
+def _slack(secret: bytes, delivery: HookDelivery) -> bool:
     time = delivery.headers.get("x-slack-request-timestamp", "")
     signed = f"v0={_digest(secret, b'v0:' + time.encode('utf-8', 'replace') + b':' + delivery.body)}"
     return _same(signed, delivery.headers.get("x-slack-signature", "")) and _is_recent(time, delivery)
 
 
-def _hmac(secret: bytes, delivery: Delivery) -> bool:
+def _hmac(secret: bytes, delivery: HookDelivery) -> bool:
     """Check `X-Flowq-Signature: sha256=…` over the body, or over `<time>.<body>` where `X-Flowq-Timestamp` is there."""
     time = delivery.headers.get("x-flowq-timestamp")
     content = delivery.body if time is None else time.encode("utf-8", "replace") + b"." + delivery.body
@@ -115,12 +115,12 @@ def _hmac(secret: bytes, delivery: Delivery) -> bool:
     return signed and (time is None or _is_recent(time, delivery))
 
 
-def _token(secret: bytes, delivery: Delivery) -> bool:
+def _token(secret: bytes, delivery: HookDelivery) -> bool:
     kind, _, token = delivery.headers.get("authorization", "").partition(" ")
     return kind.lower() == "bearer" and hmac.compare_digest(secret, token.strip().encode("utf-8", "replace"))
 
 
-_SCHEMES: Final[Mapping[str, Callable[[bytes, Delivery], bool]]] = {
+_SCHEMES: Final[Mapping[str, Callable[[bytes, HookDelivery], bool]]] = {
     "github": _github,
     "gitlab": _gitlab,
     "slack": _slack,
@@ -136,11 +136,11 @@ _IDS: Final = {
 }
 
 
-def _is_recent(time: str, delivery: Delivery) -> bool:
+def _is_recent(time: str, delivery: HookDelivery) -> bool:
     return time.isascii() and time.isdigit() and len(time) < 16 and abs(delivery.at_ms / 1000 - int(time)) <= _LATE
 
 
-def _keys(known: KnownTrigger, delivery: Delivery) -> tuple[str, str | None]:
+def _keys(known: KnownTrigger, delivery: HookDelivery) -> tuple[str, str | None]:
     """Return the key of a delivery, and where it has no id, the key that the same content had ten minutes before."""
     given = delivery.headers.get(_IDS.get(known.trigger.scheme, ""), "")
     if given and given.isprintable():
@@ -149,7 +149,7 @@ def _keys(known: KnownTrigger, delivery: Delivery) -> tuple[str, str | None]:
     return f"{content}.{period}", f"{content}.{period - 1}"
 
 
-def _data_of(delivery: Delivery) -> dict[str, Json]:
+def _data_of(delivery: HookDelivery) -> dict[str, Json]:
     try:
         body = json.loads(delivery.body) if delivery.body else None
     except (ValueError, RecursionError) as error:

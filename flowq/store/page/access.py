@@ -1,6 +1,6 @@
 """Who may use the page: tokens, sessions and links as the store sees them, and the log of what users changed.
 
-Only digests of secrets are stored: whoever reads the store cannot sign in with what is there. Whoever can write to it can grant anything.
+Only digests of secrets are stored: a user who reads the store cannot sign in with what is there. One who can write to it can grant anything.
 Times are milliseconds since the epoch by the server's clock.
 """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LaunchRequest:
     """A run that a user wants.
 
     Attributes:
@@ -53,7 +53,7 @@ class Wish:
         return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 
-def launch(maker: Maker, flow: FlowOfCatalog, wish: Wish, *, by: str, key: str | None = None) -> str:
+def launch(maker: Maker, flow: FlowOfCatalog, wish: LaunchRequest, *, by: str, key: str | None = None) -> str:
     """Start a run of a flow; return its id.
 
     Args:
@@ -67,7 +67,7 @@ def launch(maker: Maker, flow: FlowOfCatalog, wish: Wish, *, by: str, key: str |
         InvalidFlowError: the flow does not compile with these values.
         InvalidRunOperation: another run was started with this key.
         FlowChangedError: a file of the flow was written a moment ago.
-        NoSuchJobError, UsageError: as of `Wish.plan`.
+        NoSuchJobError, UsageError: as of `LaunchRequest.plan`.
     """
     compiled = flow.compile(params=wish.params)
     plan = wish.plan(compiled)
@@ -94,7 +94,7 @@ class Check:
     seconds: float | None
 
 
-def check(store: "Store", flow: FlowOfCatalog, wish: Wish) -> Check:
+def check(store: "Store", flow: FlowOfCatalog, wish: LaunchRequest) -> Check:
     """Compile a run without submitting it. Raises as of `launch`, but for flows that do not compile."""
     compiled = flow.compile(params=wish.params)
     plan = wish.plan(compiled)

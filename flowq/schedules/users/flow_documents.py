@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flowq.compiler import Code, Diagnostic
+from flowq.flows.documents.preview import preview_json
 from flowq.flows.forecast.duration import predict
 from flowq.flows.forecast.history import read_history
 from flowq.flows.local_worker.process import default_slots
-from flowq.flows.views.preview import preview_json
 from flowq.plan import Json
 from flowq.plan.foreach import before_run
 from flowq.schedules.directory.catalog import CatalogFlow
-from flowq.schedules.launch import Check
+from flowq.schedules.users.launch import Check
 from flowq.schedules.views import ScheduleView, schedule_json
 from flowq.store.schema.documents import iso
 from flowq.store.schema.records import RunRecord

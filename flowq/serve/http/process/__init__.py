@@ -1,0 +1,1 @@
+"""The process that serves: socket, connections, signals, and threads beside the loop."""

@@ -1,0 +1,145 @@
+"""Deliveries of webhooks: signed, forged, altered, late, repeated, and at once."""
+
+import hashlib
+import hmac
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from flowq.plan.trigger import SCHEMES, Trigger
+from flowq.schedules.events.event_runs import KnownTrigger
+from flowq.schedules.events.webhooks import HookDelivery, NotVerifiedError, _verify
+from flowq.schedules.requests import FlowFile
+from flowq.store import Store
+from tests.serve.http.conftest import SECRET
+from tests.support.page_server import Answer, PageServer, token_of
+
+MAIN = {"ref": "refs/heads/main", "after": "c0ffee"}
+
+
+def signature(content: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
+
+
+def push(page: PageServer, body: Any = MAIN, *, delivery: str = "d1", address: str = "10.2.0.1", **changed: str) -> Answer:
+    content = json.dumps(body).encode()
+    headers = {"X-Hub-Signature-256": f"sha256={signature(content)}", "X-GitHub-Delivery": delivery, "X-Forwarded-For": address}
+    return page.ask("POST", "/hooks/hook/pushed", content, headers=headers | changed)
+
+
+def test_a_delivery_starts_one_run(page: PageServer, store: Store) -> None:
+    first = push(page)
+    assert first.status == 202, first.body
+    run = store.runs.require(first.document["id"])
+    assert (run.cause, run.by, json.loads(run.params)) == ("webhook", "flows/hook:pushed", {"commit": "c0ffee"})
+    again = push(page)
+    assert (again.status, again.document) == (200, {"id": run.id})
+    assert push(page, delivery="d2").document["id"] != run.id
+    assert len(store.runs.recent()) == 2
+
+
+def test_a_delivery_that_comes_twice_at_once_starts_one_run(page: PageServer, store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: push(page), range(8)))
+    assert {answer.document["id"] for answer in answers} == set(store.runs.recent())
+    assert sorted(answer.status for answer in answers) == [200] * 7 + [202]
+
+
+def test_a_delivery_that_is_none_of_the_triggers_is_answered(page: PageServer, store: Store) -> None:
+    assert push(page, {**MAIN, "ref": "refs/heads/other"}).status == 204
+    assert store.runs.recent() == []
+    assert [item.reason for item in store.schedules.log("flows/hook:pushed")] == ["if_false"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"X-Hub-Signature-256": ""},
+        {"X-Hub-Signature-256": f"sha256={signature(b'other')}"},
+        {"X-Hub-Signature-256": signature(json.dumps(MAIN).encode())},
+        {"X-Hub-Signature-256": f"sha256={signature(json.dumps(MAIN).encode(), 'other')}"},
+        {"X-Hub-Signature-256": "sha256=\xff"},
+    ],
+)
+def test_a_forged_delivery_is_refused(page: PageServer, store: Store, changed: dict[str, str]) -> None:
+    answer = push(page, address="10.2.0.2", **changed)
+    assert (answer.status, answer.code) == (401, "signature")
+    assert store.runs.recent() == []
+
+
+def test_credentials_of_users_open_no_hook(page: PageServer, store: Store) -> None:
+    answer = page.ask(
+        "POST", "/hooks/hook/pushed", b"{}", token=token_of(store, "admin"), headers={"X-Forwarded-For": "10.2.0.3"}
+    )
+    assert answer.status == 401
+    assert page.ask("POST", "/hooks/hook/nothing", b"{}").status == 404
+    assert page.ask("POST", "/hooks/etl:load/pushed", b"{}").status == 404
+    assert page.ask("GET", "/hooks/hook/pushed").status == 405
+
+
+def test_a_signed_delivery_that_is_no_json_or_too_large_is_refused(page: PageServer, store: Store) -> None:
+    for content, status in ((b"{", 422), (b" " * 300_000, 413)):
+        headers = {"X-Hub-Signature-256": f"sha256={signature(content)}", "X-GitHub-Delivery": "d"}
+        assert page.ask("POST", "/hooks/hook/pushed", content, headers=headers).status == status
+
+
+def test_a_paused_trigger_takes_nothing(page: PageServer, store: Store) -> None:
+    store.schedules.beat("test", [("flows/hook:pushed", "d", False)])
+    store.schedules.pause("flows/hook:pushed", "ann")
+    assert push(page).code == "paused"
+    store.schedules.resume("flows/hook:pushed")
+    assert push(page).status == 202
+
+
+def test_a_delivery_without_an_id_is_known_by_its_content(page: PageServer, store: Store) -> None:
+    def post(content: bytes) -> Answer:
+        return page.ask(
+            "POST", "/hooks/hook/plain", content, headers={"Authorization": f"Bearer {SECRET}", "X-Forwarded-For": "10.2.0.4"}
+        )
+
+    assert [post(b'{"a": 1}').status, post(b'{"a": 1}').status, post(b'{"a": 2}').status] == [202, 200, 202]
+
+
+# -- schemes
+
+
+def delivery(scheme: str, secret: str = SECRET, *, at: int = 0, body: bytes = b'{"a": 1}') -> HookDelivery:
+    """Return a signed delivery that says it is `at` seconds old."""
+    now = int(time.time())
+    then = str(now - at)
+    headers = {
+        "github": {"x-hub-signature-256": f"sha256={signature(body, secret)}"},
+        "gitlab": {"x-gitlab-token": secret},
+        "slack": {
+            "x-slack-request-timestamp": then,
+            "x-slack-signature": f"v0={signature(b'v0:' + then.encode() + b':' + body, secret)}",
+        },
+        "hmac-sha256": {
+            "x-flowq-timestamp": then,
+            "x-flowq-signature": f"sha256={signature(then.encode() + b'.' + body, secret)}",
+        },
+        "token": {"authorization": f"Bearer {secret}"},
+    }[scheme]
+    return HookDelivery(headers, body, now * 1000)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_each_scheme_is_verified(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("PAGE_HOOK", SECRET)
+    known = KnownTrigger(
+        "x", FlowFile("x", "/x.yaml"), Trigger(name="a", kind="webhook", scheme=scheme, secret={"env": "PAGE_HOOK"})
+    )
+    good = delivery(scheme)
+    _verify(known, good)
+    refused = [delivery(scheme, "other"), HookDelivery({}, good.body, good.at_ms)]
+    if scheme not in {"gitlab", "token"}:
+        refused.append(HookDelivery(good.headers, good.body + b" ", good.at_ms))
+    if scheme in {"slack", "hmac-sha256"}:
+        refused += [delivery(scheme, at=301), delivery(scheme, at=-301)]
+        _verify(known, delivery(scheme, at=299))
+    for item in refused:
+        with pytest.raises(NotVerifiedError):
+            _verify(known, item)
