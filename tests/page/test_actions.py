@@ -1,0 +1,201 @@
+"""What users do on the page: launch, approve, retry, cancel, delete, pause, make tokens. Each is checked in the store, through the API."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.page.conftest import Login
+from tests.page.served import Served
+from tests.support.wait import until
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_form_takes_typed_params_says_what_is_wrong_at_the_field_and_launches(login: Login, served: Served) -> None:
+    page = login("/flows/shop/launch")
+    launch = page.get_by_role("button", name="Launch", exact=True)
+    page.get_by_text("needs values").wait_for()
+    page.get_by_label("owner").fill("Ann 1")
+    page.locator("#param-owner-error").get_by_text("[a-z]+").wait_for()
+    page.get_by_label("owner").fill("ann")
+    page.get_by_text("valid", exact=True).wait_for()
+    assert page.locator("#param-count").get_attribute("placeholder") == "5"
+    page.locator("#param-count").fill("12")
+    page.locator("#param-count-error").get_by_text("9").wait_for()
+    page.locator("#param-count").fill("many")
+    page.locator("#param-count-error").get_by_text("A number is needed").wait_for()
+    page.locator("#param-count").fill("7")
+    page.locator("#param-share").fill("0.25")
+    page.locator("#param-mode").select_option("full")
+    page.locator("#param-strict").select_option("true")
+    page.locator("#param-day").fill("2026-02-03")
+    page.locator("#param-moment").fill("2026-02-03T04:05:06")
+    page.locator("#param-wait").fill("soon")
+    page.locator("#param-wait-error").wait_for()
+    page.locator("#param-wait").fill("90m")
+    page.locator("#param-tags").fill("[1, 2")
+    page.locator("#param-tags-error").get_by_text("This is not JSON").wait_for()
+    page.locator("#param-tags").fill('["x", "y"]')
+    page.locator("#param-more").fill("[]")
+    page.locator("#param-more-error").get_by_text("A map is needed").wait_for()
+    page.get_by_role("button", name="Clear more").click()
+    page.locator("#param-note").fill("hello")
+    page.get_by_label("Labels").fill("team=data\nticket=42")
+    page.get_by_text("valid", exact=True).wait_for()
+    launch.click()
+    page.get_by_role("heading", name="shop").wait_for()
+    run = served.api("GET", f"/runs/{page.url.rpartition('/')[2]}")
+    assert run["labels"] == {"team": "data", "ticket": "42"}
+    assert {name: run["params"][name] for name in ("count", "share", "mode", "strict", "tags", "note")} == {
+        "count": 7,
+        "share": 0.25,
+        "mode": "full",
+        "strict": True,
+        "tags": ["x", "y"],
+        "note": "hello",
+    }
+    assert run["by"] == "admin"
+    again = page.get_by_role("button", name="Run again …")
+    again.click()
+    page.get_by_role("heading", name="Launch shop").wait_for()
+    assert page.locator("#param-count").input_value() == "7"
+
+
+def test_an_approval_is_given_with_a_comment(login: Login, served: Served) -> None:
+    run = served.launch("shop", owner="ann", mode="full")
+    page = login("/", role="operator")
+    page.get_by_role("row").filter(has_text=run).get_by_role("button", name="Approve").click()
+    page.get_by_role("dialog").get_by_label("Comment").fill("looks right")
+    page.get_by_role("dialog").get_by_role("button", name="Approve").click()
+    served.wait(run, "finished")
+    page.goto(f"/runs/{run}/jobs?job=4&view=details")
+    page.get_by_text("operator: looks right").wait_for()
+
+
+def test_a_rejection_from_the_drawer_fails_the_run(login: Login, served: Served) -> None:
+    run = served.launch("shop", owner="ann")
+    page = login(f"/runs/{run}?job=4")
+    page.get_by_role("button", name="Reject consent").click()
+    page.get_by_role("dialog").get_by_role("button", name="Reject").click()
+    served.wait(run, "failed")
+
+
+def test_a_retry_shows_first_what_it_does(login: Login, served: Served, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    run = served.run("fails", "failed", marker=str(marker))
+    page = login(f"/runs/{run}?job=1")
+    page.get_by_text("exit code 3").first.wait_for()
+    page.get_by_text("breaks:").wait_for()  # the line of the flow
+    page.get_by_label("Close the job").click()
+    page.get_by_role("button", name="Retry failed …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("2 jobs run again").wait_for()
+    assert served.api("GET", f"/runs/{run}")["attempt"] == 1
+    marker.touch()
+    dialog.get_by_role("button", name="Retry").click()
+    page.locator(".runhead").get_by_text("finished").first.wait_for()
+    assert served.api("GET", f"/runs/{run}")["attempt"] == 2
+    page.goto(f"/runs/{run}?job=2")
+    page.get_by_role("button", name="Retry this job …").click()
+    page.get_by_role("dialog").get_by_text("1 job runs again").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+    until(lambda: served.api("GET", f"/runs/{run}")["attempt"] == 3, message="the third attempt")
+
+
+def test_runs_are_filtered_selected_canceled_and_deleted(login: Login, served: Served, tmp_path: Path) -> None:
+    runs = [served.launch("slow", marker=str(tmp_path / "never")) for _ in range(2)]
+    page = login("/runs?flow=slow&status=running")
+    for run in runs:
+        page.get_by_label(f"Select run {run}").check()
+    page.get_by_role("button", name="Cancel …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel 2 runs").click()
+    for run in runs:
+        served.wait(run, "canceled")
+    page.goto(f"/runs?q={runs[0]}")
+    page.get_by_label(f"Select run {runs[0]}").check()
+    page.get_by_role("button", name="Delete …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete 1 run").click()
+    page.get_by_text("No run fits").wait_for()
+    assert not served.api("GET", f"/runs?q={runs[0]}")["items"]
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_label("Status").select_option("canceled")
+    page.get_by_role("link", name="slow").first.wait_for()
+    assert "status=canceled" in page.url
+
+
+def test_a_running_job_and_its_run_are_canceled(login: Login, served: Served, tmp_path: Path) -> None:
+    first, second = (served.launch("slow", marker=str(tmp_path / "never")) for _ in range(2))
+    page = login(f"/runs/{first}?job=0")
+    page.get_by_role("button", name="Cancel this job").click()
+    served.wait(first, "canceled")
+    page.goto(f"/runs/{second}")
+    page.get_by_role("button", name="Cancel …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    served.wait(second, "canceled")
+    page.get_by_role("button", name="Commands").click()
+    page.get_by_text(f"flowq retry {second} --failed").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Delete …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete the run").click()
+    page.get_by_role("heading", name="Runs").wait_for()
+
+
+def test_a_schedule_is_paused_resumed_triggered_and_backfilled(login: Login, served: Served) -> None:
+    name = "shop/parts/nightly:default"
+    path = "/schedules/shop:parts:nightly::default"
+    page = login("/schedules")
+    page.get_by_role("button", name=f"Pause {name}").click()
+    page.get_by_role("dialog").get_by_label("Why").fill("holidays")
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name=f"Resume {name}").wait_for()
+    assert served.api("GET", path)["pause"]["note"] == "holidays"
+    page.get_by_role("button", name=f"Resume {name}").click()
+    page.get_by_role("button", name=f"Pause {name}").wait_for()
+    page.get_by_role("button", name=f"Trigger {name}").click()
+    page.get_by_text("Started run").wait_for()
+    page.get_by_role("button", name=f"Backfill {name}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("From").fill("2024-01-01")
+    dialog.get_by_label("Up to").fill("2026-02-01")
+    dialog.get_by_role("button", name="Show the slots").click()
+    dialog.get_by_text("3 slots would run").wait_for()
+    dialog.get_by_role("button", name="Start 3 runs").click()
+    page.get_by_role("table", name="Backfills").wait_for()
+    until(lambda: len(served.api("GET", "/runs?cause=backfill")["items"]) == 3, timeout=30, message="three runs")
+
+
+def test_workers_are_suspended_and_resumed(login: Login, served: Served) -> None:
+    page = login("/queues")
+    page.get_by_role("button", name="Suspend all workers …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Suspend").click()
+    page.get_by_role("button", name="Resume all workers").click()
+    page.get_by_role("button", name="Suspend all workers …").wait_for()
+    assert not served.api("GET", "/queues")["suspended"]
+
+
+def test_a_token_is_shown_once_and_revoked(login: Login, served: Served) -> None:
+    page = login("/admin")
+    page.get_by_role("button", name="New token …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("dashboard")
+    dialog.get_by_label("Role").select_option("viewer")
+    dialog.get_by_label("Flows").fill("shop/*")
+    dialog.get_by_role("button", name="Create").click()
+    secret = dialog.locator(".copy code").inner_text()
+    dialog.get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="Revoke dashboard").wait_for()
+    assert secret not in page.content()
+    assert any(item["name"] == "dashboard" and item["flows"] == ["shop/*"] for item in served.api("GET", "/tokens")["items"])
+    page.get_by_role("button", name="Revoke dashboard").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    page.get_by_role("button", name="Revoke dashboard").wait_for(state="detached")
+
+
+def test_a_viewer_sees_no_button_that_changes_something(login: Login, served: Served) -> None:
+    run = served.launch("shop", owner="ann")
+    page = login(f"/runs/{run}?job=4", role="viewer")
+    page.get_by_role("link", name="Details", exact=True).wait_for()
+    names = set(page.get_by_role("button").all_inner_texts())
+    assert not {name for name in names if name.startswith(("Cancel", "Retry", "Delete", "Approve", "Reject", "Run again"))}
+    assert not page.get_by_role("link", name="Admin").count()
+    served.api("POST", f"/runs/{run}/cancel", {})

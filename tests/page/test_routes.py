@@ -1,0 +1,187 @@
+"""Every route of the page: it shows what it is for, works in a narrow window and has no barriers that axe finds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.page.conftest import Login
+from tests.page.served import Served
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+RUN = {
+    "": "consent",
+    "/jobs": "load[part=north]",
+    "/timeline": "load[part=north]",
+    "/logs": "loading south",
+    "/events": "the run",
+    "/yaml": "Every type of param",
+    "/jobs?job=3&view=result": "rows",
+    "/jobs?job=0&view=log": "loading north",
+    "/jobs?job=4&view=why": "Go on with delta?",
+    "/jobs?job=0&view=attempts": "Executions",
+    "/jobs?job=0&view=details": "flowq logs",
+}
+"""What tabs of a run show."""
+
+PAGES = {
+    "/": "Waiting for a decision",
+    "/runs": "shop",
+    "/flows": "Every type of param",
+    "/flows/shop": "Params",
+    "/flows/parts:nightly?view=graph": "one",
+    "/flows/shop?view=source": "depends_on: [consent]",
+    "/flows/broken": "did you mean depends_on?",
+    "/flows/shop/launch": "needs values",
+    "/schedules?schedule=shop/parts/nightly:default": "No slot has come yet",
+    "/queues": "default",
+    "/workers": "idle",
+    "/admin": "admin",
+    "/admin?view=audit": "/api/v1/flows/shop/runs",
+    "/admin?view=doctor": "D201",
+    "/admin?view=serves": "answers here",
+}
+
+
+@pytest.fixture(scope="module")
+def asking(served: Served) -> str:
+    """Return a run that waits for a decision."""
+    run = served.launch("shop", owner="ann")
+    until_asked(served, run)
+    return run
+
+
+def until_asked(served: Served, run: str) -> None:
+    until(lambda: served.api("GET", f"/runs/{run}")["approvals"], message=f"run {run} to ask")
+
+
+def shows(page: "Page", text: str) -> None:
+    """Wait until the page has a text, also where only a drawing or a screen reader has it."""
+    page.get_by_text(text).or_(
+        page.locator(f'[data-box="{text}"], [title*="{text}"], table:has(caption:text-is("{text}"))')
+    ).first.wait_for(state="attached")
+
+
+def barriers(page: "Page", rules: object = RULES) -> list[str]:
+    """Return what axe finds."""
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(AXE)
+    found = page.evaluate("rules => axe.run({runOnly: rules})", rules)
+    return [
+        f"{item['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
+        for item in found["violations"]
+        for node in item["nodes"]
+    ]
+
+
+def test_pages_have_no_barriers_in_both_themes_and_fit_a_narrow_window(login: Login, asking: str) -> None:
+    page = login("/", reduced_motion="reduce")
+    found: dict[str, object] = {}
+    for path, text in {**PAGES, **{f"/runs/{asking}{tab}": text for tab, text in RUN.items()}}.items():
+        page.goto(path)
+        shows(page, text)
+        found[path] = barriers(page)
+        page.emulate_media(color_scheme="dark")
+        found[f"{path} in the dark"] = barriers(page, {"type": "rule", "values": ["color-contrast"]})
+        page.set_viewport_size({"width": 360, "height": 740})
+        found[f"{path} at 360 px"] = max(0, page.evaluate("document.documentElement.scrollWidth") - 360)
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1280, "height": 800})
+    assert "\n".join(f"{path}: {items}" for path, items in found.items() if items) == ""
+
+
+def test_the_login_page_takes_a_token_and_has_no_barriers(login: Login, served: Served) -> None:
+    page = login("/runs")
+    page.context.clear_cookies()
+    page.reload()
+    page.get_by_label("Token").fill("flowq_wrong")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_text("the token is unknown").wait_for()
+    assert not barriers(page)
+    page.get_by_label("Token").fill(served.secret("viewer"))
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Runs").wait_for()
+
+
+def test_the_printed_address_signs_in_and_leaves_no_token_behind(login: Login, served: Served) -> None:
+    page = login("/")
+    page.context.clear_cookies()
+    page.goto("about:blank")
+    page.goto(served.login_url)
+    page.get_by_role("navigation", name="Pages").wait_for()
+    assert "token" not in page.url
+
+
+def test_what_is_not_there_says_so(login: Login) -> None:
+    page = login("/runs/nothere")
+    shows(page, "is not here")
+    page.get_by_role("link", name="The list of runs").wait_for()
+    page.goto("/nothing/at/all")
+    shows(page, "There is no page here")
+
+
+def test_addresses_keep_the_state_and_back_returns_to_it(login: Login, asking: str) -> None:
+    page = login(f"/runs/{asking}/jobs")
+    page.get_by_role("button", name="load[part=south]").click()
+    page.get_by_role("complementary", name="Job load[part=south]").wait_for()
+    page.get_by_role("link", name="Details", exact=True).click()
+    page.reload()
+    page.get_by_text("flowq logs").first.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("complementary").wait_for(state="detached")
+    page.get_by_role("link", name="Timeline").click()
+    page.get_by_role("region", name="Timeline of the run").wait_for()
+    page.go_back()
+    page.get_by_role("table", name="Jobs of the run").wait_for()
+    page.go_forward()
+    page.get_by_role("region", name="Timeline of the run").wait_for()
+
+
+def test_a_page_can_be_used_with_keys_alone(login: Login, asking: str) -> None:
+    page = login("/")
+    page.get_by_text("Waiting for a decision").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    page.get_by_role("heading", name="Runs").wait_for()
+    page.goto(f"/runs/{asking}")
+    page.locator(".graph").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.get_by_role("complementary", name="Job consent").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("complementary").wait_for(state="detached")
+    page.keyboard.press("2")
+    page.get_by_role("table", name="Jobs of the run").wait_for()
+    page.keyboard.press("j")
+    page.get_by_role("complementary", name="Job load[part=north]").wait_for()
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_times_are_shown_in_the_chosen_zone(login: Login) -> None:
+    page = login("/runs", timezone_id="Asia/Tokyo")
+    time = page.locator("tbody time").first
+    time.wait_for()
+    iso = time.get_attribute("datetime") or ""
+    local = time.inner_text()
+    page.get_by_label("Zone of times").select_option("utc")
+    assert time.inner_text()[-8:] == iso[11:19]
+    assert local[-8:-6] == f"{(int(iso[11:13]) + 9) % 24:02d}"
+    page.reload()
+    time.wait_for()
+    assert time.inner_text()[-8:] == iso[11:19]
