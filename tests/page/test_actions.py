@@ -18,7 +18,7 @@ def test_a_form_takes_typed_params_says_what_is_wrong_at_the_field_and_launches(
     page.get_by_label("owner").fill("Ann 1")
     page.locator("#param-owner-error").get_by_text("[a-z]+").wait_for()
     page.get_by_label("owner").fill("ann")
-    page.get_by_text("valid", exact=True).wait_for()
+    page.locator(".side .is-good").wait_for()
     assert page.locator("#param-count").get_attribute("placeholder") == "5"
     page.locator("#param-count").fill("12")
     page.locator("#param-count-error").get_by_text("9").wait_for()
@@ -41,7 +41,7 @@ def test_a_form_takes_typed_params_says_what_is_wrong_at_the_field_and_launches(
     page.get_by_role("button", name="Clear more").click()
     page.locator("#param-note").fill("hello")
     page.get_by_label("Labels").fill("team=data\nticket=42")
-    page.get_by_text("valid", exact=True).wait_for()
+    page.locator(".side .is-good").wait_for()
     launch.click()
     page.get_by_role("heading", name="shop").wait_for()
     run = served.api("GET", f"/runs/{page.url.rpartition('/')[2]}")
@@ -85,7 +85,7 @@ def test_a_retry_shows_first_what_it_does(login: Login, served: Served, tmp_path
     run = served.run("fails", "failed", marker=str(marker))
     page = login(f"/runs/{run}?job=1")
     page.get_by_text("exit code 3").first.wait_for()
-    page.get_by_text("breaks:").wait_for()  # the line of the flow
+    page.get_by_text("breaks:", exact=True).wait_for()  # the line of the flow
     page.get_by_label("Close the job").click()
     page.get_by_role("button", name="Retry failed …").click()
     dialog = page.get_by_role("dialog")

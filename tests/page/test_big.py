@@ -1,15 +1,11 @@
 """A run of 10,000 jobs on the page: table, graph and timeline stay usable."""
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.page.conftest import Login
 from tests.page.served import Served
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
 
@@ -33,16 +29,13 @@ def big(served: Served) -> str:
     return served.launch("big")
 
 
-def rows(page: "Page") -> int:
-    return page.locator(".vrow").count()
-
-
 def test_ten_thousand_jobs_scroll_and_are_found(login: Login, big: str) -> None:
     page = login(f"/runs/{big}/jobs")
     page.get_by_text("10000 jobs").wait_for(timeout=30_000)
-    assert 0 < rows(page) < 80
+    assert 0 < page.locator(".vrow").count() < 80
+    assert page.evaluate("document.querySelectorAll('*').length") < 3000
     assert page.evaluate(FRAMES, ".virtual") < 200
-    page.get_by_label("Job").fill("score[i=2499]")
+    page.get_by_role("searchbox", name="Job").fill("score[i=2499]")
     page.get_by_text("1 of 10000 jobs").wait_for()
     page.get_by_role("button", name="score[i=2499]").click()
     page.get_by_role("complementary", name="Job score[i=2499]").wait_for()
@@ -59,9 +52,3 @@ def test_ten_thousand_boxes_are_a_canvas_with_a_map(login: Login, big: str) -> N
     for _ in range(10):
         page.get_by_role("button", name="Zoom in").click()
     assert time.monotonic() - begin < 10
-
-
-def test_nothing_grows_with_the_jobs_in_the_document(login: Login, big: str) -> None:
-    page = login(f"/runs/{big}/jobs")
-    page.get_by_text("10000 jobs").wait_for(timeout=30_000)
-    assert page.evaluate("document.querySelectorAll('*').length") < 3000

@@ -1,13 +1,13 @@
 // Runs of past slots: first a list of what would run, then progress.
 import { post, segment } from "../api.js";
 import { useDocument } from "../data.js";
-import { html, useState } from "../html.js";
+import { html, useEffect, useState } from "../html.js";
 import { Action, Button, Card, Dialog, Table, say } from "../parts.js";
 import { Time } from "../time.js";
 
 const OPEN = new Set(["running", "paused", "waiting"]);
 
-export function Backfill({ row, onClose, reload }) {
+export function Backfill({ row, onClose, done }) {
   const [form, setForm] = useState({ from: "", to: "", max_open: "1" });
   const [plan, setPlan] = useState(null);
   const path = `/schedules/${segment(row.id)}/backfill`;
@@ -18,7 +18,7 @@ export function Backfill({ row, onClose, reload }) {
     await post(path, body(false));
     say(`Backfill of ${row.id} has begun`);
     onClose();
-    reload();
+    done();
   };
   const slots = (plan?.slots ?? []).filter((slot) => slot.runs);
   const count = plan?.runs ?? 0;
@@ -30,9 +30,17 @@ export function Backfill({ row, onClose, reload }) {
       <ul class="scrolllist">${slots.slice(0, 200).map((slot) => html`<li key=${slot.slot}><${Time} at=${slot.slot} zone=${row.timezone} slot /></li>`)}</ul>` : html`<p class="field hint">Slots that have a run are left out. Runs of the schedule itself come first.</p>`}<//>`;
 }
 
-export function Backfills() {
-  const { data, reload } = useDocument("/backfills", { topic: "schedules" });
+// They have no messages of their own: the list is read again when one was started, and every few seconds while one goes on.
+export function Backfills({ started }) {
+  const { data, reload } = useDocument("/backfills");
   const items = data?.items ?? [];
+  const going = items.some((item) => OPEN.has(item.state));
+  useEffect(() => { if (started) reload(); }, [started]);
+  useEffect(() => {
+    if (!going) return undefined;
+    const timer = setInterval(reload, 3000);
+    return () => clearInterval(timer);
+  }, [going, reload]);
   if (!items.length) return null;
   const change = (item, what) => () => post(`/backfills/${segment(item.id)}/${what}`).then(reload);
   return html`<${Card} title="Backfills" count=${items.length}><${Table} caption="Backfills" rows=${items} rowKey=${(item) => item.id} columns=${[

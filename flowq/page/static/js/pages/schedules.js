@@ -16,6 +16,7 @@ export function SchedulesPage() {
   const { search } = usePlace();
   const { data, error, reload } = useDocument("/schedules", { topic: "schedules", pause: 500 });
   const [asking, setAsking] = useState(null); // { what, row }
+  const [started, setStarted] = useState(0); // backfills from here
   if (!data) return html`<div class="pagehead"><h1>Schedules</h1></div><${Waiting} error=${error} />`;
   const rows = data.items.filter((row) => !row.gone);
   const chosen = rows.find((row) => row.id === search.schedule);
@@ -33,11 +34,11 @@ export function SchedulesPage() {
         ["", (row) => html`<${Actions} row=${row} reload=${reload} ask=${(what) => setAsking({ what, row })} />`, { class: "actions" }],
       ]} />
       ${chosen ? html`<${Details} key=${chosen.id} row=${chosen} />` : null}
-      <${Backfills} />
+      <${Backfills} started=${started} />
     </div>`}
     ${asking?.what === "pause" ? html`<${Pause} row=${asking.row} onClose=${close} reload=${reload} />` : null}
     ${asking?.what === "skip" ? html`<${Confirm} title="Skip the backlog?" action="Skip" onClose=${close} run=${() => post(`${schedulePath(asking.row.id)}/skip`).then(reload)}><p>${asking.row.backlog} missed slots of ${asking.row.id} are left out; the next one is not touched.</p><//>` : null}
-    ${asking?.what === "backfill" ? html`<${Backfill} row=${asking.row} onClose=${close} reload=${reload} />` : null}`;
+    ${asking?.what === "backfill" ? html`<${Backfill} row=${asking.row} onClose=${close} done=${() => setStarted(started + 1)} />` : null}`;
 }
 
 function Actions({ row, reload, ask }) {
