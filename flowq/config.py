@@ -115,15 +115,27 @@ def redact(url: str) -> str:
 # -- files
 
 
-def settings_files(directory: str | Path) -> Iterator[Path]:
+def settings_files(directory: str | Path) -> Iterator[str]:
     """Yield where the settings of a directory are looked for: the first file that has any counts, and the rest does not."""
     place = Path(directory)
-    return (folder / name for folder in (place, *place.parents) for name in ("flowq.toml", "pyproject.toml"))
+    return (os.path.join(folder, name) for folder in (place, *place.parents) for name in ("flowq.toml", "pyproject.toml"))
+
+
+def file_setting(name: str, directory: str) -> Setting | None:
+    """Return a setting as the file of a directory has it, whatever the environment says.
+
+    Raises:
+        ConfigError: the file cannot be used; as of `load_settings`.
+    """
+    return _from_file(Path(directory)).get(name)
 
 
 def _from_file(directory: Path) -> dict[str, Setting]:
     """Return the settings of the nearest file that has any; `flowq.toml` takes precedence over the `pyproject.toml` beside it."""
-    for path in settings_files(directory):
+    for name in settings_files(directory):
+        if not os.path.lexists(name):
+            continue
+        path = Path(name)
         text = _read(path)
         if text is None or (path.name == "pyproject.toml" and "flowq" not in text):  # most need no parsing
             continue

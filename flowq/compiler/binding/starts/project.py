@@ -19,7 +19,7 @@ from flowq.compiler.syntax.files import Beside, Files
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, Mark, Place, ScalarNode, YamlNode
 from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source, decode_source, read_file
-from flowq.config import Setting, load_settings, settings_files
+from flowq.config import Setting, file_setting, settings_files
 from flowq.exceptions import ConfigError
 from flowq.plan.notice import Notice
 
@@ -39,12 +39,12 @@ def read_project_notices(place: Beside, files: Files, report: Report) -> tuple[N
     """
     directory = place.absolute("")
     try:
-        setting = load_settings(directory=directory, environ={}).notify
+        setting = file_setting("notify", directory)
     except ConfigError as error:
-        files.note(map(str, settings_files(directory)))
+        files.note(settings_files(directory))
         report.add(Code.PROJECT, START, str(error), "the settings of the project are those of all its flows")
         return ()
-    looked_for = [path for path in map(str, settings_files(directory)) if path.endswith("flowq.toml")]
+    looked_for = [path for path in settings_files(directory) if path.endswith("flowq.toml")]
     files.note(looked_for if setting is None else [*looked_for, setting.source])
     return () if setting is None else _read(setting, files)
 
