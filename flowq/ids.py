@@ -57,6 +57,22 @@ def is_run_id(text: str) -> bool:
     return _RUN.fullmatch(text) is not None
 
 
+def trace_id(run: str) -> str:
+    """Return the id of a run's trace (W3C Trace Context, 32 hexadecimal digits): always the same one for a run."""
+    return _digest("trace", run)[:32]
+
+
+def span_id(*parts: str | int) -> str:
+    """Return the id of a span (16 hexadecimal digits): of an execution, by its job and number, or of an attempt of a run."""
+    return _digest("span", *parts)[:16]
+
+
+def _digest(*parts: str | int) -> str:
+    import hashlib  # most processes need no ids of spans
+
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def checked_run_id(value: str) -> str:
     """Return an id that a user has chosen for a run.
 

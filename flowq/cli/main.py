@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "logs": "Show what the jobs of a run printed.",
     "result": "Print the result of a job as JSON.",
     "runs": "List the latest runs, newest first.",
+    "trace": "Send a run as a trace to a collector of OpenTelemetry (OTLP).",
     "delete": "Delete runs that have ended, with their results and logs.",
     "validate": "Check flow files and show every problem.",
     "plan": "Show what a run would do, and the effect of a failure.",
@@ -66,7 +67,7 @@ The module of the same name in `flowq.cli.commands` is imported when the command
 
 GROUPS: Final = {
     "Flows": ("init", "list", "run", "serve", "ui", "schedule", "notify", "validate", "plan", "graph", "schema"),
-    "Runs": ("status", "logs", "why", "result", "runs", "retry", "cancel", "approve", "delete"),
+    "Runs": ("status", "logs", "why", "result", "runs", "trace", "retry", "cancel", "approve", "delete"),
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "suspend", "resume"),
     "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
 }

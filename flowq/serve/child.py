@@ -23,7 +23,7 @@ class Child:
     Args:
         name: for messages.
         command: the program and its options. It gets `--lifeline FD` too, and `--report FD` if it `reports`.
-        operands: what follows; without any it is not started yet.
+        operands: what follows; without any it is not started yet. None: it takes none.
         directory: where it is started; as a path, because another directory may stand there by then.
         reports: it writes JSON lines about its state.
         last: it goes on after the first stop signal, until the others have ended.
@@ -33,14 +33,15 @@ class Child:
         self,
         name: str,
         command: Sequence[str],
-        operands: Sequence[str],
+        operands: Sequence[str] | None,
         *,
         directory: str,
         reports: bool = False,
         last: bool = False,
     ) -> None:
         self.name = name
-        self.operands = tuple(operands)
+        self.operands = () if operands is None else tuple(operands)
+        self._takes_operands = operands is not None
         self.reports = reports
         self.last = last
         self.report: int | None = None  # the descriptor that reports come from
@@ -65,7 +66,7 @@ class Child:
 
     def due_in(self) -> float | None:
         """Return the seconds until it is to be started, None if it runs or has nothing to do."""
-        if self._process is not None or not self.operands:
+        if self._process is not None or (self._takes_operands and not self.operands):
             return None
         return max(0.0, self._not_before - time.monotonic())
 
@@ -82,7 +83,7 @@ class Child:
             passed.append(writing)
         try:
             self._process = subprocess.Popen(
-                [*self._command, *options, "--", *self.operands],
+                [*self._command, *options, *(("--", *self.operands) if self.operands else ())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=passed,
                 cwd=self._directory,

@@ -30,6 +30,7 @@ class ServeOptions:
         scheduler: run a scheduler.
         worker: run a worker.
         page: options of the page, as of `flowq ui`; None: there is no page.
+        traces: send the traces of runs to a collector.
         drain: seconds for which running jobs may finish after a stop signal.
         scheduling: further options of the scheduler.
         log: level, format and dates of log lines.
@@ -43,6 +44,7 @@ class ServeOptions:
     scheduler: bool = True
     worker: bool = True
     page: tuple[str, ...] | None = None
+    traces: bool = False
     drain: float = 600.0
     scheduling: tuple[str, ...] = ()
     log: Mapping[str, str] = field(default_factory=dict)
@@ -70,6 +72,9 @@ class Service:
             command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *self._logging())
             self._worker = Child("worker", command, self._first_queues(), directory=options.directory)
             self._children.append(self._worker)
+        if options.traces:
+            command = (*_PYTHON, "flowq", "trace", "--follow", *self._logging())
+            self._children.append(Child("traces", command, None, directory=options.directory, last=True))
         if options.page is not None:
             command = (*_PYTHON, "flowq", "ui", *options.page, *self._logging())
             self._children.append(

@@ -249,6 +249,21 @@ class Schedules:
             for seq, row in rows
         ]
 
+    def traced(self) -> str:
+        """Return the position in the stream of ends up to which traces were sent; at first that of the latest end so far."""
+        key = self._keys("traced")
+        with self._session.translated:
+            if (found := self._session.client.get(key)) is None:
+                latest = self._session.client.xrevrange(self._keys("ended"), count=1)
+                self._session.client.set(key, latest[0][0] if latest else "0-0", nx=True)
+                found = self._session.client.get(key)
+        return str(found.decode())
+
+    def note_traced(self, position: str) -> None:
+        """Note that the traces up to a position were sent."""
+        with self._session.translated:
+            self._session.client.set(self._keys("traced"), position)
+
     def is_gap(self, position: str) -> bool:
         """Return whether ends after a position of the stream may not be kept any more."""
         with self._session.translated:

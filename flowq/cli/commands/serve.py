@@ -80,6 +80,7 @@ def command(
     from flowq.flows.local_worker.process import default_slots
     from flowq.schedules.directory.names import catalog_name
     from flowq.serve.service import ServeOptions, Service
+    from flowq.telemetry.endpoint import endpoint
 
     if no_workers and no_scheduler:
         raise click.UsageError("--no-workers and --no-scheduler leave nothing to run")
@@ -96,6 +97,7 @@ def command(
         scheduler=not no_scheduler,
         worker=not no_workers,
         page=None if no_page else _page(page, name),
+        traces=bool(endpoint()),
         drain=drain,
         scheduling=(*(() if name is None else (f"--name={name}",)), *(() if polls else ("--reload=never",))),
         log=log,

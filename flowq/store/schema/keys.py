@@ -52,6 +52,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
     "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
     "durations": "durations",  # hash: flow -> how long its latest runs with `notify` took that finished: ms, newest first
+    "traced": "traced",  # string: the position in `ended` up to which traces were sent
     "ended": "ended",  # stream: runs that have ended
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua

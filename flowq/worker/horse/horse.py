@@ -212,5 +212,6 @@ def environment(task: Task) -> dict[str, str]:
         "FLOWQ_ATTEMPT": str(task["attempt"]),
         "FLOWQ_EXECUTION": str(task["execution"]),
         "FLOWQ_IDEMPOTENCY_KEY": task["id"],
+        **({"TRACEPARENT": task["traceparent"]} if "traceparent" in task else {}),
         **({"FLOWQ_FLOW_DIR": task["flow_dir"]} if "flow_dir" in task else {}),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flowq import defaults
 from flowq.exceptions import SignatureError
 from flowq.expr import EvalError, render, to_text
+from flowq.ids import span_id, trace_id
 from flowq.plan import FLOW_DIRECTORY, Json, Node
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
@@ -111,6 +112,7 @@ class TaskBuilder:
             "run": claim.run,
             "attempt": claim.attempt,
             "execution": claim.execution,
+            "traceparent": f"00-{trace_id(claim.run or '')}-{span_id(claim.id, claim.execution)}-01",
             "home": run.home,
             "cwd": _working_directory(place, scope),
             "flow_dir": run.flow_directory(node),
