@@ -139,8 +139,8 @@ def _lost(store: Store, jobs: Iterable[str]) -> Iterator[tuple[tuple[str, int], 
     client: Any = store.client
     for job in jobs:
         for text in client.lrange(store.session.keys("results", job), 0, -1):
-            outcome, execution, *_, worker = text.partition(b"\n")[0].decode().split(" ")
-            if outcome == "lost":
+            outcome, execution, _, _, _, worker = text.partition(b"\n")[0].decode().split(" ")
+            if outcome == "lost" and worker:  # a job that was reset with its run has no worker any more
                 yield (job, int(execution)), int(worker.split(".")[-2])
 
 
