@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from flowq.serve.http.access.secrets import grant
 from flowq.store import Store
-from flowq.store.access import AccessRecord
+from flowq.store.page.access import AccessRecord
 from tests.support.serve import ServeProcess
 from tests.support.server import PrivateServer
 from tests.support.wait import until
