@@ -45,6 +45,17 @@ def test_new_runs_wait_behind_a_pill(login: Login, served: Served) -> None:
     page.wait_for_function("rows => document.querySelectorAll('[role=row], tr').length > rows", arg=rows)
 
 
+def test_without_the_stream_the_page_asks_again_and_again(login: Login, served: Served) -> None:
+    page = login("/login")
+    page.route("**/api/v1/events*", lambda _route: None)  # as a proxy that holds back what it gets
+    run = served.launch("shop", owner="ann")
+    page.goto(f"/runs/{run}")
+    page.locator('[data-stream="polling"]').wait_for()
+    served.api("POST", f"/runs/{run}/cancel", {})
+    page.locator(".runhead").get_by_text("canceled").first.wait_for()
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_colours_of_a_terminal_become_classes(login: Login, served: Served) -> None:
     run = served.launch("shop", owner="ann")
     page = login(f"/runs/{run}?job=0&view=log")

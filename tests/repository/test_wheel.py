@@ -48,5 +48,6 @@ def test_the_wheel_holds_the_package(wheel: Path) -> None:
         content = {name for name in archive.namelist() if ".dist-info/" not in name}
         schemas = [archive.read(name) for name in content if name.endswith("flow.schema.json")]
     needed = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*") if path.suffix in {".py", ".lua", ".typed"}}
-    assert content == needed | {"flowq/schemas/flow.schema.json"}
+    page = {str(path.relative_to(ROOT)) for path in (PACKAGE / "page" / "static").rglob("*") if path.is_file()}
+    assert content == needed | page | {"flowq/schemas/flow.schema.json"}
     assert schemas == [(ROOT / "schemas" / "flow.schema.json").read_bytes()]

@@ -130,7 +130,9 @@ setInterval(() => {
     stream.set("polling");
     reopen(1000);
   }
-  if (stream.get() !== "live" && listeners.size) resync();
+  if (stream.get() === "live" || !listeners.size) return;
+  stream.set("polling");
+  resync();
 }, POLL);
 
 session.listen(() => reopen());

@@ -5,7 +5,7 @@ import { html, useEffect, useState } from "../html.js";
 import { Action, Button, Card, Dialog, Table, say } from "../parts.js";
 import { Time } from "../time.js";
 
-const OPEN = new Set(["running", "paused", "waiting"]);
+const OPEN = new Set(["running", "paused"]);
 
 export function Backfill({ row, onClose, done }) {
   const [form, setForm] = useState({ from: "", to: "", max_open: "1" });
@@ -45,7 +45,7 @@ export function Backfills({ started }) {
   const change = (item, what) => () => post(`/backfills/${segment(item.id)}/${what}`).then(reload);
   return html`<${Card} title="Backfills" count=${items.length}><${Table} caption="Backfills" rows=${items} rowKey=${(item) => item.id} columns=${[
     ["Backfill", (item) => html`<span class="mono">${item.id}</span> <span class="muted">${item.schedule}</span>`, { main: true }],
-    ["State", (item) => html`<span class=${`status is-${{ running: "busy", paused: "wait", finished: "good", ended: "good", canceled: "wait" }[item.state] ?? "idle"}`}>${item.state}</span>${item.reason ? html` <span class="muted wraps">${item.reason}</span>` : null}`],
+    ["State", (item) => html`<span class=${`status is-${{ running: "busy", paused: "wait", done: "good", canceled: "wait" }[item.state] ?? "idle"}`}>${item.state}</span>${item.reason ? html` <span class="muted wraps">${item.reason}</span>` : null}`],
     ["Range", (item) => html`<${Time} at=${item.from} /> – <${Time} at=${item.to} />`],
     ["Runs", (item) => html`<span class="num">${item.created}</span> <span class="muted">${item.open} open${item.left_out ? `, ${item.left_out} left out` : ""}</span>`],
     ["", (item) => (OPEN.has(item.state) ? html`<${Action} small run=${change(item, item.state === "paused" ? "resume" : "pause")} aria-label=${`${item.state === "paused" ? "Resume" : "Pause"} backfill ${item.id}`}>${item.state === "paused" ? "Resume" : "Pause"}<//><${Action} small kind="danger" run=${change(item, "cancel")} aria-label=${`Cancel backfill ${item.id}`}>Cancel<//>` : null), { class: "actions" }],

@@ -106,9 +106,9 @@ function WhyNode({ node }) {
 function Attempts({ data }) {
   const list = data.attempts_list ?? [];
   if (!list.length) return html`<${Empty}>It was not started.<//>`;
-  return html`<table class="table"><caption class="sr">Executions</caption><thead><tr><th scope="col">#</th><th scope="col">Status</th><th scope="col">Started</th><th scope="col">Took</th><th scope="col">Worker</th></tr></thead>
+  return html`<table class="table"><caption class="sr">Executions</caption><thead><tr><th scope="col">#</th><th scope="col">Status</th><th scope="col">Started</th><th scope="col">Took</th></tr></thead>
     <tbody>${list.map((item) => html`<tr key=${item.execution}><td class="num" data-label="Attempt">${item.attempt}</td><td data-label="Status"><${Status} status=${item.status} reason=${item.reason} /></td><td data-label="Started"><${Time} at=${item.started_at} /></td>
-      <td data-label="Took"><${Took} seconds=${item.ended_at ? secondsBetween(item.started_at, item.ended_at, 0) : null} /></td><td data-label="Worker" class="mono wraps">${item.worker ?? ""}</td></tr>`)}</tbody></table>`;
+      <td data-label="Took"><${Took} seconds=${item.ended_at ? secondsBetween(item.started_at, item.ended_at, 0) : null} /></td></tr>`)}</tbody></table>`;
 }
 
 function Details({ data, row }) {
