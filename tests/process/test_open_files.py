@@ -74,7 +74,7 @@ def test_a_worker_without_descriptors_requeues_and_continues_later(store: Store,
 
 
 @pytest.mark.parametrize("clone", [False, True])
-def test_a_fork_server_without_descriptors_reports_it_and_makes_lanes_later(clone: bool, tmp_path: Path) -> None:
+def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clone: bool, tmp_path: Path) -> None:
     with Stand(clone=clone, slots=4) as stand:
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
         stand.turn(lambda: stand.fork_server._ready)
