@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from flowq.durations import parse_duration
 from flowq.exceptions import ConfigError, TimeoutFormatError
+from flowq.isolation import read_isolation
 
 NAMESPACE: Final = "flowq"
 
@@ -40,6 +41,7 @@ class Settings:
     keep_place: Setting  # how long a run without a worker keeps its place in its concurrency group: a duration such as "24h"
     python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
 
+    isolation: Setting | None  # of the jobs of a worker, see `flowq.isolation`; None: `job`
     heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
@@ -54,6 +56,7 @@ _VARIABLES: Final = {
     "allow_eviction": "FLOWQ_ALLOW_EVICTION",
     "keep_place": "FLOWQ_KEEP_PLACE",
     "python": "FLOWQ_PYTHON",
+    "isolation": "FLOWQ_ISOLATION",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
@@ -94,6 +97,7 @@ def load_settings(
         allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
         keep_place=_checked_duration(found.get("keep_place", Setting("24h", "default")), "keep_place"),
         python=found.get("python"),
+        isolation=_checked_isolation(found.get("isolation")),
         heartbeat=found.get("heartbeat"),
     )
 
@@ -166,6 +170,8 @@ def _setting(path: Path, key: str, value: object) -> Setting:
         return Setting(str(value).lower(), str(path))
     if key == "heartbeat":
         return _reference(path, key, value)
+    if key == "isolation" and isinstance(value, dict):
+        return Setting(",".join(f"{queue}={word}" for queue, word in value.items()), str(path))
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{path}: {key} must be a string that is not empty{_found(path, value)}")
     if key == "home":  # relative to the file, not to the working directory
@@ -221,6 +227,15 @@ def _checked_duration(setting: Setting, name: str) -> Setting:
         parse_duration(setting.value)
     except TimeoutFormatError as error:
         raise ConfigError(f"{name}: {error} (from {_describe(setting, name)})") from error
+    return setting
+
+
+def _checked_isolation(setting: Setting | None) -> Setting | None:
+    if setting is not None:
+        try:
+            read_isolation(setting.value)
+        except ValueError as error:
+            raise ConfigError(f"isolation: {error} (from {_describe(setting, 'isolation')})") from error
     return setting
 
 

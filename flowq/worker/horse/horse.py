@@ -1,4 +1,4 @@
-"""The horse: a forked process that executes one task and exits.
+"""The horse: a forked process that executes one task and exits; several only if they ask for that (`batch`).
 
 A horse is a session leader (its group can be killed as one), dies with its fork server, and is a subreaper (what its job
 daemonizes stays below it and is swept with it).
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NoReturn
 
+    from flowq.worker.horse.batch import Keeper
     from flowq.worker.horse.callbacks import Announce
     from flowq.worker.horse.entry import Entrance, LaneEnd
     from flowq.worker.ipc.channel import Channel
@@ -36,20 +37,25 @@ UNUSED = 75  # EX_TEMPFAIL: it has executed nothing
 
 
 def live(entrance: Entrance, lane: LaneEnd, closing: Iterable[int], parent: int) -> NoReturn:
-    """Run as a horse in a fresh child: enter the lane, wait for one task, execute it, answer, exit with 0.
+    """Run as a horse in a fresh child: enter the lane, wait for a task, execute it, answer, exit with 0.
 
+    It waits for another task if its answer has promised that.
     The arguments are those of `Entrance.enter`. `lane.scratch` may be created; the parent removes it.
     """
     code = BROKEN
     try:
         entrance.enter(lane, closing, parent)
-        channel = entrance.channel
-        (turn, task, secrets), pipes = channel.first()
-        if turn == lane.turn:
-            serve(channel, lane.scratch, (task, secrets), pipes)
-            code = 0
-        else:
-            code = UNUSED  # that was for the former horse of this lane, which has ended without reading it
+        channel, keeper = entrance.channel, None
+        while True:
+            (turn, task, secrets), pipes = channel.first()
+            if turn != lane.turn:
+                code = UNUSED  # that was for the former horse of this lane, which has ended without reading it
+                break
+            if "batch" in task and keeper is None:
+                keeper = _keeper()
+            if not serve(channel, lane.scratch, (task, secrets), pipes, keeper):
+                code = 0
+                break
     except PeerGoneError:
         code = UNUSED  # a lane that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here
@@ -58,8 +64,13 @@ def live(entrance: Entrance, lane: LaneEnd, closing: Iterable[int], parent: int)
         os._exit(code)
 
 
-def serve(channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pipes: list[int]) -> None:
+def serve(
+    channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pipes: list[int], keeper: Keeper | None = None
+) -> bool:
     """Execute the given task with its secrets in this process, and answer on `channel`.
+
+    Returns:
+        Whether the answer has promised to take another task; never without a keeper.
 
     Raises:
         PeerGoneError: the other end is closed.
@@ -67,13 +78,17 @@ def serve(channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pi
     if LOST in pipes:
         what = OSError(errno.EMFILE, "the job's process could not begin: too many open files")
         channel.tell(failed("error", platform.describe(what)))
-        return
+        return False
     task, secrets = given
     for number, pipe in enumerate(pipes, 1):
         os.dup2(pipe, number)
         os.close(pipe)
     _equip(task, secrets)
-    outcome = plain.execute(task)
+    outcome = _enter_directory(task)
+    if keeper is not None:
+        keeper.begin(task)
+    if outcome is None:
+        outcome = plain.execute(task)
     if outcome is None:
         with OwnProcess():  # only this one reports
             outcome = _execute(task, scratch, lambda seconds, so_far: channel.tell({"phase": seconds, "so_far": so_far}))
@@ -81,7 +96,19 @@ def serve(channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pi
         _flush()
     if leftovers.are_there() or not platform.SWEEPS:
         outcome["left"] = True
+    if keeper is None or not keeper.stays(outcome):
+        channel.tell(outcome)
+        return False
+    keeper.clear()
+    outcome["stays"] = True
     channel.tell(outcome)
+    return True
+
+
+def _keeper() -> Keeper:
+    from flowq.worker.horse.batch import Keeper  # what few horses need
+
+    return Keeper()
 
 
 def remove_tree(path: str) -> None:
@@ -129,7 +156,8 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
         os.environ[name] = value
 
 
-def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
+def _enter_directory(task: Task) -> TaskResult | None:
+    """Go to the job's directory, and let it find modules where it should; return the outcome of a job whose directory is not there."""
     try:
         if task.get("cwd"):
             os.chdir(task["cwd"])
@@ -137,6 +165,10 @@ def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
         return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}")
     if task["kind"] not in {"shell", "argv"}:
         sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
+    return None
+
+
+def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
     if "cache" not in task:
         return _perform(task, scratch, announce)
     from flowq.worker.horse.cache import decide

@@ -54,8 +54,6 @@ def execute(task: Task) -> TaskResult | None:
     pickle = _modules.get("pickle")
     if task["kind"] != "pickle" or pickle is None or not _OPTIONS.isdisjoint(task) or not callbacks.none_here():
         return None
-    path = sys.path
-    path[:0] = [entry for entry in task.get("path") or () if entry not in path]
     pid = getpid()
     limit = _limit
     seconds = task["timeout"] or 0.0
