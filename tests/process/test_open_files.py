@@ -99,6 +99,15 @@ def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clon
         until(executed, message="a job to be executed")
 
 
+def test_a_fork_server_without_descriptors_survives_a_job_that_exits() -> None:
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.fork_server._ready)
+        limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid))
+        assert stand.run(call("leave_hard", 3)).outcome["reason"] == "killed"
+        assert not stand.lost
+
+
 def test_a_horse_without_descriptors_for_its_pipes_reports_it() -> None:
     with Stand() as stand:
         stand.run(call("noop"))

@@ -7,6 +7,7 @@ jobs start stays below them, and falls to the fork server only when the horse is
 from __future__ import annotations
 
 import os
+import resource  # noqa: F401 - `os.wait4` imports it at its first call, and there may be no descriptor for that then
 import select
 import signal
 import time

@@ -16,6 +16,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from os import close, dup2, setsid
 
+from flowq.worker.ipc.channel import Channel
 from flowq.worker.ipc.platform import settle_below
 
 TYPE_CHECKING = False
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-    from flowq.worker.ipc.channel import Channel
-
     Hooks = list[tuple[Any, CodeType]]
 
 
 class LaneEnd:
-    """The end of a lane in a fork server, as a horse knows it: the descriptor of the stream, its own number among the lane's horses, a path for files of its job."""
+    """The end of a lane in a fork server, as a horse knows it.
+
+    Attributes:
+        stream: descriptor of the stream.
+        turn: the number of the horse among those of the lane, from 1.
+        scratch: path for a directory with files of its job.
+    """
 
     __slots__ = ("scratch", "stream", "turn")
 
@@ -63,9 +68,15 @@ class Entrance:
         set_wakeup_fd(-1)
         for function, code in self._hooks:
             function.__code__ = code
-        dup2(lane.stream, self._number, False)
+        kept = -1
+        try:
+            dup2(lane.stream, self._number, False)
+        except OSError:  # the number is beyond the limit of open files, which was lowered: keep that of the stream
+            kept = lane.stream
+            self.channel = Channel.adopt(kept)
         for fd in closing:
-            close(fd)
+            if fd != kept:
+                close(fd)
         setsid()
         settle_below(parent)
         signal(SIGCHLD, SIG_DFL)
