@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from flowq.durations import parse_duration
 from flowq.exceptions import ConfigError, TimeoutFormatError
+from flowq.isolation import read_isolation
 
 NAMESPACE: Final = "flowq"
 
@@ -41,6 +42,7 @@ class Settings:
     keep_place: Setting  # how long a run without a worker keeps its place in its concurrency group: a duration such as "24h"
     python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
 
+    isolation: Setting | None  # of the jobs of a worker, see `flowq.isolation`; None: `job`
     heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
     notify: Setting | None  # messages about the runs of all flows: JSON of the file's value, which the compiler checks
 
@@ -56,6 +58,7 @@ _VARIABLES: Final = {
     "allow_eviction": "FLOWQ_ALLOW_EVICTION",
     "keep_place": "FLOWQ_KEEP_PLACE",
     "python": "FLOWQ_PYTHON",
+    "isolation": "FLOWQ_ISOLATION",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
 _OF_FILES: Final = ("notify",)  # settings without a variable
@@ -97,6 +100,7 @@ def load_settings(
         allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
         keep_place=_checked_duration(found.get("keep_place", Setting("24h", "default")), "keep_place"),
         python=found.get("python"),
+        isolation=_checked_isolation(found.get("isolation")),
         heartbeat=found.get("heartbeat"),
         notify=found.get("notify"),
     )
@@ -189,6 +193,8 @@ def _setting(path: Path, key: str, value: object) -> Setting:
         return Setting(str(value).lower(), str(path))
     if key == "heartbeat":
         return _reference(path, key, value)
+    if key == "isolation" and isinstance(value, dict):
+        return Setting(",".join(f"{queue}={word}" for queue, word in value.items()), str(path))
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{path}: {key} must be a string that is not empty{_found(path, value)}")
     if key == "home":  # relative to the file, not to the working directory
@@ -244,6 +250,15 @@ def _checked_duration(setting: Setting, name: str) -> Setting:
         parse_duration(setting.value)
     except TimeoutFormatError as error:
         raise ConfigError(f"{name}: {error} (from {_describe(setting, name)})") from error
+    return setting
+
+
+def _checked_isolation(setting: Setting | None) -> Setting | None:
+    if setting is not None:
+        try:
+            read_isolation(setting.value)
+        except ValueError as error:
+            raise ConfigError(f"isolation: {error} (from {_describe(setting, 'isolation')})") from error
     return setting
 
 

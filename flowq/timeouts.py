@@ -34,6 +34,11 @@ class JobStopped(BaseException):
     """Raised inside a job that shares its process with its worker and must end now: stopped, canceled, or given to another."""
 
 
+def overran(what: str, seconds: float) -> str:
+    """Return the message of an exception for a time that is up."""
+    return f"{what} ran longer than its timeout of {seconds:g} s"
+
+
 class BaseDeathPenalty:
     """Context manager that raises an exception in its body after some time; subclasses define how.
 
@@ -82,7 +87,8 @@ class BaseDeathPenalty:
             self.cancel_death_penalty()
 
     def _message(self) -> str:
-        return f"{self._what} ran longer than its timeout of {self._timeout:g} s"
+        assert self._timeout is not None
+        return overran(self._what, self._timeout)
 
 
 class UnixSignalDeathPenalty(BaseDeathPenalty):

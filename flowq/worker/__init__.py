@@ -12,7 +12,7 @@ Processes
                    (`rehearsal`): horses begin warm. There is one for each directory, import path and environment, so that modules can be
                    kept imported in it (`preload`).
     horse/         Executes exactly one task in a session of its own and answers with exactly one outcome. It has its task from a lane, a stream
-                   that one horse uses after the other (`ipc` says what keeps them apart).
+                   that one horse uses after the other (`ipc` says what keeps them apart). Jobs that ask for it share a horse (`batch`).
     inprocess/     Execution without a fork server: `SimpleWorker`, jobs that are executed inside `enqueue`, and servers in memory.
 
 Shared

@@ -10,8 +10,10 @@ import os
 import sys
 
 from flowq import defaults
+from flowq.config import load_settings
 from flowq.connections.clients import open_store
 from flowq.exceptions import FlowqError, ServerError
+from flowq.isolation import EXPECTED, read_isolation
 from flowq.log_format import log_to_stderr
 from flowq.worker.ipc.platform import describe
 from flowq.worker.options import WorkerOptions
@@ -90,6 +92,7 @@ def _options(arguments: argparse.Namespace) -> WorkerOptions:
         path=tuple(arguments.path),
         preload=tuple(arguments.preload),
         allow=tuple(arguments.allow),
+        isolation=_isolation(arguments.isolation),
         strategy=arguments.strategy,
         result_ttl=arguments.result_ttl,
         warm=not arguments.no_warm,
@@ -98,6 +101,14 @@ def _options(arguments: argparse.Namespace) -> WorkerOptions:
         alone=True,
         **named,
     )
+
+
+def _isolation(asked: dict[str, str] | None) -> dict[str, str]:
+    """Return what was asked for, else the setting."""
+    if asked is not None:
+        return asked
+    setting = load_settings().isolation
+    return {} if setting is None else read_isolation(setting.value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="import it before the first fork")
     parser.add_argument("--allow", action="append", default=[], metavar="PATTERN", help="call nothing else")
     parser.add_argument("--path", action="append", default=[], metavar="DIRECTORY", help="plain jobs find modules here too")
+    parser.add_argument("--isolation", type=read_isolation, metavar="WORD", help=f"what jobs share a process: {EXPECTED}")
     parser.add_argument("--strategy", default="default", choices=["default", "round_robin", "random"], help="order of queues")
     parser.add_argument("--result-ttl", type=float, metavar="SECONDS", help="how long successes are kept that do not say so")
     parser.add_argument("--no-warm", action="store_true", help="import modules in each job only")

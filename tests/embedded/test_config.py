@@ -9,6 +9,7 @@ import pytest
 
 from flowq.config import Setting, load_settings, redact
 from flowq.exceptions import ConfigError
+from flowq.isolation import is_shared, read_isolation
 
 
 def load(directory: Path, **environ: str) -> dict[str, Setting | None]:
@@ -23,6 +24,7 @@ def test_defaults(tmp_path: Path) -> None:
         "allow_eviction": Setting("false", "default"),
         "keep_place": Setting("24h", "default"),
         "python": None,
+        "isolation": None,
         "heartbeat": None,
         "notify": None,
     }
@@ -69,6 +71,15 @@ def test_a_home_in_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
             "flowq.toml: unknown key 'uri', expected one of: url, namespace, home, allow_eviction, keep_place",
         ),
         ('allow_eviction = "yes"', "flowq.toml: allow_eviction must be true or false, found 'yes'"),
+        (
+            'isolation = "none"',
+            "isolation: expected job or batch, for some queues as in batch,payments=job, found 'none' (from ",
+        ),
+        (
+            'isolation = {fast = "x"}',
+            "isolation: expected job or batch, for some queues as in batch,payments=job, found 'fast=x' (from ",
+        ),
+        ("isolation = 5", "flowq.toml: isolation must be a string that is not empty, found 5"),
         ('keep_place = "soon"', "keep_place: expected a duration ("),
         ("url = redis://x", "flowq.toml is not valid TOML: "),
         ('namespace = "a b"', "namespace must be 1 to 64 letters, digits and _ . : -, found 'a b' (from "),
@@ -155,3 +166,35 @@ def test_no_parser_is_loaded_without_a_file(tmp_path: Path) -> None:
     script = "import sys; from flowq.config import load_settings; load_settings(); sys.exit('tomllib' in sys.modules)"
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environ, check=False).returncode == 0
+
+
+def test_isolation_is_a_word_or_a_table_of_queues(tmp_path: Path) -> None:
+    file = tmp_path / "flowq.toml"
+    file.write_text('isolation = {fast = "batch", "slow.eu" = "job"}\n')
+    found = load(tmp_path)["isolation"]
+    assert found == Setting("fast=batch,slow.eu=job", str(file))
+    assert read_isolation(found.value) == {"fast": "batch", "slow.eu": "job"}
+    assert load(tmp_path, FLOWQ_ISOLATION="batch,slow=job")["isolation"] == Setting("batch,slow=job", "FLOWQ_ISOLATION")
+
+
+@pytest.mark.parametrize("text", ["", "none", "batch,", "batch,job", "a=batch,a=job", "a=", "=batch=x"])
+def test_a_wrong_isolation_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected job or batch"):
+        read_isolation(text)
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked", "shared"),
+    [
+        ("", "", False),
+        ("", "batch", True),
+        ("batch", "", True),
+        ("batch", "job", False),
+        ("job", "batch", False),
+        ("q=batch", "", True),
+        ("batch,q=job", "batch", False),
+        ("other=batch", "", False),
+    ],
+)
+def test_the_stricter_of_worker_and_job_wins(setting: str, asked: str, shared: bool) -> None:
+    assert is_shared(read_isolation(setting) if setting else {}, "q", asked) is shared

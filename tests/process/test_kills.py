@@ -209,7 +209,7 @@ def test_jobs_killed_for_a_late_supervisor_do_not_fail(tmp_path: Path) -> None:
         assert stand.run(call("echo", 1)).outcome["value"] == b"1", "the slot goes on"
 
 
-def test_the_limit_of_open_files_is_reported_and_survived(tmp_path: Path) -> None:
+def test_the_limit_of_processes_is_reported_and_survived(tmp_path: Path) -> None:
     import resource
 
     with Stand(slots=4) as stand:

@@ -74,7 +74,7 @@ def test_a_worker_without_descriptors_requeues_and_continues_later(store: Store,
 
 
 @pytest.mark.parametrize("clone", [False, True])
-def test_a_fork_server_without_descriptors_reports_it_and_makes_lanes_later(clone: bool, tmp_path: Path) -> None:
+def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clone: bool, tmp_path: Path) -> None:
     with Stand(clone=clone, slots=4) as stand:
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
         stand.turn(lambda: stand.fork_server._ready)
@@ -97,6 +97,15 @@ def test_a_fork_server_without_descriptors_reports_it_and_makes_lanes_later(clon
             return later.end is not None and not later.end.unstarted and later.outcome["value"] == b"2"
 
         until(executed, message="a job to be executed")
+
+
+def test_a_fork_server_without_descriptors_survives_a_job_that_exits() -> None:
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.fork_server._ready)
+        limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid))
+        assert stand.run(call("leave_hard", 3)).outcome["reason"] == "killed"
+        assert not stand.lost
 
 
 def test_a_horse_without_descriptors_for_its_pipes_reports_it() -> None:

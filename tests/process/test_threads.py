@@ -14,12 +14,13 @@ import redis
 
 from flowq import Queue, Worker
 from flowq.worker.horse import horse
+from flowq.worker.horse.entry import Entrance
 from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.fork_servers import client
 from tests.support.supervisor_stub import Stand, call
 from tests.support.wait import until
 
-SETTLE = horse._settle
+ENTER = Entrance.enter
 OPEN_STREAMS = horse.open_streams
 
 
@@ -53,11 +54,11 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_soon")
 def test_a_horse_that_does_not_begin_is_killed_with_a_reason(lock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def settle(parent: int) -> None:
-        SETTLE(parent)
+    def enter(*arguments: Any) -> None:
+        ENTER(*arguments)
         lock.acquire()
 
-    monkeypatch.setattr(horse, "_settle", settle)
+    monkeypatch.setattr(Entrance, "enter", enter)
     with Stand(clone=True) as stand:
         before = time.monotonic()
         execution = stand.run(call("noop", timeout=0.1))  # the timeout has not started, because the job has not begun
@@ -75,12 +76,12 @@ def test_a_horse_that_does_not_begin_is_killed_with_a_reason(lock: Any, monkeypa
 
 @pytest.mark.usefixtures("_soon")
 def test_a_horse_that_begins_late_has_its_full_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    def settle(parent: int) -> None:
-        SETTLE(parent)
+    def enter(*arguments: Any) -> None:
+        ENTER(*arguments)
         until(lambda: time.monotonic() > late, timeout=30)
 
     late = time.monotonic() + 0.45
-    monkeypatch.setattr(horse, "_settle", settle)
+    monkeypatch.setattr(Entrance, "enter", enter)
     with Stand(clone=True, grace=0.05) as stand:
         assert stand.run(call("echo", 1, timeout=0.2)).outcome["outcome"] == "finished"
         assert stand.fork_server.fresh()
@@ -112,8 +113,8 @@ def test_the_next_job_is_forked_from_a_new_copy(queue: Queue, monkeypatch: pytes
             held.set()
             over.wait()
 
-    def settle(parent: int) -> None:
-        SETTLE(parent)
+    def enter(*arguments: Any) -> None:
+        ENTER(*arguments)
         with lock:
             pass
 
@@ -124,7 +125,7 @@ def test_the_next_job_is_forked_from_a_new_copy(queue: Queue, monkeypatch: pytes
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait()
-    monkeypatch.setattr(horse, "_settle", settle)
+    monkeypatch.setattr(Entrance, "enter", enter)
     first, second = queue.enqueue("operator.neg", 1), queue.enqueue("operator.neg", 2)
     Worker([queue], work_horse_killed_handler=killed).work(burst=True)
     latest = first.latest_result()
@@ -136,6 +137,7 @@ def test_the_next_job_is_forked_from_a_new_copy(queue: Queue, monkeypatch: pytes
 PROGRAM = """
 import logging, os, select, threading
 from flowq.worker.horse import horse
+from flowq.worker.horse.entry import Entrance
 
 reading, writing = os.pipe()
 os.dup2(writing, 2)

@@ -42,6 +42,7 @@ class _WorkerOptions:
     unlisted: bool
     preload: tuple[str, ...]
     allow: tuple[str, ...]
+    isolation: str | None
     log: dict[str, str] = field(default_factory=dict)
 
 
@@ -129,6 +130,11 @@ def _not_needed(command: Any) -> Any:
     metavar="PATTERN",
     help="Execute only functions that match ('reports.*'), and `run`: commands; may be repeated.",
 )
+@click.option(
+    "--isolation",
+    metavar="[job|batch]",
+    help="A process for each job, or one for several that leave nothing behind; as batch,QUEUE=job for some queues.  [default: job]",
+)
 @click.option("--pid", type=click.Path(dir_okay=False), metavar="FILE", help="Write the process id to this file.")
 @logging_options("--log-level", "--logging-level", "--logging_level", "-l")
 @_not_needed
@@ -149,6 +155,7 @@ def command(
     handlers: tuple[str, ...],
     preload: tuple[str, ...],
     allow: tuple[str, ...],
+    isolation: str | None,
     pid: str | None,
     log: dict[str, str],
     common: QueueOptions,
@@ -166,6 +173,9 @@ def command(
     if dequeue_strategy not in {None, *_STRATEGIES}:
         complain(f"error: --dequeue-strategy must be one of {', '.join(_STRATEGIES)}, found {dequeue_strategy!r}")
         return exit_codes.FAILED  # as in RQ
+    if (wrong := _isolation_problem(isolation)) is not None:
+        complain(f"error: --isolation: {wrong}")
+        return exit_codes.USAGE
     options = _WorkerOptions(
         queues or common.queues() or (defaults.QUEUE,),
         concurrency,
@@ -180,6 +190,7 @@ def command(
         unlisted,
         preload,
         allow,
+        isolation,
         log,
     )
     common.set_up_logging()
@@ -201,11 +212,26 @@ def command(
         unlisted,
         common.settings.get("DICT_CONFIG"),
     )
+    if any(own) and isolation is not None:
+        complain(
+            "error: --isolation is not for workers with classes or functions of their own: each job of these has its process"
+        )
+        return exit_codes.USAGE
     if any(own):
         _run_worker(options, common, session)
     else:
         _exec_worker(options, common, session)
     return exit_codes.OK
+
+
+def _isolation_problem(text: str | None) -> str | None:
+    from flowq.isolation import read_isolation
+
+    try:
+        read_isolation(text or "job")
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:
@@ -219,6 +245,7 @@ def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliCont
         "--result-ttl": None if options.results_ttl == defaults.RESULT_TTL else options.results_ttl,
         "--lease": options.worker_ttl,
         "--strategy": options.dequeue_strategy,
+        "--isolation": options.isolation,
         "--log-level": options.log["level"],
         "--log-format": options.log["format"],
         "--date-format": options.log["dates"],

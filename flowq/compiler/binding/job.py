@@ -99,6 +99,7 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
     "at_front": lambda node, _scope, _report: fields.flag(node),
     "delay": _delay,
     "stop_grace": lambda node, scope, report: fields.duration(node, scope, report, never=False),
+    "isolation": _text,
     "depends_on": lambda node, _scope, report: _depends_on(node, report),
     "max_parallel": lambda node, _scope, _report: fields.integer(node, 0) or None,
     "fail_fast": lambda node, _scope, _report: fields.flag(node),

@@ -30,7 +30,8 @@ _SHORT: Final[dict[tuple[str, str], CodeType]] = {
     ("threading", "_after_fork"): _nothing.__code__,
     ("logging", "_after_at_fork_child_reinit_locks"): _only_its_lock.__code__,
 }
-_replaced: list[tuple[Any, CodeType]] = []  # functions, and the code that is theirs
+replaced: list[tuple[Any, CodeType]] = []
+"""The functions that are shortened now, each with the code that is its own."""
 
 
 def shorten() -> None:
@@ -41,12 +42,12 @@ def shorten() -> None:
     for (module, name), code in _SHORT.items():
         function = getattr(sys.modules.get(module), name, None)
         if function is not None:
-            _replaced.append((function, function.__code__))
+            replaced.append((function, function.__code__))
             function.__code__ = code
 
 
 def restore() -> None:
     """Give the hooks their own code again."""
-    while _replaced:
-        function, code = _replaced.pop()
+    while replaced:
+        function, code = replaced.pop()
         function.__code__ = code

@@ -7,6 +7,7 @@ jobs start stays below them, and falls to the fork server only when the horse is
 from __future__ import annotations
 
 import os
+import resource  # noqa: F401 - `os.wait4` imports it at its first call, and there may be no descriptor for that then
 import select
 import signal
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     End: TypeAlias = tuple[int, int, tuple[float, ...] | None]
     """Pid, exit code (negative for a signal), and what it used if the code is not 0: the values of `resource.struct_rusage`."""
 
+_ENDED = getattr(os, "WEXITED", 0) | os.WNOHANG | getattr(os, "WNOWAIT", 0)
+_SIGKILL = int(signal.SIGKILL)
 _REAP_STEP = 0.002  # s between looks at a child that is about to end
 _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the kernel and must not hold up the worker
 
@@ -40,9 +43,10 @@ class Children:
         """Register a child that was just forked."""
         self._known.add(pid)
 
-    def forget(self) -> None:
-        """Forget all children; called in a fresh child, which has none."""
-        self._list.close()
+    @property
+    def listing(self) -> int:
+        """The descriptor that a fresh child should close, -1 if there is none."""
+        return self._list.fd
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to the process group of a known child; a child that has been reaped is never signalled."""
@@ -53,6 +57,29 @@ class Children:
     def sweeping(self) -> bool:
         """Whether processes of ended children are still dying: call `reap` again soon."""
         return bool(self._ended)
+
+    def reap_one_at_ease(self) -> int:
+        """Return the pid of a known child that has exited well and left nothing, 0 if the next end is another; `reap` must follow then.
+
+        The usual end in few steps: a fork server copies a page for nearly each object that it uses between two forks.
+        """
+        if self._ended or not hasattr(os, "waitid"):
+            return 0
+        try:
+            found = os.waitid(os.P_ALL, 0, _ENDED)
+        except ChildProcessError:
+            return 0
+        if found is None or found.si_status or found.si_code != os.CLD_EXITED or found.si_pid not in self._known:
+            return 0
+        pid = found.si_pid
+        _signal_group(pid, _SIGKILL)  # before it is reaped, see `_reap_one`
+        os.waitpid(pid, 0)
+        self._known.discard(pid)
+        if self._list.count() == len(self._known):
+            return pid
+        self._since = time.monotonic()
+        self._ended.append((pid, 0, None))
+        return 0
 
     def reap(self) -> tuple[list[End], bool]:
         """Return the ends of the known children that have ended with all they started, and whether that is certain.
@@ -97,7 +124,7 @@ class Children:
         try:
             if hasattr(os, "waitid"):
                 # Look first, reap later: as long as the zombie is there, its process group id cannot be used by others.
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                found = os.waitid(os.P_ALL, 0, _ENDED)
                 if found is None:
                     return None
                 _signal_group(found.si_pid, signal.SIGKILL)

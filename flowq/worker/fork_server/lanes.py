@@ -9,39 +9,35 @@ from __future__ import annotations
 
 import os
 
+from flowq.worker.horse.entry import LaneEnd
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class Lanes:
-    """The open lanes by number. `turn` counts the horses of a lane, from 1."""
+    """The open lanes by number, and the horses in them."""
 
-    __slots__ = ("_horses", "_numbers", "_streams", "_turns")
+    __slots__ = ("_horses", "_lanes", "_numbers", "streams")
 
     def __init__(self) -> None:
-        self._streams: dict[int, int] = {}  # number -> descriptor
-        self._turns: dict[int, int] = {}
+        self.streams: list[int] = []
+        self._lanes: dict[int, LaneEnd] = {}
         self._horses: dict[int, int] = {}  # number -> pid
         self._numbers: dict[int, int] = {}  # pid -> number
 
     def open(self, number: int, stream: int) -> None:
         """Take over the stream of a new lane."""
-        self._streams[number] = stream
-        self._turns[number] = 0
+        self.streams.append(stream)
+        self._lanes[number] = LaneEnd(stream)
 
-    def stream(self, number: int) -> int:
-        """Return the descriptor of a lane's stream."""
-        return self._streams[number]
-
-    def turn(self, number: int) -> int:
-        """Return how many horses the lane has had."""
-        return self._turns[number]
-
-    def next_turn(self, number: int) -> int:
-        """Count a horse that is about to be forked."""
-        self._turns[number] += 1
-        return self._turns[number]
+    def next_turn(self, number: int, scratch: str) -> LaneEnd:
+        """Return the lane for a horse that is about to be forked. `scratch` is a directory for the files of all horses."""
+        lane = self._lanes[number]
+        lane.turn += 1
+        lane.scratch = f"{scratch}/{number}-{lane.turn}"
+        return lane
 
     def entered(self, number: int, pid: int) -> None:
         """Register the horse that was forked into a lane."""
@@ -55,6 +51,10 @@ class Lanes:
             del self._horses[number]
         return number
 
+    def scratch(self, number: int) -> str:
+        """Return the path for files of the latest horse in a lane."""
+        return self._lanes[number].scratch
+
     def horse(self, number: int) -> int | None:
         """Return the pid of the horse in a lane, None if there is none."""
         return self._horses.get(number)
@@ -65,10 +65,6 @@ class Lanes:
 
     def close(self, number: int) -> None:
         """Give up a lane."""
-        del self._turns[number]
-        os.close(self._streams.pop(number))
-
-    def close_all(self) -> None:
-        """Close the streams, in a fresh child."""
-        for stream in self._streams.values():
-            os.close(stream)
+        stream = self._lanes.pop(number).stream
+        self.streams.remove(stream)
+        os.close(stream)

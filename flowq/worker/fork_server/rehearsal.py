@@ -13,7 +13,7 @@ import sys
 
 from flowq.jobs import context
 from flowq.worker.fork_server import at_fork
-from flowq.worker.horse import horse
+from flowq.worker.horse import callbacks, horse
 from flowq.worker.ipc.channel import Channel
 
 TYPE_CHECKING = False
@@ -38,6 +38,7 @@ _PICKLE: Final[Task] = {
     "kind": "pickle",
     "payload": b"\x80\x04\x95\x16\x00\x00\x00\x00\x00\x00\x00\x8c\rbuiltins.bool\x94)}\x94\x87\x94.",
 }
+_PLAIN: Final[Task] = {name: value for name, value in _PICKLE.items() if name != "sync"}
 
 
 def settle(*, again: bool = False) -> None:
@@ -47,7 +48,7 @@ def settle(*, again: bool = False) -> None:
     """
     tasks = [] if again else [_CALL]
     if "pickle" in sys.modules and not _performs_in_its_way():
-        tasks.append(_PICKLE)
+        tasks.append(_PLAIN if callbacks.none_here() else _PICKLE)
     former = context.current_task()
     kept = {name: os.environ.get(name) for name in horse.environment(_CALL)}
     try:
@@ -75,8 +76,9 @@ def _performs_in_its_way() -> bool:
 def _rehearse(task: Task) -> None:
     ours, theirs = Channel.pair()
     try:
-        ours.send((1, task, {}))
-        horse.serve(theirs, "")
+        ours.send((0, task, {}))
+        (_, *given), pipes = theirs.first()
+        horse.serve(theirs, "", given, pipes)
         ours.receive()
     finally:
         ours.close()

@@ -18,31 +18,31 @@ _ATTEMPTS = 5  # another worker may take a directory that is not locked yet for 
 
 
 class ScratchDirectory:
-    """The directory of this process. `path` never changes; it is there and locked after `ensure`, unless the system refuses."""
+    """The directory of this process. `lock` is a descriptor, -1 if there is none: a child of the fork server closes it. `path` never changes; it is there and locked after `ensure`, unless the system refuses."""
 
-    __slots__ = ("_lock", "path")
+    __slots__ = ("lock", "path")
 
     def __init__(self) -> None:
         self.path = os.path.join(temporary(), _PREFIX + os.urandom(6).hex())
-        self._lock = -1
+        self.lock = -1
 
     def ensure(self) -> None:
         """Make and lock the directory if needed. A horse without one reports why it cannot be made."""
         for _ in range(_ATTEMPTS):
-            if self._lock >= 0 and _is_at(self._lock, self.path):
+            if self.lock >= 0 and _is_at(self.lock, self.path):
                 return
             self.let_go()
             try:
                 os.makedirs(self.path, mode=0o700, exist_ok=True)
-                self._lock = _lock(self.path)
+                self.lock = _lock(self.path)
             except BlockingIOError:
                 continue
             except OSError:
                 return
 
     def let_go(self) -> None:
-        """Give up the lock, as a child of the fork server does: the directory is the server's."""
-        descriptor, self._lock = self._lock, -1
+        """Give up the lock."""
+        descriptor, self.lock = self.lock, -1
         if descriptor >= 0:
             os.close(descriptor)
 

@@ -8,6 +8,7 @@ be harmless (`preload`).
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import select
 import signal
@@ -20,6 +21,7 @@ from flowq.worker.fork_server.lanes import Lanes
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.fork_server.scratch import ScratchDirectory
 from flowq.worker.horse import horse
+from flowq.worker.horse.entry import Entrance
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
@@ -59,6 +61,7 @@ class ForkServer:
         self._tied = _Tied(os.getppid())
         self._children = Children()
         self._lanes = Lanes()
+        self._entrance = Entrance(control, at_fork.replaced)
         self._preloader = ModulePreloader()
         self._fence = Fence()
         self._scratch = ScratchDirectory()
@@ -74,37 +77,46 @@ class ForkServer:
         poller.register(self._control.fileno(), select.POLLIN)
         poller.register(self._wake_read, select.POLLIN)
         try:
+            self._receive()  # before the first poll: requests may have come together with the greeting, and are buffered here then
             while True:
-                # Before the first poll too: requests may have come together with the greeting, and are buffered here then.
-                for message, fds in self._control.receive():
-                    self._obey(message, fds)
+                patience = self._patience()
+                ready = poller.poll(patience)
+                for fd, _ in ready:
+                    if fd == self._wake_read:
+                        os.read(fd, 4096)
+                    else:
+                        self._receive()
                 self._report_ends()
-                self._check_clocks()
-                self._control.drain()
-                if self._wake_read in dict(poller.poll(self._patience())):
-                    os.read(self._wake_read, 4096)
+                if not (ready and patience):
+                    self._check_clocks()
         except PeerGoneError:
             pass
         finally:
             self._children.kill_all()
             self._scratch.remove()
 
+    def _receive(self) -> None:
+        for message, fds in self._control.receive():
+            self._obey(message, fds)
+
     def _take_over_signals(self) -> None:
         os.set_blocking(self._wake_write, False)
-        signal.signal(signal.SIGCHLD, _noticed)
+        signal.signal(
+            signal.SIGCHLD, operator.is_
+        )  # a function that does nothing: the byte in the wake-up pipe is what matters
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         # The supervisor decides when this ends, by the control channel. Blocked, not ignored: a horse inherits it, and a signal that
         # is meant for a horse in its first moments then waits until the horse can be ended by it, instead of being lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, platform.STOP_SIGNALS)
 
     def _patience(self) -> int:
-        """Return the milliseconds to wait for events."""
-        if self._children.sweeping:
-            return _SWEEP_STEP
-        limits = [limit for limit in (self._fence.due, self._preloader.deadline) if limit is not None]
-        if not limits:
-            return _IDLE
-        return max(0, int((min(limits) - platform.boottime()) * 1000) + 1)
+        """Return the milliseconds to wait for events; 0 if something is due by the clock."""
+        due = self._fence.due
+        probe = self._preloader.deadline
+        if probe is not None and (due is None or probe < due):
+            due = probe
+        patience = _IDLE if due is None else max(0, int((due - platform.boottime()) * 1000) + 1)
+        return _SWEEP_STEP if self._children.sweeping and not 0 <= patience < _SWEEP_STEP else patience
 
     def _obey(self, message: tuple[object, ...], fds: list[int]) -> None:
         match message:
@@ -120,16 +132,16 @@ class ForkServer:
 
     def _open(self, number: int, stream: int) -> None:
         if stream == ipc.LOST:
-            self._control.send((ipc.NO_FORK, number, platform.describe(OSError(errno.EMFILE, "Too many open files"))))
+            self._control.tell((ipc.NO_FORK, number, platform.describe(OSError(errno.EMFILE, "Too many open files"))))
             return
         self._lanes.open(number, stream)
         try:
             pid = self._fork(number)
         except OSError as error:
             self._lanes.close(number)
-            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
+            self._control.tell((ipc.NO_FORK, number, platform.describe(error)))
         else:
-            self._control.send((ipc.HORSE, number, pid))
+            self._control.tell((ipc.HORSE, number, pid))
 
     def _fork(self, number: int) -> int:
         """Fork a horse into a lane and return its pid.
@@ -137,35 +149,30 @@ class ForkServer:
         Raises:
             OSError: the system has no process to spare.
         """
-        lanes = self._lanes
-        turn = lanes.next_turn(number)
         self._scratch.ensure()
+        lane = self._lanes.next_turn(number, self._scratch.path)
+        closing = self._descriptors()
         me = os.getpid()
         with self._tied:
             pid = os.fork()
-        if pid == 0:
-            try:
-                self._become_child(stream=lanes.stream(number))
-                horse.live(self._control, turn, parent=me, scratch=os.path.join(self._scratch.path, f"{number}-{turn}"))
-            finally:
-                os._exit(horse.BROKEN)  # a child must never return into this loop
+            if pid == 0:
+                horse.live(self._entrance, lane, closing, me)
         self._children.add(pid)
-        lanes.entered(number, pid)
+        self._lanes.entered(number, pid)
         return pid
 
-    def _become_child(self, *, stream: int | None = None) -> None:
-        """Close everything of the server's in a fresh child. In that of a lane, the stream takes the place of the control channel."""
+    def _descriptors(self) -> list[int]:
+        """Return the descriptors that a child closes, but for the control channel."""
+        own = (self._wake_read, self._wake_write, self._scratch.lock, self._children.listing)
+        return [*self._lanes.streams, *(fd for fd in own if fd >= 0)]
+
+    def _become_child(self) -> None:
+        """Close everything of the server's in a fresh child that is no horse."""
         at_fork.restore()
         signal.set_wakeup_fd(-1)
-        self._children.forget()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
-        self._scratch.let_go()
-        if stream is None:
-            self._control.close()
-        else:
-            self._control.become(stream)
-        self._lanes.close_all()
+        for fd in self._descriptors():
+            os.close(fd)
+        self._control.close()
 
     def _warm(self, module: str) -> None:
         with self._tied:
@@ -174,49 +181,53 @@ class ForkServer:
             self._children.add(pid)
 
     def _report_ends(self) -> None:
+        while (pid := self._children.reap_one_at_ease()) != 0:
+            self._report(pid, 0, None, True)
         ends, swept = self._children.reap()
         for pid, code, usage in ends:
-            number = self._lanes.left(pid)
-            if number is not None:
-                self._report_end(number, code, usage, swept)
-                continue
-            with self._tied:
-                answer = self._preloader.probed(pid, code)
-            if answer is not None:
-                if answer[0] == ipc.WARMED:
-                    rehearsal.settle(again=True)
-                self._control.send(answer)
-                if (module := self._preloader.waiting()) is not None:
-                    self._warm(module)
+            self._report(pid, code, usage, swept)
 
-    def _report_end(self, number: int, code: int, usage: tuple[float, ...] | None, swept: bool) -> None:
-        """Report the end of a horse; the next one is in its lane by then, if this one has ended well and left nothing."""
-        horse.remove_tree(os.path.join(self._scratch.path, f"{number}-{self._lanes.turn(number)}"))
+    def _report(self, pid: int, code: int, usage: tuple[float, ...] | None, swept: bool) -> None:
+        """Report the end of a horse; the next one is in its lane by then, if this one has ended well and has left nothing."""
+        number = self._lanes.left(pid)
+        if number is None:
+            self._probed(pid, code)
+            return
+        scratch = self._lanes.scratch(number)
+        if os.access(scratch, os.F_OK):
+            horse.remove_tree(scratch)
         successor = 0
         if code == 0 and swept:
             try:
                 successor = self._fork(number)
             except OSError:
                 successor = 0
-        self._control.send(
+        self._control.tell(
             (ipc.EXITED, number, code, successor) if usage is None else (ipc.EXITED, number, code, successor, usage)
         )
         if not successor:
             self._lanes.close(number)
 
+    def _probed(self, pid: int, code: int) -> None:
+        with self._tied:
+            answer = self._preloader.probed(pid, code)
+        if answer is None:
+            return
+        if answer[0] == ipc.WARMED:
+            rehearsal.settle(again=True)
+        self._control.tell(answer)
+        if (module := self._preloader.waiting()) is not None:
+            self._warm(module)
+
     def _check_clocks(self) -> None:
         now = platform.boottime()
         if self._fence.passed():
             for number, pid in self._lanes.horses():
-                self._control.send((ipc.FENCED, number))
+                self._control.tell((ipc.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)
         if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:
             self._children.signal(self._preloader.pid, signal.SIGKILL)
             self._preloader.give_up()
-
-
-def _noticed(_number: int, _frame: object) -> None:
-    """Do nothing: the byte in the wake-up pipe is what matters."""
 
 
 def serve(control: Channel) -> NoReturn:

@@ -131,6 +131,18 @@ def performer(task: Task) -> Callable[[], object] | None:
     return perform
 
 
+def none_here() -> bool:
+    """Return whether this process's worker has no hooks, and no part of the execution was replaced: a job's own function is all there is."""
+    hooks = _installed
+    if hooks.handlers or hooks.serializer is not None or hooks.penalty_class is not None or hooks.methods is not None:
+        return False
+    known = sys.modules.get("flowq.worker.methods")
+    if known is not None and known.patched() is not None:
+        return False
+    known = sys.modules.get("flowq.job")
+    return known is None or not (context.current_handle() is not None or known.is_replaced(hooks.job_class or known.Job))
+
+
 def serializer(task: Task) -> Any:
     """Return what decodes a plain task's payload and encodes its result; None is pickle.
 

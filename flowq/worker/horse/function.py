@@ -62,32 +62,43 @@ def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, Bas
             with penalty:
                 with OwnProcess():
                     value = _call(task)
-                outcome = _finished(task, value)
+                outcome = encoded(task, value)
             if aside is not None and outcome["outcome"] == "finished":
                 aside.succeeded(value)
             elif aside is not None:
                 aside.retried(value)
-    except InvalidResultError as error:
-        return failed("invalid_result", str(error)), error
-    except _CallableError as error:
-        return failed("error", str(error), "ImportError"), error
-    except JobTimeoutException as error:
-        return failed("timeout", traceback_text(error), exception_name(error)), error
-    except JobStopped:
-        raise  # not raised by the job: the caller handles it
-    except SystemExit as error:
-        return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-        if isinstance(error, ModuleNotFoundError) and task["kind"] == "call":
-            error.add_note(_searched(task))
-        return failed("error", traceback_text(error), exception_name(error)) | {"bases": _bases(error)}, error
+        return failure(task, error), error
     if getattr(penalty, "fired", False):
-        text = (
-            f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
-            " which counts as a timeout all the same"
-        )
-        return failed("timeout", text, "JobTimeoutException"), JobTimeoutException(text)
+        late = JobTimeoutException(overslept(task))
+        return failed("timeout", str(late), "JobTimeoutException"), late
     return outcome, None
+
+
+def failure(task: Task, error: BaseException) -> TaskResult:
+    """Return the outcome of a job that has raised this; `JobStopped` is raised again: it is not the job's, and the caller handles it."""
+    match error:
+        case InvalidResultError():
+            return failed("invalid_result", str(error))
+        case _CallableError():
+            return failed("error", str(error), "ImportError")
+        case JobTimeoutException():
+            return failed("timeout", traceback_text(error), exception_name(error))
+        case JobStopped():
+            raise error
+        case SystemExit():
+            return failed("error", _exit_text(error), "SystemExit", _exit_code(error))
+    if isinstance(error, ModuleNotFoundError) and task["kind"] == "call":
+        error.add_note(_searched(task))
+    return failed("error", traceback_text(error), exception_name(error)) | {"bases": _bases(error)}
+
+
+def overslept(task: Task) -> str:
+    """Return the error of a job that has caught the exception of its timeout."""
+    return (
+        f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
+        " which counts as a timeout all the same"
+    )
 
 
 def _call(task: Task) -> object:
@@ -102,7 +113,11 @@ def _call(task: Task) -> object:
         function, args, kwargs = _decoded(task)
         if (replaced := callbacks.performer(task)) is not None:  # by a module that was imported just now
             function, args, kwargs = replaced, (), {}
-    value = function(*args, **kwargs)
+    return awaited(function(*args, **kwargs))
+
+
+def awaited(value: object) -> object:
+    """Return the result of a coroutine, other values as they are."""
     if isinstance(value, CoroutineType):
         import asyncio
 
@@ -116,12 +131,17 @@ def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str,
     if serializer is None:
         import pickle as serializer
     name, args, kwargs, *instance = serializer.loads(task["payload"])
+    return named(task, name, instance), args, kwargs
+
+
+def named(task: Task, name: str, instance: list[object]) -> Callable[..., object]:
+    """Return the function of that name, or the method of the one object in `instance`."""
     if instance:
         kind = type(instance[0])
         _permit(f"{kind.__module__}.{kind.__qualname__}.{name}", task)
-        return _attribute(instance[0], name, kind.__qualname__), args, kwargs
+        return _attribute(instance[0], name, kind.__qualname__)
     _permit(name, task)
-    return _by_dotted_name(name), args, kwargs
+    return _by_dotted_name(name)
 
 
 def _permit(name: str, task: Task) -> None:
@@ -130,7 +150,12 @@ def _permit(name: str, task: Task) -> None:
         raise _CallableError(refused)
 
 
-def _finished(task: Task, value: object) -> TaskResult:
+def encoded(task: Task, value: object) -> TaskResult:
+    """Return the outcome of a job whose function has returned this.
+
+    Raises:
+        InvalidResultError: it cannot be a result.
+    """
     # A job that returns a Retry has imported it: no need to import it in every horse.
     known = sys.modules.get("flowq.retry")
     if known is not None and isinstance(value, known.Retry):

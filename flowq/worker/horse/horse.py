@@ -1,4 +1,4 @@
-"""The horse: a forked process that executes one task and exits.
+"""The horse: a forked process that executes one task and exits; several only if they ask for that (`batch`).
 
 A horse is a session leader (its group can be killed as one), dies with its fork server, and is a subreaper (what its job
 daemonizes stays below it and is swept with it).
@@ -12,17 +12,21 @@ import os
 import sys
 
 from flowq.jobs import context
-from flowq.worker.horse import function, leftovers, shell
+from flowq.worker.horse import function, leftovers, plain, shell
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import platform
-from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError
+from flowq.worker.ipc.channel import LOST, PeerGoneError
 from flowq.worker.ipc.messages import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import NoReturn
 
+    from flowq.worker.horse.batch import Keeper
     from flowq.worker.horse.callbacks import Announce
+    from flowq.worker.horse.entry import Entrance, LaneEnd
+    from flowq.worker.ipc.channel import Channel
     from flowq.worker.ipc.messages import Task, TaskResult
 
 _FORMER: list[
@@ -32,16 +36,26 @@ BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit
 UNUSED = 75  # EX_TEMPFAIL: it has executed nothing
 
 
-def live(channel: Channel, turn: int, *, parent: int, scratch: str) -> NoReturn:
-    """Run as a horse: wait for one task on `channel`, execute it, answer, exit. `scratch` may be created; the parent removes it.
+def live(entrance: Entrance, lane: LaneEnd, closing: Iterable[int], parent: int) -> NoReturn:
+    """Run as a horse in a fresh child: enter the lane, wait for a task, execute it, answer, exit with 0.
 
-    `turn` is the number of this horse among those of its lane. The exit code is 0 only after an answer.
+    It waits for another task if its answer has promised that.
+    The arguments are those of `Entrance.enter`. `lane.scratch` may be created; the parent removes it.
     """
     code = BROKEN
     try:
-        _settle(parent)
-        serve(channel, scratch, turn)
-        code = 0
+        entrance.enter(lane, closing, parent)
+        channel, keeper = entrance.channel, None
+        while True:
+            (turn, task, secrets), pipes = channel.first()
+            if turn != lane.turn:
+                code = UNUSED  # that was for the former horse of this lane, which has ended without reading it
+                break
+            if "batch" in task and keeper is None:
+                keeper = _keeper()
+            if not serve(channel, lane.scratch, (task, secrets), pipes, keeper):
+                code = 0
+                break
     except PeerGoneError:
         code = UNUSED  # a lane that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here
@@ -50,27 +64,51 @@ def live(channel: Channel, turn: int, *, parent: int, scratch: str) -> NoReturn:
         os._exit(code)
 
 
-def serve(channel: Channel, scratch: str, turn: int = 1) -> None:
-    """Wait for one task on `channel`, execute it in this process, and answer.
+def serve(
+    channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pipes: list[int], keeper: Keeper | None = None
+) -> bool:
+    """Execute the given task with its secrets in this process, and answer on `channel`.
+
+    Returns:
+        Whether the answer has promised to take another task; never without a keeper.
 
     Raises:
-        PeerGoneError: the other end is closed, or the task is for the former horse of this lane, which has ended without reading it.
+        PeerGoneError: the other end is closed.
     """
-    (meant, task, secrets), pipes = channel.wait()
-    if meant != turn:
-        raise PeerGoneError
     if LOST in pipes:
         what = OSError(errno.EMFILE, "the job's process could not begin: too many open files")
-        channel.send(failed("error", platform.describe(what)))
-    else:
-        _redirect(pipes)
-        _equip(task, secrets)
+        channel.tell(failed("error", platform.describe(what)))
+        return False
+    task, secrets = given
+    for number, pipe in enumerate(pipes, 1):
+        os.dup2(pipe, number)
+        os.close(pipe)
+    _equip(task, secrets)
+    outcome = _enter_directory(task)
+    if keeper is not None:
+        keeper.begin(task)
+    if outcome is None:
+        outcome = plain.execute(task)
+    if outcome is None:
         with OwnProcess():  # only this one reports
-            outcome = _execute(task, scratch, lambda seconds, so_far: _announce(channel, seconds, so_far))
-        if leftovers.are_there() or not platform.SWEEPS:
-            outcome["left"] = True
-        channel.send(outcome)
-    channel.drain()
+            outcome = _execute(task, scratch, lambda seconds, so_far: channel.tell({"phase": seconds, "so_far": so_far}))
+    else:
+        _flush()
+    if leftovers.are_there() or not platform.SWEEPS:
+        outcome["left"] = True
+    if keeper is None or not keeper.stays(outcome):
+        channel.tell(outcome)
+        return False
+    keeper.clear()
+    outcome["stays"] = True
+    channel.tell(outcome)
+    return True
+
+
+def _keeper() -> Keeper:
+    from flowq.worker.horse.batch import Keeper  # what few horses need
+
+    return Keeper()
 
 
 def remove_tree(path: str) -> None:
@@ -92,16 +130,6 @@ def remove_tree(path: str) -> None:
         os.rmdir(path)
     except OSError:
         return
-
-
-def _settle(parent: int) -> None:
-    """Do what does not depend on the task and is not inherited from the fork server (`prepare`)."""
-    os.setsid()
-    platform.die_with_parent(parent)
-    platform.become_subreaper()
-    # `_signal`, because `signal` turns every number into an enum, which copies pages.
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # not only what the fork server blocks: a mask is inherited from far away
 
 
 def prepare() -> None:
@@ -128,7 +156,8 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
         os.environ[name] = value
 
 
-def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
+def _enter_directory(task: Task) -> TaskResult | None:
+    """Go to the job's directory, and let it find modules where it should; return the outcome of a job whose directory is not there."""
     try:
         if task.get("cwd"):
             os.chdir(task["cwd"])
@@ -137,6 +166,10 @@ def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
         return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}{hint}")
     if task["kind"] not in {"shell", "argv"}:
         sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
+    return None
+
+
+def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
     if "cache" not in task:
         return _perform(task, scratch, announce)
     from flowq.worker.horse.cache import decide
@@ -150,28 +183,19 @@ def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
         leftovers.report()
         return outcome
     outcome = function.execute(task, announce)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass  # the job closed or broke its own output; its outcome stands
+    _flush()
     if task["kind"] == "call":
         leftovers.report()
         function.print_traceback(outcome)
     return outcome
 
 
-def _announce(channel: Channel, seconds: float | None, outcome: TaskResult | None) -> None:
-    """Report that the job's function has ended and a callback runs, for at most that many seconds; `outcome`: the one so far."""
-    channel.send({"phase": seconds, "so_far": outcome})
-    channel.drain()
-
-
-def _redirect(pipes: list[int]) -> None:
-    """Make the job's pipes stdout and stderr."""
-    for number, pipe in enumerate(pipes, start=1):
-        os.dup2(pipe, number)
-        os.close(pipe)
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # the job closed or broke its own output; its outcome stands
 
 
 def open_streams() -> None:

@@ -35,10 +35,11 @@ class OwnProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if os.getpid() != self._pid:
-            _leave(error, trace)
+            leave(error, trace)
 
 
-def _leave(error: BaseException | None, trace: TracebackType | None) -> NoReturn:
+def leave(error: BaseException | None, trace: TracebackType | None) -> NoReturn:
+    """End a process that was forked in a body, with what the body ended with."""
     code = 1
     try:
         code = _code(error, trace)

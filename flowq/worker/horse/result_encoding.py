@@ -29,7 +29,7 @@ def to_json(value: object, limit: int) -> bytes:
         InvalidResultError: a value outside of JSON, NaN or infinity, keys that are not text, depth over 100, more than `limit` bytes.
     """
     data = _encode(_plain(value, "result", 0)).encode()
-    return _within(data, limit)
+    return within(data, limit)
 
 
 def to_bytes(value: object, limit: int, serializer: Any = None) -> bytes:
@@ -43,12 +43,21 @@ def to_bytes(value: object, limit: int, serializer: Any = None) -> bytes:
     try:
         data = pickle.dumps(value, protocol=5) if serializer is None else serializer.dumps(value)
     except Exception as error:  # a user's __reduce__ may raise anything
-        verb = "pickled" if serializer is None else "serialized"
-        raise InvalidResultError(f"the return value, a {type(value).__name__}, cannot be {verb}: {error}") from error
-    return _within(data.encode() if isinstance(data, str) else data, limit)
+        raise unserializable(value, "pickled" if serializer is None else "serialized", error) from error
+    return within(data.encode() if isinstance(data, str) else data, limit)
 
 
-def _within(data: bytes, limit: int) -> bytes:
+def unserializable(value: object, verb: str, error: Exception) -> InvalidResultError:
+    """Return the error of a value that its serializer has refused."""
+    return InvalidResultError(f"the return value, a {type(value).__name__}, cannot be {verb}: {error}")
+
+
+def within(data: bytes, limit: int) -> bytes:
+    """Return the data.
+
+    Raises:
+        InvalidResultError: there is more than allowed.
+    """
     if len(data) > limit:
         raise InvalidResultError(
             f"the result has {len(data):,} bytes, the limit is {limit:,}: write it to a file and return the file's name"

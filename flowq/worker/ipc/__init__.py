@@ -29,7 +29,8 @@ Lane: a stream that horse after horse reads its task from, each one
     supervisor -> horse     (turn, task, secrets) + two pipes   once: stdout and stderr; dicts as of `messages`; `turn` counts the lane's horses from 1
     horse -> supervisor     {"phase": seconds, "so_far": …} any number: the function has ended, a callback goes on for so long at most (None:
                                                             no longer than before); `so_far` is the outcome of a failure
-                            outcome                         at most once, the last word; then the horse exits
+                            outcome                         at most once for each task; then the horse exits. With `stays` it waits for another
+                                                            task under the same turn (`horse.batch`), until the supervisor closes the lane
     Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.
     Every task, and every message to a fork server, comes with SIGCONT for the fork server, because a job can stop its parent.
     A supervisor reads a lane to its end before it believes an EXITED.
@@ -39,7 +40,8 @@ The next job of a lane must meet nothing of the former one
     * The fork server forks the next horse only after exit code 0, when all that the former one started has ended, and where the kernel tells of
       orphans (Linux). A horse that has had no task exits with another code, also when it finds the lane closed.
     * The supervisor uses a lane again only if it has sent no signal to the former horse, and if nothing came behind its outcome. It closes the
-      others, and makes new ones as jobs want them.
+      others, and makes new ones as jobs want them. The slot of a job that has left processes takes the next job when they are gone.
+    * A horse that stays gets only tasks with `batch` of one group (`supervisor.fork_servers.lane`), and none after a signal.
     * Pipes, scratch directory and all state of the process are of one job. A horse has the stream under the number of the control channel, and
       the other lanes' streams are closed in it.
 

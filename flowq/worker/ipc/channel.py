@@ -43,6 +43,8 @@ _HEADER = 5
 _CHUNK = 64 * 1024  # bytes of one read; larger buffers come from mmap each time, which costs more than it saves
 _MAX_FDS = 4
 _FD_SIZE = 4  # bytes of a C int
+_COUNTS = tuple(bytes((count,)) for count in range(_MAX_FDS + 1))
+_SPACE = _socket.CMSG_SPACE(_MAX_FDS * _FD_SIZE)
 _NOSIGNAL: int = getattr(_socket, "MSG_NOSIGNAL", 0)
 _CLOEXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 _DONTWAIT: int = _socket.MSG_DONTWAIT
@@ -82,6 +84,10 @@ class Channel:
         os.set_inheritable(fd, False)
         return cls(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd))
 
+    def twin(self) -> Channel:
+        """Return a channel on the number of this one's descriptor: for children, in which another socket has that number."""
+        return Channel(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self._socket.fileno()))
+
     def fileno(self) -> int:
         """Return the descriptor to poll; -1 after `close`."""
         return self._socket.fileno()
@@ -110,12 +116,26 @@ class Channel:
             PeerGoneError: the other end is gone.
             ProtocolError: the message is larger than `MAX_FRAME`.
         """
-        body = marshal.dumps(message)
-        if len(body) > MAX_FRAME:
-            raise ProtocolError(f"a message of {len(body)} bytes is larger than the limit of {MAX_FRAME}")
-        frame = b"".join((len(body).to_bytes(4, "little"), bytes((len(fds),)), body))
-        self._out.append((memoryview(frame), tuple(fds)))
+        self._out.append((memoryview(_framed(message, len(fds))), tuple(fds)))
         self._write(_DONTWAIT)
+
+    def tell(self, message: Any) -> None:
+        """Write a message without descriptors; block until it is written.
+
+        Raises:
+            PeerGoneError: the other end is gone.
+            ProtocolError: the message is larger than `MAX_FRAME`.
+        """
+        frame = _framed(message, 0)
+        try:
+            sent = 0 if self._out else self._socket.send(frame, _NOSIGNAL)
+        except BlockingIOError:
+            sent = 0
+        except ConnectionError as error:
+            raise PeerGoneError from error
+        if sent < len(frame):
+            self._out.append((memoryview(frame)[sent:], ()))
+            self.drain()
 
     def flush(self) -> bool:
         """Write what the socket takes now; return whether all is written."""
@@ -166,18 +186,27 @@ class Channel:
             elif read == 0:
                 raise PeerGoneError
 
+    def first(self) -> tuple[Any, list[int]]:
+        """Block for the first message: as `wait`, with fewer steps for one that comes whole and with two descriptors, as a task does.
+
+        Raises:
+            PeerGoneError: the other end is gone.
+        """
+        try:
+            data, control, state, _ = self._socket.recvmsg(_CHUNK, _SPACE, _CLOEXEC)
+        except OSError:
+            return self.wait()
+        rights = control[0][2] if len(control) == 1 else b""
+        whole = len(data) > _HEADER and int.from_bytes(data[:4], "little") + _HEADER == len(data)
+        if whole and data[4] == 2 and len(rights) == 2 * _FD_SIZE and _CLOEXEC and not state & _socket.MSG_CTRUNC:
+            pipes = [int.from_bytes(rights[:_FD_SIZE], sys.byteorder), int.from_bytes(rights[_FD_SIZE:], sys.byteorder)]
+            return marshal.loads(data[_HEADER:]), pipes
+        self._take_in(data, control, state)
+        return self.wait()
+
     def _block(self) -> None:
         """Let calls block again: a former job of this stream has set it non-blocking, or set a timeout."""
         os.set_blocking(self._socket.fileno(), True)
-
-    def become(self, fd: int) -> None:
-        """Continue on another socket, which gets the descriptor's number of this one: a fresh child has one channel only."""
-        os.dup2(fd, self._socket.fileno(), inheritable=False)
-        self._in.clear()
-        self._out.clear()
-        while self._fds:
-            if (received := self._fds.popleft()) != LOST:
-                os.close(received)
 
     def close(self) -> None:
         """Close the socket and every received descriptor that was not taken."""
@@ -209,13 +238,17 @@ class Channel:
     def _read(self, flags: int) -> int | None:
         """Read once. Return the number of bytes, 0 at the end, None when nothing is there."""
         try:
-            data, control, state, _ = self._socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(_MAX_FDS * _FD_SIZE), flags | _CLOEXEC)
+            data, control, state, _ = self._socket.recvmsg(_CHUNK, _SPACE, flags | _CLOEXEC)
         except BlockingIOError:
             return None
         except OSError as error:
             if error.errno in {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}:
                 return 0
             raise
+        self._take_in(data, control, state)
+        return len(data)
+
+    def _take_in(self, data: bytes, control: list[tuple[int, int, bytes]], state: int) -> None:
         for level, kind, rights in control:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 for start in range(0, len(rights) - len(rights) % _FD_SIZE, _FD_SIZE):
@@ -226,7 +259,6 @@ class Channel:
         if state & _socket.MSG_CTRUNC:
             self._fds.append(LOST)
         self._in += data
-        return len(data)
 
     def _messages(self) -> list[tuple[Any, list[int]]]:
         messages = []
@@ -251,3 +283,10 @@ class Channel:
             raise ProtocolError("what arrived on a worker's channel is not a message") from error
         del self._in[: _HEADER + size]
         return message, [self._fds.popleft() for _ in range(count)]
+
+
+def _framed(message: Any, fds: int) -> bytes:
+    body = marshal.dumps(message)
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(f"a message of {len(body)} bytes is larger than the limit of {MAX_FRAME}")
+    return b"".join((len(body).to_bytes(4, "little"), _COUNTS[fds], body))

@@ -31,6 +31,7 @@ PRIVATE = (
     "FLOWQ_COMPAT",
     "FLOWQ_DEBUG",
     "FLOWQ_KEEP_PLACE",
+    "FLOWQ_ISOLATION",
     "FLOWQ_HEARTBEAT",
     "_FLOWQ_COMPLETE",
 )
@@ -38,6 +39,8 @@ PRIVATE = (
 SWEEPS = sys.platform == "linux"  # whether orphans of a job become children of its fork server, which kills them
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_LISTED = 4096  # bytes of the list of children: some hundred
+_SIGKILL = int(signal.SIGKILL)  # the enum's members copy pages in each horse
 
 
 def describe(error: OSError) -> str:
@@ -70,6 +73,13 @@ if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+
+    def settle_below(parent: int) -> None:
+        """Do both in one, as each horse does: `die_with_parent` and `become_subreaper`."""
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def end_with_parent(tied: bool) -> None:
         """Set whether the kernel kills this process when the thread of its parent that started it ends."""
@@ -116,30 +126,34 @@ if sys.platform == "linux":
         return state, int(parent)
 
     class ChildList:
-        """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
+        """The pids of the children of the process that made it, zombies included. Holds one descriptor, `fd`, or -1."""
 
-        __slots__ = ("_fd",)
+        __slots__ = ("fd",)
 
         def __init__(self) -> None:
             try:
                 # Kept open: it is read after every job, and must be readable when no descriptor is left to be had.
-                self._fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
+                self.fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
             except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
-                self._fd = -1
+                self.fd = -1
 
         def pids(self) -> set[int]:
             """Return the current pids."""
-            if self._fd < 0:
+            if self.fd < 0:
                 return _children_by_scan(os.getpid())
             data = b""
-            while piece := os.pread(self._fd, 65536, len(data)):
+            while piece := os.pread(self.fd, 65536, len(data)):
                 data += piece
             return {int(pid) for pid in data.split()}
 
+        def count(self) -> int:
+            """Return how many there are, -1 if it takes more to find out."""
+            return os.pread(self.fd, _LISTED, 0).count(b" ") if self.fd >= 0 else -1
+
         def close(self) -> None:
             """Close the descriptor."""
-            if self._fd >= 0:
-                os.close(self._fd)
+            if self.fd >= 0:
+                os.close(self.fd)
 
     def _children_by_scan(parent: int) -> set[int]:
         pids = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
@@ -157,6 +171,11 @@ else:
 
     def die_with_parent(parent: int) -> None:
         """Exit if the parent is gone already; this system cannot promise more."""
+        if os.getppid() != parent:
+            os._exit(1)
+
+    def settle_below(parent: int) -> None:
+        """Do what `die_with_parent` does."""
         if os.getppid() != parent:
             os._exit(1)
 
@@ -187,10 +206,15 @@ else:
         """A stand-in: orphans go to init here, so there are no unknown children."""
 
         __slots__ = ()
+        fd = -1
 
         def pids(self) -> set[int]:
             """Return the empty set."""
             return set()
+
+        def count(self) -> int:
+            """Return -1: not known."""
+            return -1
 
         def close(self) -> None:
             """Do nothing."""

@@ -34,12 +34,12 @@ from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
 from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, timed_out
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.fork_servers.client import ForkServerClient
-    from flowq.worker.supervisor.fork_servers.lane import Lane
 
 _log = logging.getLogger("flowq.worker")
 _TOLD_AFTER: Final = 5.0  # s without a horse after which the job's output says so
@@ -126,7 +126,7 @@ class Slot:
         self._answer_by = now + fork_server.limit
         self._alarm = min(now + _TOLD_AFTER, self._answer_by)
         self._fork_server = fork_server
-        fork_server.obtain(self._got_lane)
+        fork_server.obtain(self._got_lane, group_of(task))
 
     @property
     def has_output(self) -> bool:
@@ -294,18 +294,25 @@ class Slot:
             self._go_on(messages.pop(0))  # several phases may arrive together
         if messages and not self._over:
             outcome, *more = messages
+            stays = outcome.pop("stays", False)
             orderly = not (outcome.pop("left", False) or more or self._cause or self._warned or self._killing)
             self._output.drain()  # what the job printed before its end belongs before its end
             self._end(Ended(self._judged(self._masked(outcome)), self._cause))
             if orderly:
-                self._let_go(self._lane)
-            else:
-                self._alarm = time.monotonic() + EXIT_LIMIT
+                self._let_go(self._lane, stays=stays)
+                return
+            self._alarm = time.monotonic() + EXIT_LIMIT
+            if stays:
+                self._lane.close()  # it exits, because it gets no other task
 
-    def _let_go(self, lane: Lane) -> None:
-        """Free the slot while the horse exits."""
+    def _let_go(self, lane: Lane, *, stays: bool) -> None:
+        """Free the slot while the horse exits, or waits for another job like this one."""
+        assert self.task is not None
         self._output.close()
-        self._leaving.append(Departure(lane, self._leaving.remove))
+        if stays and (group := group_of(self.task)) is not None:
+            self._answering.keep(lane, group)
+        else:
+            self._leaving.append(Departure(lane, self._leaving.remove))
         self._release()
 
     def _go_on(self, phase: TaskResult) -> None:

@@ -5,12 +5,13 @@ For a job of a run that is its action with rendered values, its directory, envir
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowq import defaults
 from flowq.exceptions import SignatureError
 from flowq.expr import EvalError, render, to_text
 from flowq.ids import span_id, trace_id
+from flowq.isolation import is_shared
 from flowq.plan import FLOW_DIRECTORY, Json, Node
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.ends import Ended
+
+_ALONE: Final = frozenset({"cache", "hooks", "on_failure", "on_success", "secrets", "serializer"})
+"""What a task has, or its horse does, that no other job may share."""
 
 
 class TaskBuilder:
@@ -54,7 +58,8 @@ class TaskBuilder:
     def _task(self, claim: Claim) -> "Task":
         if claim.run is None or claim.ordinal is None:
             try:
-                return plain_task(claim, self._options) | {"env": self._connection}
+                task = plain_task(claim, self._options) | {"env": self._connection}
+                return task | self._batch(claim, task)
             except SignatureError as error:
                 raise UnpreparableError(str(error)) from error
         place = self._scopes.find(claim.run, claim.ordinal, claim.fields)
@@ -139,7 +144,14 @@ class TaskBuilder:
             called = f"{node.action.module}.{node.action.attribute}" if node.action.kind == "call" else COMMANDS
             if (refused := refusal(called, self._options.allow)) is not None:
                 raise UnpreparableError(f"{place.where}: {refused}")
-        return task | action
+        return task | action | self._batch(claim, task, node.isolation)
+
+    def _batch(self, claim: Claim, task: "Task", asked: str = "") -> "Task":
+        """Return how many jobs may share a horse with this one, as a part of its task; nothing for a horse of its own."""
+        options = self._options
+        if options is None or options.clone or task["kind"] not in {"call", "pickle"} or not _ALONE.isdisjoint(task):
+            return {}
+        return {"batch": defaults.BATCH} if is_shared(options.isolation, claim.queue, asked) else {}
 
 
 def _working_directory(place: JobPlace, scope: Mapping[str, Json]) -> str:

@@ -29,6 +29,7 @@ _START_LIMIT: Final = 60.0  # s a fork server may take to give its first horse: 
 _FORK_LIMIT: Final = 10.0  # s it may take for each later one
 CLOSE_LIMIT: Final = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
 _SPARES: Final = 1  # lanes with a horse that waits for a task
+_KEPT: Final = 16  # horses that have had jobs and wait for more
 _MORE_SPARES: Final = 2  # as soon as a job has waited while the horse of the one before exited
 
 
@@ -68,7 +69,8 @@ class ForkServerClient:
         self._ready: deque[Lane] = deque()  # whose horse waits for a task
         self._asked = 0  # lanes that have no horse yet
         self._returning = 0
-        self._waiters: deque[Waiter] = deque()
+        self._kept: deque[tuple[str, Lane]] = deque()  # whose horse has had jobs of that group, and waits for another one
+        self._waiters: deque[tuple[Waiter, str | None]] = deque()
         self._unsent: list[Channel] = []  # the other ends of lanes, until they are on their way
         self._tried: set[str] = set()
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -107,25 +109,43 @@ class ForkServerClient:
     @property
     def busy(self) -> bool:
         """Whether horses that were given out are still there."""
-        return len(self._lanes) - self._asked > len(self._ready)
+        return len(self._lanes) - self._asked > len(self._ready) + len(self._kept)
 
     @property
     def _end(self) -> str:
         text = "its fork server did not answer and was killed" if self.abandoned else "its fork server has ended"
         return self.useless or text
 
-    def obtain(self, waiter: Waiter) -> None:
-        """Give a lane with a horse to `waiter`: at once if one waits, else as soon as there is one."""
+    def obtain(self, waiter: Waiter, group: str | None = None) -> None:
+        """Give a lane with a horse to `waiter`: at once if one waits, else as soon as there is one. See `group_of`."""
         if self.lost:
             waiter(None, self._end)
             return
         self._signal_server(signal.SIGCONT)  # a job can have stopped its parent
-        if self._ready:
+        kept = None if group is None else next((item for item in reversed(self._kept) if item[0] == group), None)
+        if kept is not None:
+            self._kept.remove(kept)
+            waiter(kept[1], "")
+        elif self._ready:
             waiter(self._ready.popleft(), "")
         else:
             self._spares = _MORE_SPARES if self._returning else self._spares
-            self._waiters.append(waiter)
+            self._waiters.append((waiter, group))
         self._top_up(0 if self.retired else self._spares)
+
+    def keep(self, lane: Lane, group: str) -> None:
+        """Take back a lane whose horse waits for another task of the group."""
+        if self.lost or self.retired or not lane.stay():
+            lane.close()
+            return
+        waiting = next((item for item in self._waiters if item[1] == group), None)
+        if waiting is not None:
+            self._waiters.remove(waiting)
+            waiting[0](lane, "")
+            return
+        self._kept.append((group, lane))
+        while len(self._kept) > _KEPT:
+            self._kept.popleft()[1].close()
 
     def expect(self, lane: Lane) -> None:
         """Count on a lane whose horse should exit soon."""
@@ -141,7 +161,7 @@ class ForkServerClient:
 
     def withdraw(self, waiter: Waiter) -> None:
         """Give no horse to `waiter`, which still waits for one."""
-        self._waiters.remove(waiter)
+        self._waiters.remove(next(item for item in self._waiters if item[0] == waiter))
 
     def signal(self, lane: Lane, number: int) -> None:
         """Send a signal to the process group of a lane's horse, unless the horse has ended."""
@@ -242,7 +262,7 @@ class ForkServerClient:
 
     def _offer(self, lane: Lane) -> None:
         if self._waiters:
-            self._waiters.popleft()(lane, "")
+            self._waiters.popleft()[0](lane, "")
         elif self.retired:
             lane.close()
         else:
@@ -251,13 +271,12 @@ class ForkServerClient:
     def _refuse(self, why: str) -> None:
         self._distrusted = self.threads > 0  # a copy of a program keeps what that had open: a new one may have more room
         if self._waiters:
-            self._waiters.popleft()(None, why)
+            self._waiters.popleft()[0](None, why)
 
     def _fenced(self, lane: Lane | None) -> None:
         if lane is not None:
             lane.fenced = True
-            if lane in self._ready:
-                self._ready.remove(lane)
+            self._forget(lane)
 
     def _exited(self, lane: Lane, code: int, successor: int, usage: object = None) -> None:
         lane.exited(code, usage)
@@ -267,13 +286,20 @@ class ForkServerClient:
         if successor and lane.next(successor) and not self.retired:
             self._offer(lane)
             return
-        if lane in self._ready:  # killed while it waited: out of memory, or by a user
-            self._ready.remove(lane)
+        self._forget(lane)
         lane.close()
         if not successor:
             del self._lanes[lane.number]
         self._top_up(0)
         self._end_if_done()
+
+    def _forget(self, lane: Lane) -> None:
+        """Give the lane to no job: its horse was killed while it waited, out of memory or by a user."""
+        if lane in self._ready:
+            self._ready.remove(lane)
+        for item in tuple(self._kept):
+            if item[1] is lane:
+                self._kept.remove(item)
 
     def _fail(self) -> None:
         """Handle the server's end. Its children die by their parent-death signal; make sure of it."""
@@ -282,6 +308,7 @@ class ForkServerClient:
         self._control.close()
         lanes, self._lanes = self._lanes, {}
         self._ready.clear()
+        self._kept.clear()
         _kill_horses(lanes.values())
         code = reaped(self.pid, CLOSE_LIMIT)
         if self._unproven and not self.abandoned:
@@ -290,7 +317,7 @@ class ForkServerClient:
             lane.exited(None)
         self._close_lanes(lanes.values())
         waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
+        for waiter, _ in waiters:
             waiter(None, self._end)
         if self._on_lost is not None:
             self._on_lost(self)
@@ -346,8 +373,9 @@ class ForkServerClient:
             self._all_sent()
 
     def _drop_ready(self) -> None:
-        self._close_lanes(self._ready)
+        self._close_lanes((*self._ready, *(lane for _, lane in self._kept)))
         self._ready.clear()
+        self._kept.clear()
 
     def _close_lanes(self, lanes: Iterable[Lane]) -> None:
         for lane in lanes:

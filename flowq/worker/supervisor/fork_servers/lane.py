@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from flowq.worker.supervisor.fork_servers.client import ForkServerClient
 
 
+def group_of(task: Task) -> str | None:
+    """Return which jobs of a fork server may share a horse with this one, None for no other."""
+    return "\0".join((task.get("flow_dir") or "", task.get("cwd") or "")) if "batch" in task else None
+
+
 class Lane:
     """A lane, and with `pid` the horse that is in it: 0 before the first one.
 
@@ -31,6 +36,7 @@ class Lane:
         "_channel",
         "_in_order",
         "_loop",
+        "_spoilt",
         "_turn",
         "_when_readable",
         "fenced",
@@ -54,6 +60,7 @@ class Lane:
         self._channel = channel
         self._turn = 1
         self._in_order = False
+        self._spoilt = False
         self._when_readable: Callable[[], None] | None = None
         loop.watch(channel.fileno(), self._readable, self._writable)
 
@@ -86,6 +93,12 @@ class Lane:
         self._when_readable = None
         self.on_exit = on_exit
         self.fork_server.expect(self)
+
+    def stay(self) -> bool:
+        """Take back the lane of a horse that waits for another task; return whether it may get one."""
+        self._when_readable = None
+        self.on_exit = None
+        return self._is_empty() and not self._spoilt
 
     def signal(self, number: int) -> None:
         """Send a signal to the horse's process group. The lane is not used again: it might hit the next horse."""
@@ -133,5 +146,6 @@ class Lane:
 
     def _spoil(self) -> None:
         self._in_order = False
+        self._spoilt = True
         self._when_readable = None
         self._loop.forget(self._channel.fileno())
