@@ -142,7 +142,7 @@ def test_what_clients_write_is_declared(store: Store, monkeypatch: pytest.Monkey
     seen: set[str] = set()
     arguments = NewJob.arguments
 
-    def spy(new: NewJob) -> list[object]:
+    def spy(new: NewJob) -> list[str | bytes]:
         seen.update(new.fields)
         return arguments(new)
 
