@@ -2,7 +2,6 @@
 
 import os
 import re
-import uuid
 
 from flowq.exceptions import UsageError
 
@@ -19,7 +18,8 @@ def run_id() -> str:
 
 def job_id() -> str:
     """Return a new id for a plain job (a UUID 4, as users of RQ expect)."""
-    return str(uuid.uuid4())
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
 def nonce() -> str:

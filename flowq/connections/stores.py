@@ -26,16 +26,17 @@ def store_for(connection: Any = None) -> "Store":
         UsageError: not a redis-py client; one for asyncio is a `TypeError` as well.
         ServerError: the server cannot be used.
     """
-    from flowq.store.store import Store
-
     if connection is None:
         return default_store()
+    known = _known(connection) if hasattr(connection, "execute_command") else None
+    if known is not None:
+        return known
+    from flowq.store.store import Store
+
     if isinstance(connection, Store):
         return connection
-    store = _known(connection) if hasattr(connection, "execute_command") else None
-    if store is None:
-        store = Store(_client_of(connection))
-        _STORES[connection] = store
+    store = Store(_client_of(connection))
+    _STORES[connection] = store
     return store
 
 

@@ -1,13 +1,14 @@
 """`Call`: the function and arguments of a plain job, and their stored form."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import isfunction
 from reprlib import Repr
 from typing import Any, Final
 
 from flowq.dotted_names import bound_to, reference, resolve
 from flowq.exceptions import DeserializationError, UsageError
+from flowq.plan.bulk import record
 
 _LONGEST: Final = 1000  # characters of a call as text
 _LONGEST_ARGUMENT: Final = 60
@@ -16,7 +17,7 @@ _REPR.maxtuple = _REPR.maxlist = _REPR.maxset = _REPR.maxfrozenset = _REPR.maxde
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """A function by its name, its arguments, and for a method the object it is called on.
 

@@ -26,6 +26,7 @@ from flowq.jobs.options import (
     parse_options,
     split_call,
 )
+from flowq.plan.bulk import no_collection
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
@@ -117,7 +118,11 @@ class Enqueueing:
         """
         function = _given(f, "f", kwargs)
         positional, named, options = split_call(args, kwargs)
-        return self.enqueue_call(func=function, args=positional, kwargs=named, **{**NOT_GIVEN, **options})
+        if self._is_replaced():
+            return self.enqueue_call(func=function, args=positional, kwargs=named, **{**NOT_GIVEN, **options})
+        pipeline = options.pop("pipeline", None)
+        job = self._made(_described(function, positional, named, self._with_timeout(bind_options(options))))
+        return self._submit(job, due_ms=_NOW, pipeline=pipeline)
 
     def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
@@ -145,11 +150,10 @@ class Enqueueing:
     ) -> Job:
         """Put a call on the queue with the function's arguments whole, so that they cannot be mistaken for options.
 
-        `enqueue` calls it, and it calls `enqueue_job`: a subclass that overrides one of them sees every job that is enqueued now.
+        `enqueue` calls it, and it calls `enqueue_job`, where one of them is replaced, by a subclass or on this class or a queue: what
+        replaces it sees every job that is enqueued now.
         """
-        options = bind_options(locals())
-        if timeout is None and self.default_timeout:
-            options["timeout"] = self.default_timeout
+        options = self._with_timeout(bind_options(locals()))
         job = self._made(_described(func, args, kwargs, options))
         return self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
 
@@ -255,25 +259,46 @@ class Enqueueing:
             UsageError: the list has a duplicate id; nothing was enqueued.
             DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
         """
-        jobs = [self._made(data) for data in (job_datas if group_id is None else _of_group(list(job_datas), group_id))]
+        with no_collection():
+            return self._enqueue_many(job_datas if group_id is None else _of_group(list(job_datas), group_id), pipeline)
+
+    def _enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any) -> list[Job]:
+        jobs = [self._made(data) for data in job_datas]
         repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
         if repeated:
             raise UsageError(f"duplicate id {repeated[0]!r} in the list")
         if pipeline is None and not self.is_async:
             return [self._submit(job, due_ms=_NOW) for job in jobs]
-        news = [self._new(job, due_ms=_NOW) for job in jobs]
+        for job in jobs:  # all that can be wrong with one of them is found before any is sent
+            self._bind(job)
+            job.settings.encode()
         if pipeline is not None:
+            news = [job.settings.new_job() for job in jobs]
             self.store.jobs.create_in(pipeline, news)
             for job, new in zip(jobs, news, strict=True):
                 job.state.foresee(new)
             return jobs
-        answers = self.store.jobs.create_many(news)
+        answers = self.store.jobs.create_many(job.settings.new_job() for job in jobs)
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
             if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
                 self._submit(job, due_ms=_NOW)
             else:
                 _accept(job, outcome, detail)
         return jobs
+
+    def _is_replaced(self) -> bool:
+        kind, own = type(self), self.__dict__
+        return (
+            kind.enqueue_call is not _ENQUEUE_CALL
+            or kind.enqueue_job is not _ENQUEUE_JOB
+            or "enqueue_call" in own
+            or "enqueue_job" in own
+        )
+
+    def _with_timeout(self, options: dict[str, Any]) -> dict[str, Any]:
+        if options.get("timeout") is None and self.default_timeout:
+            options["timeout"] = self.default_timeout
+        return options
 
     # -- how ------------------------------------------------------------------------------------------------------------------
 
@@ -285,8 +310,11 @@ class Enqueueing:
         job = self._made(data)
         return job, self._new(job, due_ms=_NOW)
 
-    def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
+    def _bind(self, job: Job) -> None:
         job.settings.bind(self.store, self.serializer, self.name, self.default_timeout)
+
+    def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
+        self._bind(job)
         return job.settings.new_job(due_ms=due_ms, front=bool(front), unique=unique)
 
     def _submit(
@@ -318,6 +346,10 @@ class Enqueueing:
         if inline is not None:
             job.state.refresh()
         return job
+
+
+_ENQUEUE_CALL: Final = Enqueueing.enqueue_call
+_ENQUEUE_JOB: Final = Enqueueing.enqueue_job
 
 
 def _given(value: Any, name: str, kwargs: dict[str, Any]) -> Any:

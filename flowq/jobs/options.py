@@ -7,6 +7,8 @@ a job's options travel as one `JobOptions`.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from flowq.callbacks import Callback
@@ -15,6 +17,7 @@ from flowq.durations import NEVER, from_milliseconds, milliseconds, parse_durati
 from flowq.exceptions import UsageError
 from flowq.ids import checked_name
 from flowq.jobs.call import storable
+from flowq.plan.bulk import record
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
@@ -150,7 +153,7 @@ _TTL: Final = _option(_duration, milliseconds, from_milliseconds)
 _CALLBACK: Final = _option(Callback.of, Callback.stored, Callback.restored)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobOptions:
     """The options of a plain job. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry".
 
@@ -193,10 +196,11 @@ class JobOptions:
 
     def fields(self) -> dict[str, str | bytes | int]:
         """Return their stored form; its times are in milliseconds."""
-        values = [(stored, encode, getattr(self, name)) for name, stored, encode in _ENCODED]
-        texts = {stored: encode(value) for stored, encode, value in values if value is not None}
-        limit = {} if self.rate_limit is None else self.rate_limit.fields()
-        return {**{name: text for name, text in texts.items() if text is not None}, **limit}
+        found: dict[str, str | bytes | int] = {}
+        for (stored, encode), value in zip(_ENCODED, _values_of(self), strict=True):
+            if value is not None and (text := encode(value)) is not None:
+                found[stored] = text
+        return found if self.rate_limit is None else {**found, **self.rate_limit.fields()}
 
     @classmethod
     def restored(cls, stored: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
@@ -210,7 +214,8 @@ class JobOptions:
 _TABLE: Final[Mapping[str, Option]] = {
     item.name: item.metadata["option"] for item in fields(JobOptions) if "option" in item.metadata
 }
-_ENCODED: Final = [(name, option.stored or name, option.encode) for name, option in _TABLE.items() if option.encode]
+_ENCODED: Final = [(option.stored or name, option.encode) for name, option in _TABLE.items() if option.encode]
+_values_of: Final = attrgetter(*(name for name, option in _TABLE.items() if option.encode))
 _DECODED: Final = [(name, option.stored or name, option.decode) for name, option in _TABLE.items() if option.decode]
 # What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
 _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
@@ -219,6 +224,7 @@ _OF_CALL: Final = {**{name: name for name in _AT_ENQUEUE}, "job_timeout": "timeo
 NOT_GIVEN: Final[Mapping[str, Any]] = {name: False if name in {"at_front", "unique"} else None for name in _OF_CALL.values()}
 """All options of `enqueue_call` as they are where nothing is said: a subclass that replaces it finds each of them, as in RQ."""
 
+_DURATIONS: Final = {"timeout", "result_ttl", "ttl", "failure_ttl"}
 _NAMES: Final = {**_AT_ENQUEUE, **{name: name for name in _TABLE}}
 
 
@@ -312,20 +318,33 @@ def check_unique(values: Mapping[str, Any]) -> None:
             raise UsageError(f"unique=True and {name}=… exclude each other")
 
 
+def _parsed(name: str, value: Any) -> Any:
+    if name in _DURATIONS and isinstance(value, (int, float, str)):
+        return _parsed_duration(name, value)
+    return _checked(name, value)
+
+
+@lru_cache(
+    maxsize=200, typed=True
+)  # a program gives the same few durations to all its jobs; `typed`: True is no duration, 1 is
+def _parsed_duration(name: str, value: float | str) -> Any:
+    return _checked(name, value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    try:
+        return _TABLE[name].parse(value)
+    except UsageError as error:
+        raise type(error)(f"{name}={value!r}: {error}") from error
+
+
 def parse_options(given: Mapping[str, Any]) -> JobOptions:
     """Check the options and bring them into one form.
 
     Raises:
         UsageError: with the option's name.
     """
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is None:
-            continue
-        try:
-            values[name] = _TABLE[name].parse(value)
-        except UsageError as error:
-            raise type(error)(f"{name}={value!r}: {error}") from error
+    values = {name: _parsed(name, value) for name, value in given.items() if value is not None}
     if values.get("unique"):
         check_unique(values)
     return JobOptions(**values)

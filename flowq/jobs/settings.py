@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowq import ids, signing
 from flowq.dependency import Dependency
-from flowq.durations import parse_times
+from flowq.durations import milliseconds, parse_times
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.jobs.call import Call, function_of, storable
 from flowq.jobs.options import JobOptions, parse_options
@@ -14,7 +14,7 @@ from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.states import JobStatus
-from flowq.store.jobs import NewJob
+from flowq.store.jobs import NewJob, check_payload
 
 if TYPE_CHECKING:
     from flowq.jobs.state import JobState
@@ -46,6 +46,8 @@ class JobSettings:
         self._state = state
         self._call: Call | None = None
         self._options: JobOptions | None = None
+        self._default_timeout: float | None = None
+        self._encoded: tuple[bytes, bytes] | None = None
         self._meta: dict[str, Any] | None = None
         self._changed: set[str] = set()
         # What was set of retries and repetitions before there were any.
@@ -66,8 +68,7 @@ class JobSettings:
 
     def bind(self, store: "Store", serializer: Any, queue: str, default_timeout: float) -> None:
         """Set the job's queue and its defaults; a job is bound when it is enqueued."""
-        if self.options.timeout is None:
-            self._options = replace(self.options, timeout=default_timeout)
+        self._default_timeout = default_timeout
         if not self._serializer_given:
             self.serializer = serializer
         self._state.put_into(store, queue)
@@ -124,7 +125,14 @@ class JobSettings:
             else:  # the edges of one that was saved and not enqueued; of any other job they are settled
                 edges = state.store.jobs.edges(state.id) if record.status is JobStatus.CREATED else []
                 self._options = JobOptions.restored(record.fields, edges)
+        if self._options.timeout is None and self._default_timeout is not None:
+            self._options = replace(self._options, timeout=self._default_timeout)
         return self._options
+
+    @property
+    def _given(self) -> JobOptions:
+        """The options without the default of the queue: adding it to a record is dear, and few callers look at it."""
+        return self.options if self._options is None else self._options
 
     @property
     def is_empty(self) -> bool:
@@ -327,10 +335,12 @@ class JobSettings:
 
     def fields(self) -> dict[str, str | bytes | int]:
         """Return the stored fields of the options, and the readable form of the call."""
-        fields = self.options.fields()
+        fields = self._given.fields()
+        if "timeout" not in fields and self._default_timeout is not None:
+            fields["timeout"] = milliseconds(self._default_timeout)
         fields["call"] = storable(self.call_text)
         name = serializer_name(self.serializer)
-        if self.options.webhooks:
+        if self._given.webhooks:
             fields["func"] = self.func_name  # so that webhooks need not decode the payload
         return {**fields, "serializer": name} if name else fields
 
@@ -347,6 +357,19 @@ class JobSettings:
             raise UsageError(f"the meta of job {self._state.id} cannot be serialized: {error}") from error
         return signing.seal(plain, "meta of job", self._state.id)
 
+    def encode(self) -> tuple[bytes, bytes]:
+        """Encode and return the call and the meta for the next `new_job`, which cannot fail then.
+
+        Raises:
+            UsageError: an argument or the meta cannot be serialized.
+            TooLargeError: the call is over `defaults.MAX_PAYLOAD`.
+        """
+        serializer_name(self.serializer)
+        payload = self._sealed(self.fields() if signing.is_on() else {})
+        check_payload(self._state.id, payload)
+        self._encoded = payload, self.stored_meta() if self.meta else b""
+        return self._encoded
+
     def new_job(self, *, due_ms: int = -1, front: bool = False, unique: bool = False) -> NewJob:
         """Describe the job for the store, on the queue that it was bound to.
 
@@ -356,20 +379,21 @@ class JobSettings:
             unique: refuse an id that is taken, likewise.
 
         Raises:
-            UsageError: an argument or the meta cannot be serialized.
+            UsageError, TooLargeError: as of `encode`.
         """
-        options, fields = self.options, self.fields()
+        payload, meta = self._encoded or self.encode()
+        self._encoded, options = None, self._given
         return NewJob(
             id=self._state.id,
             queue=self._state.queue,
-            payload=self._sealed(fields),
+            payload=payload,
             nonce=ids.nonce(),
             unique=unique or options.unique,
             due_ms=due_ms,
             front=front or options.front,
             parents=options.edges,
-            fields=fields,
-            meta=self.stored_meta() if self.meta else b"",
+            fields=self.fields(),
+            meta=meta,
             group=options.group_id or "",
             coming=options.coming,
         )

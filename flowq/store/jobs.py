@@ -58,16 +58,21 @@ class NewJob:
         return flat
 
     def check(self) -> None:
-        """Refuse what is too large to be stored.
+        """Refuse what is too large to be stored; see `check_payload`."""
+        check_payload(self.id, self.payload)
 
-        Raises:
-            TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
-        """
-        if len(self.payload) > defaults.MAX_PAYLOAD:
-            raise TooLargeError(
-                f"the arguments of job {self.id} take {len(self.payload):,} bytes, at most {defaults.MAX_PAYLOAD:,} are allowed:"
-                " pass a reference (a path, a key) instead of the data"
-            )
+
+def check_payload(job: str, payload: bytes) -> None:
+    """Refuse what is too large to be stored.
+
+    Raises:
+        TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
+    """
+    if len(payload) > defaults.MAX_PAYLOAD:
+        raise TooLargeError(
+            f"the arguments of job {job} take {len(payload):,} bytes, at most {defaults.MAX_PAYLOAD:,} are allowed:"
+            " pass a reference (a path, a key) instead of the data"
+        )
 
 
 class Jobs:
@@ -96,14 +101,17 @@ class Jobs:
         new.check()
         return _created(self._session.run("job/create_draft", *new.arguments()))
 
-    def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
+    def create_many(self, jobs: Iterable[NewJob]) -> list[tuple[Outcome, str]]:
         """Create plain jobs, many per call and the next calls under way meanwhile; each is answered as by `create`.
 
+        Jobs that an iterator makes are made while the server works; what makes them has checked their payloads.
+
         Raises:
-            TooLargeError: a payload is too large; nothing was created.
+            TooLargeError: a payload of a list is too large; nothing was created.
         """
-        for new in jobs:
-            new.check()
+        if isinstance(jobs, Sequence):
+            for new in jobs:
+                new.check()
         replies = run_ahead(
             self._session,
             "job/create_many",

@@ -43,7 +43,7 @@ MUTANTS: Final = {
     ),
     "lost outbox": Mutant(
         "store/lua/lib/job_end.lua",
-        "L.push('edges', job.id, 0, job.run)",
+        "L.push('edges', job.id, 0, job.run, job.run and job)",
         "L.retire(job)",
         ("stuck",),
     ),

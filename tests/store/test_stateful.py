@@ -51,7 +51,7 @@ MISTAKES = {
     "a repeated claim takes another job": ("if again then return again end", ""),
     "a repeated request creates the job again": ("if old.nonce == nonce then", "if false then"),
     "a repeated request queues the job again": ("if job.request == nonce then return { 'done' } end", ""),
-    "dependents are not looked at": ("L.push('edges', job.id, 0, job.run)", "L.retire(job)"),
+    "dependents are not looked at": ("L.push('edges', job.id, 0, job.run, job.run and job)", "L.retire(job)"),
 }
 
 

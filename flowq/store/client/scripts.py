@@ -167,6 +167,7 @@ def _compose(name: str, *, bare: bool) -> str:
     return with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
 
 
+@cache
 def function_name(transition: str) -> str:
     """Return the name of a transition's function in the library."""
     return f"{library_name()}_{transition.replace('/', '_')}"
@@ -261,17 +262,20 @@ def flatten(arguments: Iterable[object]) -> list[str | bytes]:
     """Write arguments as the flat texts a script reads: None is empty, booleans 0 and 1, a list is its length and its items."""
     out: list[str | bytes] = []
     for argument in arguments:
-        if isinstance(argument, (str, bytes)):
-            out.append(argument)
+        kind = type(argument)
+        if kind is str or kind is bytes:
+            out.append(argument)  # type: ignore[arg-type] # by its type
         elif argument is None:
             out.append("")
-        elif isinstance(argument, bool):
+        elif kind is bool:
             out.append("1" if argument else "0")
         elif isinstance(argument, (int, float)):
             out.append(str(argument))
         elif isinstance(argument, (list, tuple)):
             out.append(str(len(argument)))
             out.extend(flatten(argument))
+        elif isinstance(argument, (str, bytes)):
+            out.append(argument)
         else:
             raise TypeError(f"cannot pass a {type(argument).__name__} to a script")
     return out

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from flowq.plan.bulk import record
+
 
 class Outcome(StrEnum):
     """The reply of a transition."""
@@ -51,7 +53,7 @@ class CacheReport:
         return [self.info, self.identity, self.digest, self.record, self.latest, self.ttl_ms]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claim:
     """A job handed to a slot. `fields` is the job's record as stored; `payload` is what a plain job executes."""
 
@@ -67,7 +69,7 @@ class Claim:
     canceling: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExecutionReport:
     """The end of one execution, as the worker reports it.
 

@@ -104,8 +104,8 @@ local function edges_of_plain(job, cursor, budget)
 end
 
 -- Decide the edges below an ended job.
-function L.step.edges(id, cursor, budget)
-  local parent = L.load(id)
+function L.step.edges(id, cursor, budget, job)
+  local parent = job or L.load(id)
   if not parent then return 0, nil end
   if not parent.run then return edges_of_plain(parent, cursor, budget) end
   local did = decide_edges(parent, id, cursor, cursor + budget - 1)

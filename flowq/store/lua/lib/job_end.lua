@@ -149,7 +149,7 @@ function L.end_job(job, status, reason, extra)
   if job.run then end_of_member(job) end
   if job.webhooks then L.post(job, status) end
   if job.has_dependents then
-    L.push('edges', job.id, 0, job.run)
+    L.push('edges', job.id, 0, job.run, job.run and job) -- the record of a plain job may change until then
   else
     L.retire(job)
   end

@@ -2,15 +2,15 @@
 -- uses: lib/status
 -- Work that one transition makes is taken from a list in memory first; what the budget does not cover goes to the outbox with its
 -- cursor, and any worker's sweep continues there. A run counts its entries and cannot end before they are gone. A step is a function
--- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
+-- of L.step: (id, cursor, budget, job) -> what was dealt with, the next cursor (nil: through). `job` is known where this script has it in memory.
 L.step = L.step or {}
 
 local todo, todo_at = {}, 1 -- per call
 local may_have_ended = {} -- per call
 
--- `run` is the run that cannot end before this is done; nil for what belongs to no run.
-function L.push(kind, id, cursor, run)
-  todo[#todo + 1] = { kind = kind, id = id, cursor = cursor, run = run }
+-- `run` is the run that cannot end before this is done; nil for what belongs to no run. `job` is the job of this id, as this script left it.
+function L.push(kind, id, cursor, run, job)
+  todo[#todo + 1] = { kind = kind, id = id, cursor = cursor, run = run, job = job }
 end
 
 function L.later(kind, run)
@@ -49,8 +49,8 @@ local function persist(entry)
 end
 
 -- A step that fails is set aside.
-local function step(kind, id, cursor, budget)
-  local well, did, next_cursor = pcall(L.step[kind], id, cursor, budget)
+local function step(kind, id, cursor, budget, job)
+  local well, did, next_cursor = pcall(L.step[kind], id, cursor, budget, job)
   if well then return did, next_cursor end
   L.fault('outbox', kind .. '|' .. id, did)
   return 1, nil
@@ -59,7 +59,7 @@ end
 local function drain_memory(budget)
   while todo_at <= #todo and budget > 0 do
     local entry = todo[todo_at]
-    local did, cursor = step(entry.kind, entry.id, entry.cursor, budget)
+    local did, cursor = step(entry.kind, entry.id, entry.cursor, budget, entry.job)
     budget = budget - math.max(did, 1)
     if cursor then entry.cursor = cursor else todo_at = todo_at + 1 end
   end
