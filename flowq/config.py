@@ -5,6 +5,7 @@ A setting comes from the first source that has it: an argument (`-u`), the envir
 if such a file exists.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ class Settings:
 
     isolation: Setting | None  # of the jobs of a worker, see `flowq.isolation`; None: `job`
     heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
+    notify: Setting | None  # messages about the runs of all flows: JSON of the file's value, which the compiler checks
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -59,6 +61,7 @@ _VARIABLES: Final = {
     "isolation": "FLOWQ_ISOLATION",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
+_OF_FILES: Final = ("notify",)  # settings without a variable
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
 
@@ -99,12 +102,13 @@ def load_settings(
         python=found.get("python"),
         isolation=_checked_isolation(found.get("isolation")),
         heartbeat=found.get("heartbeat"),
+        notify=found.get("notify"),
     )
 
 
 def variable_of(name: str) -> str:
-    """Return the environment variable of a setting."""
-    return _VARIABLES[name]
+    """Return the environment variable of a setting; "" of one that only a file can have."""
+    return _VARIABLES.get(name, "")
 
 
 def redact(url: str) -> str:
@@ -115,16 +119,21 @@ def redact(url: str) -> str:
 # -- files
 
 
+def settings_files(directory: str | Path) -> Iterator[Path]:
+    """Yield where the settings of a directory are looked for: the first file that has any counts, and the rest does not."""
+    place = Path(directory)
+    return (folder / name for folder in (place, *place.parents) for name in ("flowq.toml", "pyproject.toml"))
+
+
 def _from_file(directory: Path) -> dict[str, Setting]:
     """Return the settings of the nearest file that has any; `flowq.toml` takes precedence over the `pyproject.toml` beside it."""
-    for place in (directory, *directory.parents):
-        for name in ("flowq.toml", "pyproject.toml"):
-            text = _read(place / name)
-            if text is None or (name == "pyproject.toml" and "flowq" not in text):  # most need no parsing
-                continue
-            table = _table(place / name, text)
-            if table is not None:
-                return {key: _setting(place / name, key, value) for key, value in table.items()}
+    for path in settings_files(directory):
+        text = _read(path)
+        if text is None or (path.name == "pyproject.toml" and "flowq" not in text):  # most need no parsing
+            continue
+        table = _table(path, text)
+        if table is not None:
+            return {key: _setting(path, key, value) for key, value in table.items()}
     return {}
 
 
@@ -161,9 +170,11 @@ def _table(path: Path, text: str) -> dict[str, Any] | None:
 
 
 def _setting(path: Path, key: str, value: object) -> Setting:
+    if key in _OF_FILES:
+        return Setting(json.dumps(value, default=str), str(path))
     if key not in _VARIABLES:
         named = f" {key!r}" if _is_own(path) else ""
-        raise ConfigError(f"{path}: unknown key{named}, expected one of: {', '.join(_VARIABLES)}")
+        raise ConfigError(f"{path}: unknown key{named}, expected one of: {', '.join((*_VARIABLES, *_OF_FILES))}")
     if key == "allow_eviction":
         if not isinstance(value, bool):
             raise ConfigError(f"{path}: {key} must be true or false{_found(path, value)}")

@@ -69,7 +69,7 @@ GROUPS: Final = {
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "suspend", "resume"),
     "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
 }
-"""The order of the commands in `flowq --help`."""
+"""The order of the commands in `flowq --help`; each of `COMMANDS` is in one group."""
 
 _SYNONYMS: Final = {
     "ps": ("runs",),

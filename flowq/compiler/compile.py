@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flowq.compiler.binding.flow import Surroundings
+from flowq.compiler.binding.starts.project import read_project_notices
 from flowq.compiler.diagnostics.diagnostic import Diagnostic
 from flowq.compiler.emit import make_plan
 from flowq.compiler.params.file import given_params
@@ -127,6 +128,7 @@ def _root(place: Beside, given: str | os.PathLike[str] | None = None) -> str:
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
     with no_collection():
+        around = replace(around, notify=read_project_notices(around.place, around.files, report))
         units = Units(around.files, _interpreter_of(around.place))
         plan = None if report.failed else _plan(units, source, report, around)
         diagnostics = around.files.diagnostics(report)

@@ -13,6 +13,7 @@ KINDS: Final = ("failed", "finished", "canceled", "skipped", "recovered", "slow"
 
 TIMEOUT: Final = 10.0  # s of one try
 
+_USUAL: Final = "usual"
 _SIGNED: Final = "notice"
 _UNSIGNED: Final = "-"
 
@@ -26,7 +27,7 @@ class Notice:
         to: a reference to the address, as of a secret: `{env: NAME}` or `{file: PATH}`. The address itself is stored nowhere.
         secret: a reference to the key that messages to an https address are signed with.
         message: the text, a templated value; None: one that says what happened.
-        slow: seconds after which a run is slow.
+        slow: seconds after which a run is slow; None: twice the median of the flow's latest runs.
     """
 
     on: tuple[str, ...]
@@ -41,9 +42,9 @@ class Notice:
         return f"${self.to['env']}" if "env" in self.to else self.to["file"]
 
     def stored(self) -> str:
-        """Return the line of a run's field `notify`: events, ms of a try, ms after which a run is slow, signature, JSON."""
+        """Return the line of a run's field `notify`: events, ms of a try, when a run is slow, signature, JSON."""
         text = json.dumps(asdict(self), ensure_ascii=True, sort_keys=True)
-        slow = 0 if self.slow is None or "slow" not in self.on else max(1, round(self.slow * 1000))
+        slow = 0 if "slow" not in self.on else _USUAL if self.slow is None else max(1, round(self.slow * 1000))
         signed = signing.signature(text.encode(), _SIGNED) or _UNSIGNED
         return f"{','.join(self.on)} {int(TIMEOUT * 1000)} {slow} {signed} {text}"
 

@@ -7,6 +7,7 @@
     firing    what `due` decides is carried out, for one entry
     backfill  runs for past slots
     triggers  runs that events start
+    turns     what `firing` and `triggers` have in common
     heartbeat tells an address that a scheduler lives
     scheduler the loop
     coming    the next slots, from a file alone

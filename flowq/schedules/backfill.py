@@ -14,8 +14,8 @@ from typing import Final
 from flowq.exceptions import FlowqError, ServerError
 from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.entries import FlowsOfDirectory, KnownEntry, code_of
-from flowq.schedules.firing import NEVER
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log, lowered
+from flowq.schedules.turns import NEVER, SOON
 from flowq.slots.series import Series, slot_id
 from flowq.store.backfills import BackfillRecord
 from flowq.store.schedules import NONE, SlotClaim
@@ -24,7 +24,6 @@ from flowq.store.schema.outcomes import Outcome
 LABEL: Final = "flowq.backfill"
 _LOWER: Final = 10  # by which the priority of its jobs is below that of live runs
 _LOOKED: Final = 200  # slots whose runs are looked up by one call
-_SOON: Final = 1000  # ms before another try
 _GONE: Final = 30.0  # s without an entry, after which it counts as deleted
 _AT_ONCE: Final = 20  # runs made by one turn
 _UNSUCCESSFUL: Final = frozenset({"failed", "canceled", "skipped"})
@@ -103,7 +102,7 @@ class Backfiller:
                 if record.open >= record.max or not self._step(record, entry):
                     return NEVER
         except FlowChangedError:
-            return now + _SOON
+            return now + SOON
         except ServerError:
             raise
         except FlowqError as error:

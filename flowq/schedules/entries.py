@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowq.compiler import Compilation
 from flowq.plan import Json
@@ -12,6 +12,12 @@ from flowq.plan.schedule import CatchUp, Entry
 from flowq.schedules.due import Policy
 from flowq.slots.series import Series, jitter_of
 from flowq.slots.timezones import time_in
+
+if TYPE_CHECKING:
+    from flowq.store.schedules import Schedules
+
+GONE: Final = 60_000
+"""ms by which another schedule of the same files was seen later: this one is not in them any more."""
 
 
 class FlowOfCatalog(Protocol):
@@ -53,6 +59,10 @@ class FlowsOfDirectory(Protocol):
         """Whether a file is compiled by a later look."""
 
     @property
+    def pause(self) -> float:
+        """Seconds until the next look."""
+
+    @property
     def stale(self) -> bool:
         """Whether the directory cannot be read."""
 
@@ -66,7 +76,7 @@ class FlowsOfDirectory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KnownEntry:
-    """An entry of a flow of the catalog: its id, the flow, and what is computed of the entry."""
+    """An entry of a flow of the catalog: its id, the flow, what is computed of the entry, and the messages of the flow."""
 
     id: str
     flow: FlowOfCatalog
@@ -74,6 +84,7 @@ class KnownEntry:
     series: Series
     policy: Policy
     definition: str
+    notify: str = ""
 
     def time(self, slot: int) -> str:
         """Return a slot as a time in the entry's zone, for messages."""
@@ -84,36 +95,66 @@ class KnownEntry:
         return jitter_of(self.id, slot, self.entry.jitter) if self.entry.jitter else 0
 
 
-class Entries:
-    """The entries of a catalog. Those of a flow that is not valid now are the ones that it had when it was valid last."""
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a flow declares when it is valid: its entries, and its messages as a run's field `notify` has them."""
 
-    def __init__(self, catalog: FlowsOfDirectory) -> None:
+    entries: tuple[Entry, ...] = ()
+    notify: str = ""
+
+
+class Entries:
+    """The entries of a catalog. Those of a flow that is not valid now are the ones that it had when it was valid last.
+
+    Args:
+        catalog: the flows.
+        recall: returns what the store has of a flow that has not been valid since this scheduler began.
+    """
+
+    def __init__(self, catalog: FlowsOfDirectory, recall: Callable[[str], Declared]) -> None:
         self._catalog = catalog
-        self._known: dict[str, tuple[Compilation, tuple[Entry, ...]]] = {}
+        self._recall = recall
+        self._known: dict[str, tuple[Compilation, Declared]] = {}
 
     def all(self) -> list[KnownEntry]:
-        """Return the entries of all flows."""
+        """Return the entries of all flows.
+
+        Raises:
+            ServerError: the server cannot be used, and has to be asked about a flow.
+        """
         self._known = {name: self._of(name, flow) for name, flow in self._catalog.flows.items()}
         return [
-            known_entry(self._catalog.name, flow, entry)
+            known_entry(self._catalog.name, flow, entry, self._known[name][1].notify)
             for name, flow in self._catalog.flows.items()
-            for entry in self._known[name][1]
+            for entry in self._known[name][1].entries
         ]
 
-    def _of(self, name: str, flow: FlowOfCatalog) -> tuple[Compilation, tuple[Entry, ...]]:
+    def _of(self, name: str, flow: FlowOfCatalog) -> tuple[Compilation, Declared]:
         former = self._known.get(name)
         if former is not None and former[0] is flow.compilation:
             return former
         if flow.valid:
-            return flow.compilation, flow.compilation.schedules
-        return flow.compilation, () if former is None else former[1]
+            lines = "\n".join(notice.stored() for notice in flow.compilation.notify)
+            return flow.compilation, Declared(flow.compilation.schedules, lines)
+        return flow.compilation, self._recall(f"{self._catalog.name}/{name}") if former is None else former[1]
 
 
-def known_entry(catalog: str, flow: FlowOfCatalog, entry: Entry) -> KnownEntry:
+def recalled(schedules: "Schedules", flow: str) -> Declared:
+    """Return what schedulers told of the entries of a flow, those that were there to the last; `flow` with its catalog."""
+    ids = [name for name in schedules.names() if name.rpartition(":")[0] == flow]
+    records = [record for record in schedules.get_many(ids) if record is not None]
+    latest = max((record.seen_ms for record in records), default=0)
+    found = [Description.from_json(record.description) for record in records if latest - record.seen_ms <= GONE]
+    described = [item for item in found if item is not None]
+    return Declared(tuple(item.entry for item in described), described[0].notify if described else "")
+
+
+def known_entry(catalog: str, flow: FlowOfCatalog, entry: Entry, notify: str = "") -> KnownEntry:
     """Return an entry of a flow of a catalog with its id."""
     rules = Policy(entry.catch_up.mode, entry.catch_up.max, entry.catch_up.window, entry.overlap, entry.jitter)
     series = entry.series
-    return KnownEntry(f"{catalog}/{flow.name}:{entry.name}", flow, entry, series, rules, series.definition(entry.jitter))
+    name = f"{catalog}/{flow.name}:{entry.name}"
+    return KnownEntry(name, flow, entry, series, rules, series.definition(entry.jitter), notify)
 
 
 def code_of(compilation: Compilation) -> str:
@@ -132,6 +173,7 @@ class Description:
         root: the directory of the catalog, where its runs belong.
         queue_prefix: in front of the names of the queues of its runs.
         problem: why it cannot fire now, or "".
+        notify: the messages of its flow, as a run's field `notify` has them.
     """
 
     entry: Entry
@@ -139,6 +181,7 @@ class Description:
     root: str
     queue_prefix: str = ""
     problem: str = ""
+    notify: str = ""
 
     def to_json(self) -> str:
         """Return the stored text."""
@@ -149,7 +192,8 @@ class Description:
         """Return what was stored, None if another version of flowq wrote it in another form."""
         try:
             found = json.loads(text)
-            return cls(_entry(found["entry"]), found["path"], found["root"], found["queue_prefix"], found["problem"])
+            entry, notify = _entry(found["entry"]), found.get("notify", "")
+            return cls(entry, found["path"], found["root"], found["queue_prefix"], found["problem"], notify)
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -4,21 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from flowq.exceptions import FlowqError, ServerError
 from flowq.flows.views.text import plural
-from flowq.plan.notice import Notice
-from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.due import Due, decide
 from flowq.schedules.entries import Description, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log
+from flowq.schedules.turns import NEVER, SOON, Turns
 from flowq.slots.series import slot_id
 from flowq.store.schedules import ScheduleState, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 
-NEVER: Final = 1 << 62
-"""A time that does not come: a call or the next beat leads on."""
-
-_SOON: Final = 1000  # ms before another try: a file is being written, another scheduler is at work
 _AT_ONCE: Final = 20  # slots of one schedule that are dealt with before the others have their turn
 _DEALT_WITH: Final = frozenset({Outcome.DONE, Outcome.DUPLICATE, Outcome.SKIPPED})
 
@@ -38,18 +32,11 @@ class Firing:
         self._idle: dict[
             str, tuple[tuple[str, int, int], int]
         ] = {}  # schedule -> its definition and state, when it is due next
-        self._described: dict[str, str] = {}
-        self._troubles: dict[str, str] = {}
-        self._notices: dict[str, tuple[Notice, ...]] = {}  # by flow: of its text when it was valid last
+        self._turns = Turns(self._schedules)
 
     def describe(self, known: Sequence[KnownEntry]) -> None:
         """Keep what users are shown of the entries, where it has changed."""
-        texts = {item.id: self._description(item) for item in known}
-        changed = {name: text for name, text in texts.items() if self._described.get(name) != text}
-        if changed:
-            self._schedules.describe(changed)
-        self._described = texts
-        self._notices |= {item.flow.path: item.flow.compilation.notify for item in known if item.flow.valid}
+        self._turns.describe({item.id: self._description(item) for item in known})
 
     def turn(self, known: KnownEntry, state: ScheduleState, now: int) -> int:
         """Deal with the slots of an entry that are due; return the time (ms) at which to look again.
@@ -63,17 +50,7 @@ class Firing:
         idle = self._idle.get(known.id)
         if idle is not None and idle[0] == seen and now < idle[1]:
             return idle[1]
-        try:
-            again = self._turn(known, state, now)
-        except ServerError:
-            raise
-        except FlowqError as error:
-            if self._troubles.get(known.id) != str(error):
-                log.error("%s: %s", known.id, error)
-            self._troubles[known.id] = str(error)
-            return now + _SOON
-        self._troubles.pop(known.id, None)
-        return again
+        return self._turns.take(known.id, lambda: self._turn(known, state, now), now)
 
     def _turn(self, known: KnownEntry, state: ScheduleState, now: int) -> int:
         for _ in range(_AT_ONCE):
@@ -98,7 +75,7 @@ class Firing:
             claim = SlotClaim("slot", known.id, left.last, state.slot)
             outcome, _ = self._schedules.settle(claim, "left_out", known.policy.catch_up, first=left.first, count=left.count)
             if outcome is not Outcome.DONE:
-                return None, now + _SOON
+                return None, now + SOON
             log.info("%s: %s from %s on left out", known.id, plural(left.count, "missed slot"), known.time(left.first))
             return replace(state, slot=left.last), now
         assert found.slot is not None, "something is to be done"
@@ -109,7 +86,7 @@ class Firing:
         if outcome in _DEALT_WITH:
             made = outcome is not Outcome.SKIPPED
             return replace(state, slot=found.slot, open=state.open + made), now
-        return None, NEVER if outcome in {Outcome.BUSY, Outcome.SUSPENDED} else now + _SOON
+        return None, NEVER if outcome in {Outcome.BUSY, Outcome.SUSPENDED} else now + SOON
 
     def _fire(self, known: KnownEntry, claim: SlotClaim, *, busy: bool) -> Outcome:
         """Make the run of a slot, unless the store decides otherwise; return how it was dealt with."""
@@ -118,10 +95,7 @@ class Firing:
             if outcome is not Outcome.WRONG_STATE:
                 log.info("%s: slot %s is skipped, run %s is not over", known.id, known.time(claim.slot), holder)
                 return Outcome.SKIPPED if outcome is Outcome.DONE else outcome
-        try:
-            compiled = compile_slot(known.flow, known, claim.slot)
-        except FlowChangedError:
-            return Outcome.BUSY if self._catalog.stale else Outcome.CONFLICT
+        compiled = compile_slot(known.flow, known, claim.slot)
         if compiled.plan is None:  # the file is valid, but not for this slot
             outcome, _ = self._schedules.settle(claim, "refused", first_problem(compiled))
             log.error("%s: slot %s cannot run: %s", known.id, known.time(claim.slot), first_problem(compiled))
@@ -142,11 +116,9 @@ class Firing:
 
     def _refuse(self, known: KnownEntry, found: Due, problem: str) -> None:
         slot = found.slot if found.slot is not None else found.left_out.last if found.left_out is not None else 0
-        notices = "\n".join(notice.stored() for notice in self._notices.get(known.flow.path, ()))
-        if self._schedules.refuse(known.id, slot, problem, notices) is Outcome.DONE:
+        if self._schedules.refuse(known.id, slot, problem, known.notify) is Outcome.DONE:
             log.error("%s: slot %s cannot run: %s", known.id, known.time(slot), problem)
 
     def _description(self, known: KnownEntry) -> str:
-        return Description(
-            known.entry, known.flow.path, self._catalog.root, self._maker.queue_prefix, self._problem(known)
-        ).to_json()
+        root, prefix = self._catalog.root, self._maker.queue_prefix
+        return Description(known.entry, known.flow.path, root, prefix, self._problem(known), known.notify).to_json()

@@ -10,12 +10,13 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
 from flowq.exceptions import ServerError
 from flowq.schedules.backfill import Backfiller
-from flowq.schedules.entries import Entries, FlowsOfDirectory
+from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
 from flowq.schedules.heartbeat import Heart
 from flowq.schedules.slot_runs import Maker, log
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 10.0  # s between two beats at most
 _SOON: Final = 1.0  # s before another try, when the server is away
-_LOOK: Final = 2.0  # s between two looks at the directory
 
 
 class Scheduler:
@@ -59,7 +59,7 @@ class Scheduler:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{ids.nonce()[:6]}"
         self._store = store
         self._catalog = catalog
-        self._entries = Entries(catalog)
+        self._entries = Entries(catalog, partial(recalled, store.schedules))
         maker = Maker(store, catalog.root, queue_prefix)
         self._firing = Firing(maker, catalog)
         self._backfiller = Backfiller(maker, catalog)
@@ -110,7 +110,7 @@ class Scheduler:
         if time.monotonic() >= self._look_at:
             waited = self._catalog.waiting
             self._catalog.look()
-            self._look_at = time.monotonic() + (_SOON if self._catalog.waiting else _LOOK)
+            self._look_at = time.monotonic() + self._catalog.pause
             called = called or (waited and not self._catalog.waiting)
             seen = self._catalog.stale, {name: (flow.valid, id(flow.compilation)) for name, flow in self._catalog.flows.items()}
             called, self._seen = called or seen != self._seen, seen

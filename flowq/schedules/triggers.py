@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowq import expr
-from flowq.exceptions import FlowqError, ServerError
 from flowq.flows.actions.submit import offer
 from flowq.plan import Json
 from flowq.plan.trigger import Trigger
-from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.directory.spool import Spool
 from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory
-from flowq.schedules.firing import NEVER
 from flowq.schedules.slot_runs import Maker, first_problem, log
+from flowq.schedules.turns import NEVER, SOON, Turns
 from flowq.slots.series import slot_id
 from flowq.store.schedules import EventClaim, RunEnd, ScheduleState
 from flowq.store.schema.documents import iso
 from flowq.store.schema.outcomes import Outcome
 
-_SOON: Final = 1000  # ms before another try
 _AT_ONCE: Final = 100  # events of one trigger that are dealt with before the others have their turn
 _CAUSES: Final = {"files": "file", "flow": "flow"}
 
@@ -60,8 +57,7 @@ class Triggers:
         self._schedules = maker.store.schedules
         self._catalog = catalog
         self._spools: dict[str, Spool] = {}
-        self._troubles: dict[str, str] = {}
-        self._described: dict[str, str] = {}
+        self._turns = Turns(self._schedules)
 
     def all(self) -> list[KnownTrigger]:
         """Return the triggers of all flows whose events are looked for; requests of webhooks are not."""
@@ -74,11 +70,7 @@ class Triggers:
 
     def describe(self, known: Sequence[KnownTrigger]) -> None:
         """Keep what users are shown of the triggers, where it has changed."""
-        texts = {item.id: json.dumps({"events": item.trigger.events, "path": item.flow.path}) for item in known}
-        changed = {name: text for name, text in texts.items() if self._described.get(name) != text}
-        if changed:
-            self._schedules.describe(changed)
-        self._described = texts
+        self._turns.describe({item.id: json.dumps({"events": item.trigger.events, "path": item.flow.path}) for item in known})
 
     def turn(self, known: KnownTrigger, state: ScheduleState, now: int) -> int:
         """Deal with the events of a trigger; return the time (ms) at which to look again.
@@ -88,19 +80,7 @@ class Triggers:
         """
         if state.paused or self._catalog.stale or not known.flow.valid:
             return NEVER
-        try:
-            again = self._turn(known, state, now)
-        except ServerError:
-            raise
-        except FlowChangedError:
-            return now + _SOON
-        except FlowqError as error:
-            if self._troubles.get(known.id) != str(error):
-                log.error("%s: %s", known.id, error)
-            self._troubles[known.id] = str(error)
-            return now + _SOON
-        self._troubles.pop(known.id, None)
-        return again
+        return self._turns.take(known.id, lambda: self._turn(known, state, now), now)
 
     def _turn(self, known: KnownTrigger, state: ScheduleState, now: int) -> int:
         armed, cursor = self._schedules.armed(known.id)
@@ -114,7 +94,7 @@ class Triggers:
             if outcome is Outcome.BUSY:
                 return NEVER  # the end of a run calls
             if outcome is not Outcome.DONE or number == _AT_ONCE:
-                return now + (_SOON if outcome is not Outcome.DONE else 0)
+                return now + (SOON if outcome is not Outcome.DONE else 0)
         return NEVER if spool is None else now + spool.pause()
 
     # -- events ---------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from flowq.durations import format_duration
 from flowq.plan import Json
 from flowq.plan.schedule import Entry
 from flowq.schedules.due import backlog
-from flowq.schedules.entries import Description, events_of
+from flowq.schedules.entries import GONE, Description, events_of
 from flowq.slots.series import jitter_of
 from flowq.slots.timezones import named
 from flowq.store.backfills import BackfillRecord
@@ -19,8 +19,6 @@ from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.store import Store
-
-_GONE: Final = 60_000  # ms by which a schedule of the same catalog was seen later: this one is not in the files any more
 
 REASONS: Final = {
     ("run", "by_hand"): "started by a user",
@@ -101,7 +99,7 @@ def _view(store: "Store", record: ScheduleRecord, now: int, latest: int) -> Sche
         if not description.entry.paused:
             first, count = backlog(series, state, now)
     log = store.schedules.log(record.id, limit=1)
-    return ScheduleView(record, description, coming, count, first, log[0] if log else None, latest - record.seen_ms > _GONE)
+    return ScheduleView(record, description, coming, count, first, log[0] if log else None, latest - record.seen_ms > GONE)
 
 
 def when_text(entry: Entry) -> str:

@@ -115,7 +115,7 @@ class CronExpression:
         return made
 
     def next_slot(self, after: int | None, now: int) -> int | None:
-        """See `Schedule`."""
+        """See `Schedule`: the first of `slots`."""
         start = now if after is None else max(after, now)
         return next(self.slots(start), None)
 

@@ -30,7 +30,7 @@ from flowq.store.run_upload import StagedJob
 from flowq.store.schedules import EventClaim, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
-from flowq.store.schema.run_rows import event, log_entry, run_record
+from flowq.store.schema.run_rows import event, log_entries, run_record
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
@@ -302,13 +302,14 @@ class Runs:
 
     def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
         """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
-        return [log_entry(seq, row) for seq, row in self._read_stream(self._keys("logs", run), after, block_ms, count)]
+        rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
+        return [entry for seq, row in rows for entry in log_entries(seq, row)]
 
     def latest_logs(self, run: str, count: int) -> list[LogEntry]:
         """Return the last entries of captured output, newest first."""
         with self._session.translated:
             rows = self._session.client.xrevrange(self._keys("logs", run), count=count)
-        return [log_entry(seq.decode(), row) for seq, row in rows]
+        return [entry for seq, row in rows for entry in reversed(log_entries(seq.decode(), row))]
 
     def logs_dropped(self, run: str) -> int:
         """Return how many entries of a run's output are not kept any more: the oldest, when it was more than the limit."""

@@ -64,3 +64,17 @@ def test_a_flow_without_messages_says_so(place: Path) -> None:
     wrong = flowq("notify", "wrong.yaml", cwd=place)
     assert wrong.code == 3
     assert "FQ101" in wrong.err
+
+
+def test_messages_for_all_flows_of_a_project(home: Path, tmp_path: Path, endpoint: Endpoint) -> None:
+    (tmp_path / "flowq.toml").write_text('[[notify]]\non = ["finished"]\nto = {env = "OPS"}\n')
+    (tmp_path / "plain.yaml").write_text("jobs: {a: {run: 'true'}}\n")
+    quiet = flowq("run", "plain.yaml", "--no-notify", "--output", "quiet", cwd=tmp_path)
+    assert (quiet.code, endpoint.asked) == (0, [])
+    assert flowq("run", "plain.yaml", "--output", "quiet", cwd=tmp_path).code == 0
+    (asked,) = endpoint.asked
+    assert asked.document["message"].startswith("plain has finished (run ")
+    assert "$OPS  there    finished" in flowq("notify", "plain.yaml", cwd=tmp_path).out
+    (row,) = [row for row in json.loads(flowq("config", "--json", cwd=tmp_path).out) if row["name"] == "notify"]
+    assert row == {"name": "notify", "value": "1 message", "source": str(tmp_path / "flowq.toml"), "variable": None}
+    assert home.is_dir()

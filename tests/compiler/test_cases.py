@@ -23,6 +23,7 @@ ELSEWHERE = {
     *(Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER),  # in test_source.py: these are about bytes
     Code.PARAMS_FILE,  # test_files.py
     Code.TRIGGER_CYCLE,  # tests/cli/test_validate_directory.py: it is about several files
+    Code.PROJECT,  # test_project_notices.py: it is about flowq.toml
     Code.NO_SCHEDULE,  # test_schedules.py: the entry of a run is no part of the file
 }
 

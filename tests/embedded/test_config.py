@@ -26,6 +26,7 @@ def test_defaults(tmp_path: Path) -> None:
         "python": None,
         "isolation": None,
         "heartbeat": None,
+        "notify": None,
     }
 
 

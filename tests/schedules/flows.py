@@ -52,6 +52,7 @@ class Flows:
     root: str = "/flows"
     stale: bool = False
     waiting: bool = False
+    pause: float = 2.0
 
     @classmethod
     def of(cls, *flows: Flow) -> "Flows":

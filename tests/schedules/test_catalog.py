@@ -289,3 +289,20 @@ def test_a_file_that_is_missing_makes_the_flow_valid_when_it_comes(tmp_path: Pat
     write(tmp_path / "settings.env", "REGION\n", ago=30)
     catalog.look()
     assert [*valid, catalog.flows["a"].valid] == [False, True, False]
+
+
+def test_messages_for_all_flows_are_noticed_when_their_file_changes(tmp_path: Path) -> None:
+    def look() -> tuple[bool, list[str]]:
+        catalog.look()
+        flow = catalog.flows["a"]
+        return flow.valid, [notice.address for notice in flow.compilation.notify]
+
+    write(tmp_path / "flows" / "a.yaml")
+    catalog = Catalog(tmp_path / "flows")
+    assert look() == (True, [])
+    write(tmp_path / "flowq.toml", 'notify = {on = "failed", to = {env = "OPS"}}\n')
+    assert look() == (True, ["$OPS"])
+    write(tmp_path / "flowq.toml", "notify = {on = 'failed', to", ago=AGO - 1)
+    assert look() == (False, [])
+    (tmp_path / "flowq.toml").unlink()
+    assert look() == (True, [])

@@ -1,5 +1,6 @@
 """Messages about runs (`notify`): written down with what they tell, sent by a worker, at least once, to an address known by reference."""
 
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -145,6 +146,58 @@ def test_a_slow_run_is_told_once_while_it_runs(store: Store, url: str, endpoint:
     assert len(endpoint.asked) == 1
 
 
+def test_without_a_time_a_run_is_slow_beyond_twice_the_median(
+    store: Store, url: str, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """Three runs of the flow show how long it takes; of these none is slow, however long."""
+    text = f"until [ -e {tmp_path}/go ]; do sleep 0.05; done"
+    (tmp_path / "go").touch()
+    with WorkerProcess(url):
+        for _ in range(3):
+            ended(store, start(store, one(text, notice("slow")), tmp_path))
+        (tmp_path / "go").unlink()
+        run = start(store, one(text, notice("slow")), tmp_path)
+        (asked,) = messages(endpoint, 1)
+        (tmp_path / "go").touch()
+        ended(store, run)
+    assert (asked.document["event"], asked.document["run"]["id"]) == ("slow", run)
+
+
+@pytest.mark.parametrize(
+    ("latest", "after"),
+    [([], None), ([5000, 1000], None), ([1000, 9000, 2000], 4000), ([1000, 2000, 3000, 90_000], 5000), ([700] * 11, 1400)],
+)
+def test_the_usual_duration_is_the_median(store: Store, tmp_path: Path, latest: list[int], after: int | None) -> None:
+    plan = one("true", notice("slow"), file="/flows/a.yaml")
+    key = f"{{{store.namespace}}}:"
+    if latest:
+        store.client.hset(f"{key}durations", plan.file, " ".join(map(str, latest)))
+    run = start(store, plan, tmp_path)
+    begun = store.client.hget(f"{key}run:{run}", "started_at")
+    due = store.client.zscore(f"{key}timers", f"slow|usual|{run}")
+    assert begun is not None
+    assert due == (None if after is None else int(begun) + after)
+    store.runs.cancel(run)
+
+
+def test_the_durations_of_the_latest_runs_are_kept(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:
+    """Those that finished, in their first attempt: a retry executes a part only."""
+    key = f"{{{store.namespace}}}:durations"
+    plan = one(f"[ -e {tmp_path}/ok ]", notice("failed"), file="/flows/a.yaml")
+    store.client.hset(key, plan.file, " ".join(["77"] * 11))
+    with WorkerProcess(url):
+        run = start(store, plan, tmp_path)
+        ended(store, run)
+        (tmp_path / "ok").touch()
+        plan_retry(store, run).apply(store)
+        ended(store, run)
+        assert store.client.hget(key, plan.file) == b" ".join([b"77"] * 11)
+        ended(store, start(store, plan, tmp_path))
+        messages(endpoint, 1)
+    kept = (store.client.hget(key, plan.file) or b"").split()
+    assert (len(kept), kept[1:]) == (11, [b"77"] * 10)
+
+
 def test_an_approval_that_waits_is_told_with_its_name(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:
     from flowq.plan import Action
 
@@ -262,3 +315,19 @@ def test_a_slot_whose_flow_is_not_valid_is_told_once(store: Store, url: str, end
     )
     assert asked.document["message"].startswith("flows/nightly:default did not run: its flow is not valid (20")
     assert "FQ101" in asked.document["error"]
+
+
+def test_it_is_told_also_by_a_scheduler_that_never_saw_the_flow_valid(store: Store, url: str, endpoint: Endpoint) -> None:
+    """What an earlier one told of the entry counts, but not of entries that were renamed since."""
+    every = Entry(name="default", every=1000)
+    told = (notice("refused"),)
+    former = Scheduler(store, Flows.of(Flow("nightly", (dataclasses.replace(every, name="old"),), notify=told)))
+    former.turn()
+    store.client.zincrby(f"{{{store.namespace}}}:schedules", -120_000, "flows/nightly:old")
+    Scheduler(store, Flows.of(Flow("nightly", (every,), notify=told))).turn()
+    late = Scheduler(store, Flows.of(Flow("nightly", (), "jobs: {a: {runs: 'true'}}\n"), Flow("new", (), "jobs: 3\n")))
+    with WorkerProcess(url):
+        until(lambda: late.turn() and endpoint.asked, message="a message")
+    assert endpoint.asked[0].document["flow"] == "flows/nightly:default"
+    assert {item.outcome for item in store.schedules.log("flows/nightly:default")} == {"refused"}
+    assert store.schedules.log("flows/nightly:old") == []

@@ -129,6 +129,25 @@ def test_files_are_noticed_when_they_change(flows: Path, env: dict[str, str], st
         assert served.wait() == 0
 
 
+def test_without_reload_files_are_looked_at_when_asked(flows: Path, env: dict[str, str], store: Store) -> None:
+    """A changed file starts nothing until then, rather than half of what it is to be; a new one is not known."""
+    (flows / "new.yaml").write_text(EVERY_SECOND)
+    with serve(flows, env, "--reload", "never") as served:
+        more_runs(store, 2, "flows/new:default")
+        (flows / "new.yaml").write_text(EVERY_SECOND + "# changed\n")
+        (flows / "late.yaml").write_text(EVERY_SECOND)
+        served.says("flows/new:default: ", timeout=30)
+        served.says("new.yaml has changed since the scheduler looked at it")
+        known = slots(store, "flows/new:default")
+        more_runs(store, 3)
+        assert (slots(store, "flows/new:default"), slots(store, "flows/late:default")) == (known, [])
+        served.signal(signal.SIGHUP)
+        more_runs(store, 2, "flows/new:default")
+        more_runs(store, 2, "flows/late:default")
+        served.signal()
+        assert served.wait() == 0
+
+
 def test_a_directory_that_vanishes_fires_nothing_until_it_is_back(flows: Path, env: dict[str, str], store: Store) -> None:
     with serve(flows, env) as served:
         more_runs(store)

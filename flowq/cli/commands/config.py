@@ -1,12 +1,14 @@
 """`flowq config`."""
 
+import json
+
 import click
 
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line, columns, fit, pad
 from flowq.config import load_settings, redact, variable_of
-from flowq.flows.views.text import safe_line
+from flowq.flows.views.text import plural, safe_line
 
 _DEFAULTS = {"url": "(the embedded server)", "home": "(the user's state directory)"}
 
@@ -25,9 +27,9 @@ def command(session: CliContext, *, as_json: bool) -> None:
     rows = [
         {
             "name": name,
-            "value": None if setting is None else redact(setting.value) if name == "url" else setting.value,
+            "value": None if setting is None else _shown(name, setting.value),
             "source": "default" if setting is None else setting.source,
-            "variable": variable_of(name),
+            "variable": variable_of(name) or None,
         }
         for name, setting in settings
     ]
@@ -41,6 +43,18 @@ def command(session: CliContext, *, as_json: bool) -> None:
     for row, value in zip(rows, values, strict=True):
         source = safe_line(row["source"] or "")
         lines.append(
-            ((f"{row['name']:<16}", "bold"), (f"{pad(value, widest)}  ", ""), (f"{source:<28}{row['variable']}", "dim"))
+            (
+                (f"{row['name']:<16}", "bold"),
+                (f"{pad(value, widest)}  ", ""),
+                (f"{source:<28}{row['variable'] or ''}".rstrip(), "dim"),
+            )
         )
     show((fit(line, terminal.width, unicode=terminal.unicode) for line in lines), terminal)
+
+
+def _shown(name: str, value: str) -> str:
+    """Return a value as it is shown; of messages their number, as an address may stand there by mistake."""
+    if name == "notify":
+        found = json.loads(value)
+        return plural(len(found) if isinstance(found, list) else 1, "message")
+    return redact(value) if name == "url" else value

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(session: CliContext, file: str | None, *, test: bool, as_json: bool) -> int:
     """Show where the messages of a flow go (`notify`), and try them.
 
-    The addresses are looked up in this environment; workers look them up in theirs. The exit code is 1 if an address is missing or a
+    Those that flowq.toml has for all flows are among them. The addresses are looked up in this environment; workers look them up in theirs. The exit code is 1 if an address is missing or a
     message could not be sent.
     """
     name = flow_file(file, "notify")
@@ -35,7 +35,11 @@ def command(session: CliContext, file: str | None, *, test: bool, as_json: bool)
     if not compilation.notify:
         errors = [item for item in compilation.diagnostics if item.severity == "error"]
         show_diagnostics(errors, session.err, err=True)
-        complain(f"{name} sends no messages: it has no `notify`" if not errors else f"{name} is not valid")
+        complain(
+            f"{name} sends no messages: it has no `notify`, and neither have the settings"
+            if not errors
+            else f"{name} is not valid"
+        )
         return exit_codes.INVALID if errors else exit_codes.OK
     rows = [(notice, _try(notice) if test else _missing(notice)) for notice in compilation.notify]
     if as_json:

@@ -10,6 +10,7 @@ import click
 from flowq.cli.completion.candidates import complete_schedules
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.options.queues import logging_options
+from flowq.cli.options.serving import reload_option
 from flowq.cli.options.types import Pair, params_of
 from flowq.cli.render.output import show, show_json
 from flowq.cli.schedule.backfills import backfill, backfills
@@ -168,13 +169,21 @@ def trigger(session: CliContext, name: str, slot: str | None, params: tuple[tupl
 @command.command(epilog="Example: flowq schedule run flows/")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.option("--name", metavar="NAME", help="First part of the names of schedules.  [default: the directory's name]")
+@reload_option
 @click.option("--lifeline", type=int, hidden=True, help="An inherited descriptor: its end stops the scheduler.")
 @click.option("--report", type=int, hidden=True, help="An inherited descriptor for JSON lines about the flows.")
 @logging_options("--log-level", "-l", line=_LINE)
 @url_option
 @pass_context
 def run(
-    session: CliContext, directory: str, name: str | None, lifeline: int | None, report: int | None, log: dict[str, str]
+    session: CliContext,
+    directory: str,
+    name: str | None,
+    lifeline: int | None,
+    report: int | None,
+    log: dict[str, str],
+    *,
+    polls: bool,
 ) -> None:
     """Fire the schedules of the flows of a directory, in the foreground; the first Ctrl+C ends it.
 
@@ -191,7 +200,7 @@ def run(
     log_to_stderr(log["level"], log["format"], log["dates"])
     store = session.store()
     root = str(Path(directory).absolute())
-    catalog = Catalog(root, claim_name(store, root, name))
+    catalog = Catalog(root, claim_name(store, root, name), polls=polls)
     settings = load_settings(session.url)
     prefix = served_prefix(catalog.name) if settings.url is None else ""
     tell = None if report is None else _reporter(report)

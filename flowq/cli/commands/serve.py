@@ -12,6 +12,7 @@ import click
 
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.queues import logging_options
+from flowq.cli.options.serving import reload_option
 from flowq.cli.options.types import Duration
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
@@ -41,6 +42,7 @@ _PATHS: Final = ("FLOWQ_HOME", "FLOWQ_PYTHON")  # variables with paths that may 
 @click.option("--name", metavar="NAME", help="First part of the names of schedules.  [default: the directory's name]")
 @click.option("--no-workers", is_flag=True, help="Only start runs: workers elsewhere execute them.")
 @click.option("--no-scheduler", is_flag=True, help="Only execute jobs.")
+@reload_option
 @click.option(
     "--drain",
     type=Duration(),
@@ -63,10 +65,11 @@ def command(
     *,
     no_workers: bool,
     no_scheduler: bool,
+    polls: bool,
 ) -> int:
     """Run the flows of a directory by themselves.
 
-    Stays in the foreground. Files that change are noticed. Settings come from the directory. After the first Ctrl+C no more runs
+    Stays in the foreground. Files that change are noticed (`--reload never`: are not). Settings come from the directory. After the first Ctrl+C no more runs
     begin and running jobs finish; a second one hands them back. Any number of these may serve the same directory.
     """
     from flowq.flows.local_worker.process import default_slots
@@ -88,7 +91,7 @@ def command(
         scheduler=not no_scheduler,
         worker=not no_workers,
         drain=drain,
-        scheduling=() if name is None else (f"--name={name}",),
+        scheduling=(*(() if name is None else (f"--name={name}",)), *(() if polls else ("--reload=never",))),
         log=log,
     )
     announcement = _Announcement(served, as_log=log["format"] == "json")

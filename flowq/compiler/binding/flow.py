@@ -18,10 +18,11 @@ from flowq.compiler.binding.starts.schedules import given_by, read_schedules, ru
 from flowq.compiler.binding.starts.triggers import Declarations, read_triggers
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
-from flowq.compiler.params.params import Given, bind_params, declare_params
+from flowq.compiler.params.params import Bound, Given, bind_params, declare_params
 from flowq.compiler.syntax.files import Beside, Files, flow_name
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
+from flowq.plan.notice import Notice
 from flowq.plan.schedule import Scheduled
 from flowq.slots.timezones import date_in
 
@@ -36,7 +37,7 @@ class Surroundings:
     `run` has the `name` of the run if the flow is a sub-flow, and the `date` if known. `modules` are the folders searched for modules
     before the installed ones; empty: callables are not checked. `time` is that of the run, from which the date follows in the zone of
     the flow that is run; `timezone` is the name of that zone. `python` is the interpreter that it names for its calls. `scheduled` is the
-    slot that the run is for. `alone`: it is not a sub-flow.
+    slot that the run is for. `notify` are the messages of the project. `alone`: it is not a sub-flow.
     """
 
     given: Given
@@ -48,6 +49,7 @@ class Surroundings:
     timezone: str = ""
     python: str = ""
     scheduled: Scheduled | None = None
+    notify: tuple[Notice, ...] = ()
     alone: bool = False
 
 
@@ -118,10 +120,16 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),
         schedules=schedules,
         triggers=read_triggers(root, triggers, report) if around.alone else (),
-        notify=read_notices(root.get("notify"), around.place, bound, report) if around.alone else (),
+        notify=_notices(root, around, bound, report) if around.alone else (),
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
         output_sites=tuple(outputs.sites),
     )
+
+
+def _notices(root: MapNode, around: Surroundings, bound: Bound, report: Report) -> tuple[Notice, ...]:
+    """Return the messages of a flow, and those of its project that it does not have itself."""
+    own = read_notices(root.get("notify"), around.place, bound, report)
+    return (*own, *(notice for notice in around.notify if notice not in own))
 
 
 def _of_slot(

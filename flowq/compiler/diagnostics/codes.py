@@ -111,6 +111,7 @@ class Code(StrEnum):
     TRIGGER_NAME = "FQ807"
     NOTICE = "FQ808"
     TRIGGER_CYCLE = "FQ809"
+    PROJECT = "FQ810"
     CATCH_UP_ALL = "FQ811"
     SKIPPED_HOUR = "FQ812"
 

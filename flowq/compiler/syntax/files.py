@@ -6,6 +6,7 @@ compiler open files of its user. In diagnostics it is shown as the user would wr
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Final
@@ -83,6 +84,10 @@ class Files:
         self.reports.append(report)
         return report
 
+    def note(self, paths: Iterable[str]) -> None:
+        """Note files that were looked for: when one of them changes, so may what is compiled."""
+        self._named += paths
+
     @property
     def failed(self) -> bool:
         """Whether one of the files has an error."""
@@ -93,7 +98,7 @@ class Files:
         return {file: source for (file, shown), (source, _report) in self._seen.items() if shown is not Shown.WORDS}
 
     def paths(self) -> tuple[str, ...]:
-        """Return the absolute paths of the files that were named, also of those that could not be read."""
+        """Return the absolute paths of the files that were named or looked for, also of those that could not be read."""
         return tuple(dict.fromkeys(self._named))
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:

@@ -6,6 +6,7 @@ cleared: the catalog keeps what it had, and says that it is stale.
 """
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from flowq.schedules.directory.names import catalog_name
 from flowq.schedules.directory.walk import FileMark, Walk, mark_of
 
 _SETTLED: Final = 1.0  # s without a change after which a file counts as written
+_PAUSE: Final = 2.0  # s between two looks
 _NOT_COMPILED: Final = Compilation(None, ())
 
 _Signature: TypeAlias = tuple[FileMark | None, ...]
@@ -70,7 +72,9 @@ class CatalogFlow:
         """
         compiled = compile_file(self.path, date=datetime.now(UTC), **more)
         if self._is_changed():
-            raise FlowChangedError(f"{self.path} was written a moment ago: the catalog has not looked at it yet")
+            raise FlowChangedError(
+                f"{self.path} has changed since the scheduler looked at it: nothing starts until it looks again (SIGHUP)"
+            )
         return compiled
 
     def _is_changed(self) -> bool:
@@ -83,6 +87,7 @@ class Catalog:
     Args:
         root: the directory. A link to it is followed at each look.
         name: of the catalog, the first part of the ids of its schedules; by default the directory's name.
+        polls: it is to be looked at every two seconds; else at the beginning, and when a user asks for it.
 
     Attributes:
         flows: the flows by name, after the first `look`.
@@ -94,14 +99,22 @@ class Catalog:
         UsageError: the directory's name cannot be that of a catalog, and none is given.
     """
 
-    def __init__(self, root: str | os.PathLike[str], name: str | None = None) -> None:
+    def __init__(self, root: str | os.PathLike[str], name: str | None = None, *, polls: bool = True) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100 - not resolve(): a link is followed at each look
         self.name = catalog_name(self.root, name)
         self.flows: Mapping[str, CatalogFlow] = MappingProxyType({})
         self.stale = self.waiting = False
         self.problem = ""
+        self._polls = polls
         self._walk = Walk(self.root)
         self._files: dict[str, _File] = {}
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look. What could not be read or compiled yet is looked at in any case."""
+        if self.waiting:
+            return _SETTLED
+        return _PAUSE if self._polls or self.stale else math.inf
 
     def look(self) -> None:
         """Look for changes. It never raises: what is wrong with the directory is in `problem`."""

@@ -51,6 +51,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
     "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
     "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
+    "durations": "durations",  # hash: flow -> how long its latest runs with `notify` took that finished: ms, newest first
     "ended": "ended",  # stream: runs that have ended
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua

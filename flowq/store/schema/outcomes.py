@@ -105,7 +105,7 @@ class LogLines:
     id: str
     token: str
     index: int
-    stream: str  # "out" or "err"
+    stream: str  # "out", "err", or the streams of its pieces (`flowq.store.schema.log_streams`)
     data: bytes
 
 

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 from flowq.exceptions import CorruptRecordError
 from flowq.states import JobStatus, RunStatus
+from flowq.store.schema.log_streams import separate
 from flowq.store.schema.records import Event, LogEntry, RunRecord
 
 
-def log_entry(seq: str, row: Mapping[bytes, bytes]) -> LogEntry:
-    """Return an entry of a run's output."""
-    return LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
+def log_entries(seq: str, row: Mapping[bytes, bytes]) -> list[LogEntry]:
+    """Return the output in one entry of a run's log: one for each change of streams."""
+    job, execution, at_ms = row[b"j"].decode(), int(row[b"x"]), int(seq.partition("-")[0])
+    return [LogEntry(seq, at_ms, job, execution, stream, data) for stream, data in separate(row[b"s"].decode(), row[b"d"])]
 
 
 def event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:

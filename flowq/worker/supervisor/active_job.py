@@ -10,6 +10,7 @@ from flowq import signing
 from flowq.durations import milliseconds
 from flowq.retry import Retry
 from flowq.states import Reason
+from flowq.store.schema.log_streams import combine
 from flowq.store.schema.outcomes import CacheReport, Claim, ExecutionReport, LogLines
 from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.slot import Slot
@@ -34,8 +35,9 @@ class ActiveJob:
     fenced: bool = False  # it was taken away while it ran
     lost: bool = False  # of another worker, lost with it: this worker only calls its failure callback
 
-    def log(self, entries: list[tuple[str, bytes]]) -> list[LogLines]:
-        """Return captured output with numbers, so that the store takes each entry once."""
+    def log(self, pieces: list[tuple[str, bytes]]) -> list[LogLines]:
+        """Return captured output as entries with numbers, so that the store takes each entry once."""
+        entries = list(combine(pieces))
         first = self.logged + 1
         self.logged += len(entries)
         return [LogLines(self.claim.id, self.claim.token, index, *entry) for index, entry in enumerate(entries, start=first)]

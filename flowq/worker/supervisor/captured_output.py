@@ -160,24 +160,34 @@ class JobOutput:
         """Read what was written, in its order; return whether something was. `readable`: a pipe with data."""
         if not self._watches:
             return readable >= 0 and self._read_freely(self._pipes[readable])
-        found = False
-        for _ in range(_TURNS):
-            self._reports.extend(self._loop.writes.take(self._watches))
-            if not self._reports:
-                break
+        found = 0
+        while found < _TURNS and self._look_for_reports(_LOOKS if found else 1):
             while self._reports and not self._is_full:
                 self._receive_reported(self._reports.popleft())
-                found = True
+                found += 1
             if not self._watches or self._is_full:
                 break
-        return found
+        if found and self._watches:
+            self._look_for_other_flags()
+        return found > 0
+
+    def _look_for_reports(self, times: int) -> bool:
+        """Return whether there are reports. A process that writes to both streams does so again within microseconds: to sleep takes longer."""
+        for look in range(times):
+            if look:
+                os.sched_yield()
+            self._reports.extend(self._loop.writes.take(self._watches))
+            if self._reports:
+                return True
+        return False
 
     @property
     def _is_full(self) -> bool:
+        out, err = self._by_stream
         if self._shedding:
-            for buffer in self._by_stream:
-                buffer.shed()
-        return any(buffer.full for buffer in self._by_stream)
+            out.shed()
+            err.shed()
+        return out.full or err.full
 
     def _receive_reported(self, stream: int) -> None:
         """Read a write that was reported. There are reports of later ones only if the kernel has added them to one another."""
@@ -244,10 +254,13 @@ class JobOutput:
     def _look_who_is_alone(self, stream: int, size: int) -> None:
         last, total, writes = self._alone
         self._alone = (stream, total + size, writes + 1) if stream == last else (stream, size, 1)
-        if not self._watches:
-            return
-        self._freely = bool(fcntl.fcntl(self._writes[stream], fcntl.F_GETFL) & os.O_NONBLOCK)
-        if self._freely or self._alone[1] > _ALONE_BYTES or self._alone[2] > _ALONE_WRITES:
+        if self._watches and (self._alone[1] > _ALONE_BYTES or self._alone[2] > _ALONE_WRITES):
+            self._let_run()
+
+    def _look_for_other_flags(self) -> None:
+        """Let the job run if it has made its stdout or stderr non-blocking."""
+        self._freely = any(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK for fd in self._writes)
+        if self._freely:
             self._let_run()
 
     def _let_run(self) -> None:

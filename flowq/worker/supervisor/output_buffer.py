@@ -40,6 +40,11 @@ class OutputBuffer:
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they were read."""
+        if self._mask is None and not self._partial and len(data) <= _ENTRY and data.endswith(b"\n"):
+            self._kept += len(data)
+            self._ended = True
+            self._ready.append((next(self._places), data))
+            return
         self._add(data if self._mask is None else self._mask.feed(data))
 
     def note(self, text: str) -> None:

@@ -51,9 +51,6 @@ def _notice(node: MapNode, place: Beside, bound: Bound, report: Report) -> Notic
         message=_message(node.get("message"), bound, report),
         slow=slow,
     )
-    if _SLOW in notice.on and "slow" not in node.entries:
-        hint = "add slow: 30m, the time after which a run is slow"
-        report.add(Code.NOTICE, node.key_span("on"), "a message on `slow` needs a time", hint)
     if "slow" in node.entries and _SLOW not in notice.on:
         hint = "add slow to the list, or remove this key"
         report.add(Code.NOTICE, node.key_span("slow"), "`slow` has no effect: it is not in the list of `on`", hint)

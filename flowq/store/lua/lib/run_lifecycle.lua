@@ -8,12 +8,12 @@ local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }
 
 -- A run whose turn it is begins. `with` is the walk that starts it: start, or arm for a retry.
 function L.begin_run(run, with, from, attempt)
-  local found = call('HMGET', K.run(run), 'timeout', 'semaphore', 'keep_place', 'notify')
+  local found = call('HMGET', K.run(run), 'timeout', 'semaphore', 'keep_place', 'notify', 'file', 'flow')
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)
   if found[1] then call('ZADD', K.timers(), now + found[1], 'timeout|' .. run) end
   L.event(run, '', from, 'running', with == 'arm' and 'retry' or '', 0, attempt)
   if found[2] then L.watch_place(run, found[3]) end
-  if found[4] then L.watch_pace(run, found[4]) end
+  if found[4] then L.watch_pace(run, found[4], found[5] or found[6]) end
   L.later(with, run)
 end
 

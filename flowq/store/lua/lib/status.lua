@@ -140,7 +140,7 @@ function L.write_sums(ended)
   sums = {}
 end
 
--- The one place where a status changes. `extra` is a flat list of further fields to write with it.
+-- The one place where a status changes; the first one is written where the record is (`edges: - ->`). `extra` is a flat list of further fields to write with it.
 function L.set_status(job, to, reason, score, extra)
   local from, had_reason = job.status, job.reason
   if job.kind ~= 'group' then leave(job) end

@@ -50,7 +50,7 @@ local function fire(timer)
   elseif kind == 'place' then
     L.check_place(id)
   elseif kind == 'slow' then
-    L.check_pace(string.match(id, '^(%d+)|(.*)$'))
+    L.check_pace(string.match(id, '^(%w+)|(.*)$'))
   elseif kind == 'admit' then
     L.push('admit', id, 0)
   elseif kind == 'vacate' then
