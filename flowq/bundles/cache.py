@@ -4,7 +4,7 @@
     <cache>/runs/<run>-<hash>/       the files of one run: its jobs may write there, as they may in a directory of their own
     <cache>/runs/<run>-<hash>.lock   held (shared) by each fork server of the run, through which its jobs get the files
 
-A directory whose lock nobody holds is removed a while after it was used last, and so are archives, the oldest first, beyond a limit.
+A directory whose lock no process holds is removed a while after it was used last, and so are archives, the oldest first, beyond a limit.
 """
 
 import fcntl

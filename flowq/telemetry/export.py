@@ -9,7 +9,7 @@ from flowq import __version__
 from flowq.exceptions import FlowqError, UsageError
 from flowq.flows.views.snapshot import read_events, read_snapshot
 from flowq.telemetry.endpoint import ENDPOINTS, endpoint
-from flowq.telemetry.spans import Span, spans_of
+from flowq.telemetry.spans import TraceSpan, spans_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -56,7 +56,7 @@ class Traces:
         plan, _snapshot = read_snapshot(self._store, run)
         return self._send(spans_of(plan, record, read_events(self._store, run)))
 
-    def _send(self, spans: Iterable[Span]) -> int:
+    def _send(self, spans: Iterable[TraceSpan]) -> int:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         left, count = iter(spans), 0
@@ -71,7 +71,7 @@ class Traces:
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _readable(span: Span) -> "ReadableSpan":
+def _readable(span: TraceSpan) -> "ReadableSpan":
     """Return a span in the form of the SDK."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan

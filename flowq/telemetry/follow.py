@@ -24,7 +24,7 @@ _AT_ONCE: Final = 100  # ends read by one call
 log = logging.getLogger("flowq.telemetry")
 
 
-class Follower:
+class TraceSender:
     """Sends the traces of runs as they end.
 
     Args:

@@ -13,7 +13,7 @@ _GOOD = frozenset({RunStatus.FINISHED, RunStatus.SKIPPED, JobStatus.FINISHED})
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TraceSpan:
     """A stretch of time with a name. Times in ms since the epoch.
 
     Attributes:
@@ -37,7 +37,7 @@ class Span:
     marks: tuple[tuple[str, int], ...] = field(default=())
 
 
-def spans_of(plan: Plan, run: RunRecord, events: Sequence[Event]) -> Iterator[Span]:
+def spans_of(plan: Plan, run: RunRecord, events: Sequence[Event]) -> Iterator[TraceSpan]:
     """Yield the spans of the latest attempt of a run that has ended, that of the run first.
 
     Args:
@@ -59,7 +59,7 @@ def spans_of(plan: Plan, run: RunRecord, events: Sequence[Event]) -> Iterator[Sp
     if run.cause:
         attributes["flowq.cause"] = run.cause
     problem = None if run.status in _GOOD else str(run.status)
-    yield Span(trace, root, "", f"flow {run.flow}", begin, end, attributes, problem)
+    yield TraceSpan(trace, root, "", f"flow {run.flow}", begin, end, attributes, problem)
     yield from _Executions(plan, run, root).of(latest)
 
 
@@ -80,7 +80,7 @@ class _Executions:
         self._root = root
         self._latest: dict[int, str] = {}  # by ordinal: the id of its latest span
 
-    def of(self, events: Iterable[Event]) -> Iterator[Span]:
+    def of(self, events: Iterable[Event]) -> Iterator[TraceSpan]:
         """Yield a span for each execution that has ended."""
         begun: dict[int, Event] = {}
         queued: dict[int, int] = {}
@@ -96,7 +96,7 @@ class _Executions:
             if event.new == JobStatus.STARTED:
                 begun[ordinal] = event
 
-    def _span(self, ordinal: int, begin: Event, end: Event, marks: tuple[tuple[str, int], ...]) -> Span:
+    def _span(self, ordinal: int, begin: Event, end: Event, marks: tuple[tuple[str, int], ...]) -> TraceSpan:
         cell = self._plan.cells[ordinal]
         job = member_id(self._run.id, ordinal)
         attributes: dict[str, str | int] = {
@@ -112,7 +112,7 @@ class _Executions:
         problem = None if end.new in _GOOD else end.reason or end.new
         links = tuple(self._latest[edge.parent] for edge in cell.parents if edge.parent in self._latest)
         self._latest[ordinal] = own = span_id(job, begin.execution)
-        return Span(
+        return TraceSpan(
             trace_id(self._run.id),
             own,
             self._root,

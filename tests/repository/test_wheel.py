@@ -13,7 +13,11 @@ import pytest
 from tests.repository.makefile import ROOT
 
 PACKAGE = ROOT / "flowq"
-IMPORT_NAMES = {"jsonschema-rs": "jsonschema_rs", "pyyaml": "yaml"}  # distributions whose import name differs
+IMPORT_NAMES = {
+    "opentelemetry-sdk": "opentelemetry",
+    "jsonschema-rs": "jsonschema_rs",
+    "pyyaml": "yaml",
+}  # distributions whose import name differs
 
 
 def project() -> dict[str, list[str]]:

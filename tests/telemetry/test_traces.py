@@ -16,7 +16,7 @@ from flowq.ids import span_id, trace_id
 from flowq.states import RunStatus
 from flowq.store import Store
 from flowq.telemetry.export import ExportError, Traces
-from flowq.telemetry.follow import Follower
+from flowq.telemetry.follow import TraceSender
 from tests.support.serve import ServeProcess
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -150,7 +150,7 @@ def test_a_retry_adds_its_executions_to_the_trace(store: Store, collector: Colle
 @pytest.mark.usefixtures("_worker")
 def test_runs_are_sent_as_they_end(store: Store, collector: Collector, tmp_path: Path) -> None:
     traces, sent = Traces(store), list[str]()
-    follower = Follower(store, traces, lambda run, _spans: sent.append(run))
+    follower = TraceSender(store, traces, lambda run, _spans: sent.append(run))
     ended(store, start(store, PLAN, tmp_path))
     follower.send_new()
     assert sent == []  # it ended before there was a follower
@@ -160,7 +160,7 @@ def test_runs_are_sent_as_they_end(store: Store, collector: Collector, tmp_path:
     with pytest.raises(ExportError, match="did not take the trace"):
         follower.send_new()
     collector.code = 200
-    Follower(store, traces, lambda run, _spans: sent.append(run)).send_new()
+    TraceSender(store, traces, lambda run, _spans: sent.append(run)).send_new()
     assert sent == [run]
     follower.send_new()
     assert sent == [run]

@@ -37,9 +37,9 @@ def command(session: CliContext, run: str | None, lifeline: int | None, log: dic
     traces = Traces(store)
     try:
         if follow:
-            from flowq.telemetry.follow import Follower
+            from flowq.telemetry.follow import TraceSender
 
-            Follower(store, traces, _say).run(lifeline)
+            TraceSender(store, traces, _say).run(lifeline)
         else:
             from flowq.cli.targets import select_run
 

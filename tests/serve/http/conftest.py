@@ -1,5 +1,6 @@
 """One page for the tests of a module: on the private server, with flows, behind a proxy at 127.0.0.1 that it trusts."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "etl").mkdir(parents=True)
     for name, text in {"etl/load": LOAD, "etl/tick": TICK, "ask": ASK, "hook": HOOK, "wrong": "jobs: {a: {runs: x}}\n"}.items():
         (root / f"{name}.yaml").write_text(text)
+        os.utime(root / f"{name}.yaml", (1, 1))  # a file that was written just now is not taken yet
     return root
 
 
