@@ -43,7 +43,7 @@ def test_a_form_takes_typed_params_says_what_is_wrong_at_the_field_and_launches(
     page.get_by_label("Labels").fill("team=data\nticket=42")
     page.locator(".side .is-good").wait_for()
     launch.click()
-    page.get_by_role("heading", name="shop").wait_for()
+    page.get_by_role("heading", name="shop", exact=True).wait_for()
     run = served.api("GET", f"/runs/{page.url.rpartition('/')[2]}")
     assert run["labels"] == {"team": "data", "ticket": "42"}
     assert {name: run["params"][name] for name in ("count", "share", "mode", "strict", "tags", "note")} == {

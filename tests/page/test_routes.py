@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
+from flowq.serve.http.segments import segment
 from tests.page.conftest import Login
 from tests.page.served import Served
 from tests.support.wait import until
@@ -192,3 +194,14 @@ def test_times_are_shown_in_the_chosen_zone(login: Login) -> None:
     page.reload()
     time.wait_for()
     assert time.inner_text()[-8:] == iso[11:19]
+
+
+def test_names_become_the_same_part_of_an_address_as_on_the_server(login: Login) -> None:
+    names = ["plain", "etl/load", "shop/etl/load:default", "a:b//c", "per cent 100%", "ü/日本", "a?b#c&d", "it's (1)*!"]
+    page = login("/runs")
+    found = page.evaluate(
+        "async names => { const api = await import(document.querySelector('[href$=\"js/api.js\"]').href); return names.map(api.segment); }",
+        names,
+    )
+    assert [unquote(item) for item in found] == [segment(name) for name in names]
+    assert not any(char in item for item in found for char in "/?#")

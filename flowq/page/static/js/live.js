@@ -8,12 +8,14 @@ export const stream = observable("off"); // live, polling (no stream, documents 
 
 const SILENT = 35000; // ms without a byte: the server comments every 15 s
 const POLL = 5000;
+const RECENT = 8000; // ms: the server tells a new client what happened in the last 10 s
 const HIDDEN = 300000; // ms after which a hidden tab closes its stream
 const listeners = new Map(); // topic -> set of functions
 const waits = [500, 1000, 2000, 4000, 8000];
 
 let reader = null; // the AbortController of the open stream
 let position = "";
+let since = null; // { position, at } when the first topic came that the open stream lacks: the next stream begins there
 let failures = 0;
 let opening = 0;
 let last = 0;
@@ -62,7 +64,9 @@ async function open() {
 }
 
 async function listen(mine, wanted) {
-  const headers = position ? { "Last-Event-ID": position, Accept: "text/event-stream" } : { Accept: "text/event-stream" };
+  const begin = since;
+  const from = begin ? begin.position : position;
+  const headers = { Accept: "text/event-stream", ...(from ? { "Last-Event-ID": from } : {}) };
   let response;
   try {
     response = await fetch(href(`/events${query({ topics: wanted })}`), { headers, signal: mine.signal, credentials: "same-origin" });
@@ -73,14 +77,17 @@ async function listen(mine, wanted) {
   if (!response.ok) return undefined;
   const source = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let first = true;
   last = Date.now();
   for (;;) {
     const { value, done } = await source.read();
     if (done) return undefined;
     last = Date.now();
     heard();
-    if (stream.get() !== "live") {
-      if (failures) resync(); // what happened in between was not told
+    if (first) {
+      first = false; // what happened in between was not told:
+      if (failures || (begin && !begin.position && Date.now() - begin.at > RECENT)) resync();
+      if (since === begin) since = null;
       stream.set("live");
       failures = 0;
     }
@@ -143,7 +150,10 @@ export function subscribe(topic, listener) {
   const fresh = !listeners.has(topic);
   if (fresh) listeners.set(topic, new Set());
   listeners.get(topic).add(listener);
-  if (fresh) reopen();
+  if (fresh) {
+    since ??= { position, at: Date.now() };
+    reopen();
+  }
   return () => {
     const some = listeners.get(topic);
     some?.delete(listener);
