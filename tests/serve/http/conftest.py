@@ -44,14 +44,19 @@ jobs: {a: {run: 'true'}}
 SECRET = "canary-4b1d9e"
 
 
+def write_settled(path: Path, text: str) -> None:
+    """Write a file as if some time ago: a catalog takes one that was written just now for half-written."""
+    path.write_text(text)
+    os.utime(path, (path.stat().st_mtime - 60,) * 2)
+
+
 @pytest.fixture(scope="module")
 def flows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory that is served."""
     root = tmp_path_factory.mktemp("served") / "flows"
     (root / "etl").mkdir(parents=True)
     for name, text in {"etl/load": LOAD, "etl/tick": TICK, "ask": ASK, "hook": HOOK, "wrong": "jobs: {a: {runs: x}}\n"}.items():
-        (root / f"{name}.yaml").write_text(text)
-        os.utime(root / f"{name}.yaml", (1, 1))  # a file that was written just now is not taken yet
+        write_settled(root / f"{name}.yaml", text)
     return root
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowq.store import Store
-from tests.serve.http.conftest import NAMESPACE
+from tests.serve.http.conftest import NAMESPACE, write_settled
 from tests.support.page_server import PageServer, token_of
 from tests.support.serve import ServeProcess
 from tests.support.server import PrivateServer
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def test_the_page_of_serve(server: PrivateServer, store: Store, tmp_path: Path) -> None:
     flows = tmp_path / "flows"
     flows.mkdir()
-    (flows / "slow.yaml").write_text("jobs: {a: {run: 'until test -e go; do sleep 0.1; done'}}\n")
+    write_settled(flows / "slow.yaml", "jobs: {a: {run: 'until test -e go; do sleep 0.1; done'}}\n")
     env = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": NAMESPACE}
     with ServeProcess(flows, "--port=0", log=tmp_path / "log", env=env, page=True) as serve:
         serve.says("page: http://127.0.0.1:")
