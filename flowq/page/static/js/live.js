@@ -151,7 +151,7 @@ export function subscribe(topic, listener) {
   if (fresh) listeners.set(topic, new Set());
   listeners.get(topic).add(listener);
   if (fresh) {
-    since ??= { position, at: Date.now() };
+    since = { position, at: Date.now(), ...since }; // another object: a stream that is just opening lacks this topic, too
     reopen();
   }
   return () => {

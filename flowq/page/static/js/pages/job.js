@@ -54,7 +54,7 @@ export function JobDrawer({ run, row, reload }) {
 }
 
 function View({ view, run, row, path, data, error }) {
-  if (view === "log") return html`<${JobLog} path=${path} topic=${`log:${run.id}/${row.ordinal}`} />`;
+  if (view === "log") return html`<${JobLog} path=${path} topic=${`log:${run.id}/${row.ordinal}`} status=${row.status} />`;
   if (view === "result") return html`<${Result} path=${path} status=${row.status} />`;
   if (view === "why") return html`<${Why} path=${path} />`;
   if (!data) return html`<${Waiting} error=${error} what="This job" />`;

@@ -15,7 +15,7 @@ function range(headers) {
   return { first, last, total };
 }
 
-export function JobLog({ path, topic }) {
+export function JobLog({ path, topic, status }) {
   const [state, setState] = useState({ blocks: null, dropped: 0, error: null });
   const [follow, setFollow] = useState(true);
   const current = useRef(state);
@@ -54,7 +54,7 @@ export function JobLog({ path, topic }) {
     busy.current = 0;
   }, [read]);
 
-  useEffect(() => { forward(); }, [forward]);
+  useEffect(() => { forward(); }, [forward, status]);
   useTopic(topic, forward, [forward]);
 
   const lines = useMemo(() => {

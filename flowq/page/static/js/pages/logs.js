@@ -66,7 +66,7 @@ export function LogsTab({ run, jobs, openJob }) {
     } while (reading.current === 2);
     reading.current = 0;
   }, [run.id]);
-  useEffect(() => { read(); }, [read]);
+  useEffect(() => { read(); }, [read, run.status]); // the end of a run has no message of its output
   useTopic(`log:${run.id}`, read, [read]);
   const shown = useMemo(() => {
     const name = job.toLowerCase();

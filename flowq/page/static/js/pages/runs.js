@@ -17,6 +17,7 @@ const LIMIT = 50;
 export function RunsPage() {
   const { search } = usePlace();
   const filter = Object.fromEntries(KEYS.map((key) => [key, search[key] ?? ""]));
+  const anyFilter = KEYS.some((key) => filter[key]);
   const path = `/runs${query({ ...filter, limit: LIMIT })}`;
   const { data, error, reload } = useDocument(path);
   const [more, setMore] = useState({ path: null, items: [], next: null });
@@ -26,13 +27,14 @@ export function RunsPage() {
 
   useEffect(() => { setFresh(new Map()); setPicked(new Set()); setMore({ path: null, items: [], next: null }); }, [path]);
   useTopic("runs", (message) => {
-    if (message.reset) reload();
-    else if (message.run) setFresh((before) => new Map(before).set(message.run.id, message.run));
-  }, [reload]);
+    const add = (runs) => setFresh((before) => new Map([...before, ...runs.map((run) => [run.id, run])]));
+    if (message.run) add([message.run]);
+    else if (anyFilter) reload();
+    else get(path).then((page) => add(page.items), () => null); // new ones wait behind the pill, as those of the stream
+  }, [reload, anyFilter]);
 
   const items = useMemo(() => [...(data?.items ?? []), ...(more.path === path ? more.items : [])].map((run) => ({ ...run, ...fresh.get(run.id) })), [data, more, fresh, path]);
   const known = new Set(items.map((run) => run.id));
-  const anyFilter = KEYS.some((key) => filter[key]);
   const unseen = data && !anyFilter ? [...fresh.keys()].filter((id) => !known.has(id)).length : 0;
   const now = useNow(items.some((run) => !ENDED.has(run.status)));
   const next = more.path === path ? more.next : data?.next;
