@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flowq.store.client.session import Session
 from flowq.store.schema.records import Event, LogEntry
 from flowq.store.schema.run_rows import event, log_entries
 
+_Entry = TypeVar("_Entry", Event, LogEntry)
 _AT_ONCE = 2000  # entries of a stream
 
 
@@ -17,6 +19,25 @@ class Changes:
     events: Mapping[str, list[Event]]
     logs: Mapping[str, list[LogEntry]]
     positions: Mapping[tuple[str, str], str]
+
+    def until(self, ends: Mapping[tuple[str, str], str]) -> "Changes":
+        """Return what came up to these positions, one for each stream."""
+        events = {run: _up_to(found, ends["events", run]) for run, found in self.events.items()}
+        logs = {run: _up_to(found, ends["logs", run]) for run, found in self.logs.items()}
+        places = {stream: min(place, ends[stream], key=order_of) for stream, place in self.positions.items()}
+        return Changes(
+            {run: found for run, found in events.items() if found}, {run: found for run, found in logs.items() if found}, places
+        )
+
+
+def order_of(position: str) -> tuple[int, int]:
+    """Return the key by which positions in a stream are in order."""
+    at_ms, _, number = position.partition("-")
+    return int(at_ms), int(number or 0)
+
+
+def _up_to(entries: list[_Entry], end: str) -> list[_Entry]:
+    return [entry for entry in entries if order_of(entry.seq) <= order_of(end)]
 
 
 class LiveStreams:

@@ -5,6 +5,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,33 @@ def test_output_is_told(page: PageServer, store: Store, flows: Path, viewer: str
             if len(topics) == 2:
                 break
         assert topics == {f"log:{run}": [(0, "out", "hello\n")], f"log:{run}/0": [(0, "out", "hello\n")]}
+    driver.close()
+
+
+def test_clients_that_come_while_output_is_written_are_told_each_line_once(
+    page: PageServer, store: Store, flows: Path, viewer: str
+) -> None:
+    run = start(store, flows)
+    driver = Driver(store)
+    claim = driver.take()
+    lines = 600
+
+    def told() -> list[int]:
+        with watching(page, f"log:{run}", viewer) as stream:
+            found: list[int] = []
+            for _, data in stream.events():
+                found += [int(row[4]) for row in data["entries"]]
+                if found[-1] == lines:
+                    break
+            return found
+
+    with ThreadPoolExecutor(EACH) as pool:
+        clients = []
+        for number in range(1, lines + 1):
+            driver.step(logs=(LogLines(claim.id, claim.token, number, "out", b"%d\n" % number),))
+            if number % (lines // EACH) == 1:
+                clients.append(pool.submit(told))
+        assert [client.result() for client in clients] == [list(range(1, lines + 1))] * EACH
     driver.close()
 
 

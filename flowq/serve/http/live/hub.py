@@ -16,7 +16,7 @@ from flowq.serve.http.live.topics import Topic
 from flowq.serve.http.principals import Principal
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.site import Site
-from flowq.store.page.live import Changes
+from flowq.store.page.live import Changes, order_of
 from flowq.store.schema.records import Event, LogEntry, RunRecord
 
 EACH: Final = 10
@@ -75,15 +75,22 @@ class Hub:
         if start is None:
             subscriber.put(RESET)
             start = f"{now}-0"
-        wanted = _streams(subscriber.topics)
-        with self._lock:
-            known = {stream: self._positions[stream] for stream in wanted if stream in self._positions}
-            self._positions |= {stream: start for stream in wanted if stream not in self._positions}
-            self._subscribers.add(subscriber)
+        told = dict.fromkeys(_streams(subscriber.topics), start)
+        while behind := self._join_if_told(subscriber, told):
+            changes = self._store.live.read({stream: told[stream] for stream in behind}).until(behind)
+            told |= {**behind, **changes.positions}
+            self._publish(changes, now, [subscriber])
         self._wake.set()
-        earlier = {stream: start for stream, position in known.items() if _order(start) < _order(position)}
-        if earlier:
-            self._publish(self._store.live.read(earlier), now, [subscriber])
+
+    def _join_if_told(self, subscriber: Subscriber, told: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+        """Make a client known that was told all that the reader has read; else return up to where it is to be told."""
+        with self._lock:
+            read = {stream: self._positions[stream] for stream in told if stream in self._positions}
+            behind = {stream: place for stream, place in read.items() if order_of(told[stream]) < order_of(place)}
+            if not behind:
+                self._positions |= {stream: place for stream, place in told.items() if stream not in read}
+                self._subscribers.add(subscriber)
+        return behind
 
     def is_watched(self) -> bool:
         """Return whether a client watches anything."""
@@ -131,6 +138,7 @@ class Hub:
             changes = self._store.live.read(positions, _WAIT)
             with self._lock:
                 self._positions |= {stream: place for stream, place in changes.positions.items() if stream in self._positions}
+                present = list(self._subscribers)  # one that came during the read was told only what was read before
             self._publish(changes, now, present)
         if time.monotonic() - self._polled >= _POLL:
             self._polled = time.monotonic()
@@ -250,8 +258,3 @@ def _start(after: str, now: int) -> str | None:
     at_ms = after.partition("-")[0]
     known = int(at_ms) if at_ms.isascii() and at_ms.isdigit() and len(at_ms) < 16 else 0
     return None if now - known > _LONG_AGO else f"{min(known, now)}-0"
-
-
-def _order(position: str) -> tuple[int, int]:
-    at_ms, _, number = position.partition("-")
-    return int(at_ms), int(number or 0)
