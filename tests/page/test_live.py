@@ -28,7 +28,8 @@ def test_output_is_followed(login: Login, served: Served, tmp_path: Path) -> Non
         page.get_by_role("log").get_by_text("waiting").wait_for()
     marker.touch()
     for page in (job, whole):
-        page.get_by_role("log").get_by_text("seen").wait_for()
+        page.get_by_role("log").get_by_text("seen").wait_for()  # while the job runs
+    marker.unlink()
     served.wait(run, "finished")
 
 
