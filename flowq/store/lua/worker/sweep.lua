@@ -12,10 +12,13 @@ local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again w
 -- which waits for it, must not end it.
 local LOOK_AGAIN = 1000 -- ms
 
+local function is_of_others(run, queue, served)
+  return run and queue and string.sub(queue, 1, #run + 1) == run .. '/' and not served[queue]
+end
+
 local function reap(id, served)
   local job = L.load(id)
-  local own = job and job.run and string.sub(job.queue, 1, #job.run + 1) == job.run .. '/'
-  if own and not served[job.queue] and not L.halted(job) then
+  if job and is_of_others(job.run, job.queue, served) and not L.halted(job) then
     call('ZADD', K.leases(), 'XX', now + LOOK_AGAIN, id)
     return
   end
@@ -68,13 +71,17 @@ local function fire(timer)
 end
 
 -- When the next timer is due or a lease expires, if that is sooner than the next sweep; each time is given to one worker. Should it be
--- lost, the others' sweeps are not far. A lease of which less than LATE is left was not renewed when it should have been.
+-- lost, the others' sweeps are not far. A lease of which less than LATE is left was not renewed when it should have been. A worker that
+-- must leave the job alone is not told: it would put the lease off just before a worker that may take the job looks.
 local AHEAD = 1250 -- ms
 local LATE = 0.6 -- of a lease
-local function alarm(lease)
+local function alarm(lease, served)
   local at = call('ZRANGE', K.timers(), 0, 0, 'WITHSCORES')[2]
-  local expires = call('ZRANGE', K.leases(), 0, 0, 'WITHSCORES')[2]
-  if expires and tonumber(expires) < math.min(now + lease * LATE, tonumber(at) or math.huge) then at = expires end
+  local id, expires = unpack(call('ZRANGE', K.leases(), 0, 0, 'WITHSCORES'))
+  if expires and tonumber(expires) < math.min(now + lease * LATE, tonumber(at) or math.huge) then
+    local well, of = L.guarded('lease', id, call, 'HMGET', K.job(id), 'run', 'queue')
+    if well and not is_of_others(of[1], of[2], served) then at = expires end
+  end
   if not at or tonumber(at) > now + AHEAD or call('HGET', KEYS[1], 'alarm') == at then return -1 end
   call('HSET', KEYS[1], 'alarm', at)
   return math.max(0, tonumber(at) - now)
@@ -113,5 +120,5 @@ function T.sweep()
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm(lease) or -1, queues[1] and set_aside_lately() or {} }
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm(lease, served) or -1, queues[1] and set_aside_lately() or {} }
 end

@@ -58,6 +58,7 @@ function Virtual({ rows, sort, down, by, now, openJob, chosen }) {
   const [view, setView] = useState({ top: 0, height: 700, row: 34 });
   useEffect(() => {
     const measure = () => {
+      if (!box.current) return; // the page has been left
       const row = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row")) || 34;
       setView({ top: box.current.scrollTop, height: box.current.clientHeight, row: matchMedia("(max-width: 640px)").matches ? 72 : row });
     };

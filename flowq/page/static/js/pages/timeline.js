@@ -84,7 +84,9 @@ function ticks(end, count) {
 function Rows({ rows, end, now, zoom, openJob, chosen, lanes }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600 });
-  const measure = () => setView({ top: box.current.scrollTop, height: box.current.clientHeight });
+  const measure = () => {
+    if (box.current) setView({ top: box.current.scrollTop, height: box.current.clientHeight }); // else the page has been left
+  };
   useEffect(measure, [rows]);
   const from = Math.max(0, Math.floor(view.top / HIGH) - OVER);
   const to = Math.min(rows.length, Math.ceil((view.top + view.height) / HIGH) + OVER);
