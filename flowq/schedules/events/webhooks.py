@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowq.exceptions import FlowqError
+from flowq.expr import EvalError
 from flowq.plan import Json
 from flowq.schedules.events.event_runs import EventRun, KnownTrigger, start_run
 from flowq.schedules.slot_runs import Maker
@@ -31,7 +32,7 @@ class NotVerifiedError(FlowqError):
 
 
 class NotReadyError(FlowqError):
-    """A delivery that cannot be dealt with here: the secret of its trigger is missing, or its content is no JSON."""
+    """A delivery that cannot be dealt with here: the secret of its trigger is missing, or its content is no JSON or not what the trigger reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: HookDelivery) -> EventR
         key = before
     schedules.see_events(known.id, [])  # forgets those of a month ago
     claim = EventClaim(known.id, delivery.at_ms, key, overlap=known.trigger.overlap)
-    return start_run(maker, known, claim, {"id": key, **data})
+    try:
+        return start_run(maker, known, claim, {"id": key, **data})
+    except EvalError as error:  # not noted as dealt with: the same delivery may run once the flow reads it
+        raise NotReadyError(f"{known.id}: {error}") from error
 
 
 def _verify(known: KnownTrigger, delivery: HookDelivery) -> None:

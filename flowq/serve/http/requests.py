@@ -43,7 +43,7 @@ def read_query(route: Route, text: str) -> dict[str, Any]:
 def _parameter(name: str, text: str, schema: Schema) -> Any:
     if len(text) > schema.get("maxLength", _LONGEST) or "\0" in text:
         raise RefusedError(400, "query", f"{name} is too long, or has NUL characters")
-    if "pattern" in schema and not re.search(schema["pattern"], text):
+    if "pattern" in schema and not _fits(schema["pattern"], text):
         raise RefusedError(400, "query", f"{name} is wrong: found {text[:50]!r}")
     match schema.get("type"):
         case "integer":
@@ -58,6 +58,11 @@ def _parameter(name: str, text: str, schema: Schema) -> Any:
     if "enum" in schema and text not in schema["enum"]:
         raise RefusedError(400, "query", f"{name} must be one of {', '.join(schema['enum'])}, found {text[:50]!r}")
     return text
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Return whether a text fits a pattern of a schema, in which only ASCII digits are digits and `$` is not before a line break."""
+    return re.search(re.sub(r"\$$", r"\\Z", pattern), text, re.ASCII) is not None
 
 
 def read_body(route: Route, raw: bytes, content_type: str) -> Any:
@@ -87,9 +92,21 @@ def _parsed(raw: bytes) -> Any:
         text = raw.decode()
         if _depth(text) > _DEEPEST:
             raise RefusedError(400, "body", f"the body has more than {_DEEPEST} levels")
-        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_no_doubles)
+        document = json.loads(text, parse_constant=_no_number, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, "body", f"the body is not JSON: {str(error)[:200]}") from error
+    if "\\ud" in text.lower() and not _is_whole(document):  # the only way to write half a character
+        raise RefusedError(400, "body", "a text of the body has half a character (a lone surrogate)")
+    return document
+
+
+def _is_whole(document: Any) -> bool:
+    """Return whether all texts of a document can be encoded."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _depth(text: str) -> int:

@@ -188,6 +188,15 @@ def test_a_secret_of_another_kind_is_none(page: PageServer, store: Store) -> Non
     assert page.api("POST", "/session", {"token": session}).status == 401
 
 
+def test_a_secret_that_was_just_used_is_still_of_its_kind(page: PageServer, store: Store) -> None:
+    token = token_of(store, "admin")
+    signed_in = sign_in(page, token)
+    assert page.api("GET", "/info", headers=signed_in).status == 200
+    assert page.api("GET", "/info", token=signed_in["Cookie"].partition("=")[2]).status == 401
+    assert page.api("GET", "/info", token=token).status == 200
+    assert page.api("POST", "/queues/resume", {}, headers={"Cookie": f"flowq-{page.port}={token}"}).status == 401
+
+
 def test_a_revoked_token_ends_with_its_sessions(page: PageServer, store: Store) -> None:
     admin = token_of(store, "admin", name="root")
     made = page.api("POST", "/tokens", {"name": "ann", "role": "viewer", "expires": "1d"}, token=admin)

@@ -241,6 +241,22 @@ def test_what_a_route_does_not_take_is_refused(page: PageServer, store: Store, b
     assert store.runs.recent() == []
 
 
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDFFF", "fqt_\\udcff", "\\udc00\\ud800"])
+def test_a_text_with_half_a_character_is_refused_everywhere(page: PageServer, store: Store, half: str) -> None:
+    admin, headers = token_of(store, "admin"), {"Content-Type": "application/json"}
+    for path, body in {
+        "/session": f'{{"token": "{half}"}}',
+        "/tokens": f'{{"name": "{half}", "role": "viewer"}}',
+        "/flows/etl:load/runs": f'{{"params": {{"{half}": 1}}}}',
+        "/flows/etl:load/check": f'{{"params": {{"table": ["{half}"]}}}}',
+    }.items():
+        answer = page.api("POST", path, body.encode(), token=admin, headers=headers)
+        assert (answer.status, answer.code) == (400, "body"), answer.body
+        assert "half a character" in answer.document["error"]["message"]
+    whole = page.api("POST", "/tokens", b'{"name": "\\ud83d\\ude00 \\\\ud800", "role": "viewer"}', token=admin, headers=headers)
+    assert (whole.status, whole.document["name"]) == (201, "\U0001f600 \\ud800")
+
+
 @pytest.mark.slow
 def test_slow_requests_are_ended(page: PageServer, store: Store) -> None:
     """A head that never ends, a byte at a time, and a body that never ends: both connections are closed in time."""

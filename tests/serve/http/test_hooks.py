@@ -86,6 +86,15 @@ def test_a_signed_delivery_that_is_no_json_or_too_large_is_refused(page: PageSer
         assert page.ask("POST", "/hooks/hook/pushed", content, headers=headers).status == status
 
 
+@pytest.mark.parametrize("body", [[], None, 1, "text", {}, {"zen": "a ping"}, {"ref": "refs/heads/main"}])
+def test_a_signed_delivery_that_the_trigger_cannot_read_is_refused(page: PageServer, store: Store, body: Any) -> None:
+    answer = push(page, body)
+    assert (answer.status, answer.code) == (422, "delivery"), answer.body
+    assert answer.document["error"]["message"].startswith("flows/hook:pushed: event.body")
+    assert store.runs.recent() == []
+    assert push(page).status == 202  # its id is not used up
+
+
 def test_a_paused_trigger_takes_nothing(page: PageServer, store: Store) -> None:
     store.schedules.beat("test", [("flows/hook:pushed", "d", False)])
     store.schedules.pause("flows/hook:pushed", "ann")

@@ -133,6 +133,7 @@ def test_lists_are_filtered_and_paged(page: PageServer, store: Store, flows: Pat
         "limit=x",
         "cursor=x",
         "cursor=W10%3D",
+        "cursor=W3RydWUsICJ4Il0%3D",  # [true, "x"]
         "label=a",
         "q=%ff",
         "flow=a&flow=b",
@@ -141,6 +142,13 @@ def test_lists_are_filtered_and_paged(page: PageServer, store: Store, flows: Pat
 )
 def test_wrong_parameters_are_refused(page: PageServer, store: Store, operator: str, query: str) -> None:
     assert page.api("GET", f"/runs?{query}", token=operator).status == 400
+
+
+@pytest.mark.parametrize("position", ["1%0A", "1-1%0A", "%D9%A1", "%D9%A1-%D9%A2", "1-", "-1", "$", "%2B"])
+def test_a_position_is_one_of_a_stream(page: PageServer, store: Store, flows: Path, position: str) -> None:
+    admin, run = token_of(store, "admin"), start(store, flows)
+    paths = (f"/runs/{run}/events?after=", f"/runs/{run}/log?after=", f"/runs/{run}/jobs/0/log?after=", "/audit?cursor=")
+    assert [page.api("GET", path + position, token=admin).status for path in paths] == [400] * 4
 
 
 def test_a_retry_runs_failed_jobs_again(page: PageServer, store: Store, flows: Path, operator: str) -> None:

@@ -229,6 +229,24 @@ def test_a_session_has_a_limit_of_streams(page: PageServer, store: Store, viewer
     until(again, timeout=20)
 
 
+def test_streams_that_come_at_once_have_the_same_limit(page: PageServer, store: Store, viewer: str) -> None:
+    def begun(_number: int) -> Stream | None:
+        stream = Stream(page, "runs", viewer)
+        if stream.answer.status == 200 and stream.answer.readline() != b"event: bye\n":
+            return stream
+        stream.close()
+        return None
+
+    with ThreadPoolExecutor(6 * EACH) as pool:
+        streams = [stream for stream in pool.map(begun, range(6 * EACH)) if stream is not None]
+    try:
+        assert len(streams) == EACH
+    finally:
+        for stream in streams:
+            stream.answer.close()
+            stream.close()
+
+
 @pytest.mark.parametrize(
     "topics",
     ["all", "run", "run:", "run:..", "run:x/1", "log:x/y", "runs:x", ",".join(f"run:a{number}" for number in range(51))],

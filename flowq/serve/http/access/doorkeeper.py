@@ -46,9 +46,9 @@ class Doorkeeper:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             self.check(address)
-            return self._known_one(token.strip(), ("token",), address) or self._wrong(address)
+            return self._known_one(token.strip(), "token", address) or self._wrong(address)
         secret = _cookies(headers.get("cookie", "")).get(self.cookie)
-        found = None if secret is None else self._known_one(secret, ("session",), address)
+        found = None if secret is None else self._known_one(secret, "session", address)
         return ANONYMOUS if found is None else found
 
     def check(self, address: str) -> None:
@@ -74,13 +74,13 @@ class Doorkeeper:
         self.attempts.fail(address)
         raise RefusedError(401, "unauthorized", "the token is unknown, has expired or was revoked", headers=_CHALLENGE)
 
-    def _known_one(self, secret: str, kinds: tuple[str, ...], address: str) -> Principal | None:
+    def _known_one(self, secret: str, kind: str, address: str) -> Principal | None:
         digest, now = digest_of(secret), time.monotonic()
         with self._lock:
             until, principal = self._known.get(digest, (0.0, ANONYMOUS))
-        if until > now:
+        if until > now and principal.cookie == (kind == "session"):
             return principal
-        record = find(self._store, secret, kinds)
+        record = find(self._store, secret, (kind,))
         if record is None:
             self.forget(digest)
             return None

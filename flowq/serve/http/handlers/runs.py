@@ -60,7 +60,7 @@ def _read_cursor(text: str | None) -> tuple[int, str] | None:
         return None
     try:
         created, run = json.loads(base64.b64decode(text.encode(), b"-_", validate=True))
-        if isinstance(created, int) and isinstance(run, str):
+        if isinstance(created, int) and not isinstance(created, bool) and isinstance(run, str):
             return created, run
     except (ValueError, TypeError, binascii.Error):
         pass

@@ -63,7 +63,7 @@ class Hub:
             RefusedError: its session, or all together, have too many streams.
         """
         with self._lock:
-            if self._counted[_who(principal, address)] >= EACH or self._counted.total() >= ALL:
+            if self._is_full(_who(principal, address)):
                 text = f"a session can watch {EACH} streams at once"
                 raise RefusedError(429, "too_many_streams", text, headers={"Retry-After": "5"})
         return Subscriber(principal, address, topics, after, self._enter, self._leave)
@@ -97,9 +97,17 @@ class Hub:
         with self._lock:
             return bool(self._counted)
 
-    def _enter(self, subscriber: Subscriber) -> None:
+    def _is_full(self, who: str) -> bool:
+        return self._counted[who] >= EACH or self._counted.total() >= ALL
+
+    def _enter(self, subscriber: Subscriber) -> bool:
+        """Count a client whose stream begins, unless others that came at the same time have taken the last places."""
+        who = _who(subscriber.principal, subscriber.address)
         with self._lock:
-            self._counted[_who(subscriber.principal, subscriber.address)] += 1
+            if self._is_full(who):
+                return False
+            self._counted[who] += 1
+            return True
 
     def _leave(self, subscriber: Subscriber) -> None:
         who = _who(subscriber.principal, subscriber.address)

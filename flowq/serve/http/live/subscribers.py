@@ -39,7 +39,7 @@ class Subscriber:
         address: of the client.
         topics: what it watches.
         after: position of the last message that it has; "" for a new client.
-        entered: called when its stream begins.
+        entered: called when its stream begins; false: there are too many by now, so it ends at once.
         left: called when it has gone.
     """
 
@@ -47,7 +47,7 @@ class Subscriber:
     address: str
     topics: frozenset[Topic]
     after: str
-    entered: Callable[["Subscriber"], None]
+    entered: Callable[["Subscriber"], bool]
     left: Callable[["Subscriber"], None]
     _loop: asyncio.AbstractEventLoop | None = None
     _queue: "asyncio.Queue[bytes | None]" = field(default_factory=lambda: asyncio.Queue(WAITING))
@@ -64,7 +64,9 @@ class Subscriber:
     async def stream(self, start: Callable[[], None]) -> AsyncIterator[bytes]:
         """Yield what is sent, until the client has gone. `start`: makes the subscriber known, in a thread."""
         self._loop = asyncio.get_running_loop()
-        self.entered(self)
+        if not self.entered(self):
+            yield _BYE
+            return
         try:
             yield f"retry: {_RETRY}\n".encode() + _PADDING
             await asyncio.to_thread(start)
