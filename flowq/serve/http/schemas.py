@@ -14,7 +14,12 @@ FLAG: Final[Schema] = {"type": "boolean"}
 MAP: Final[Schema] = {"type": "object"}
 TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
 PARAMS: Final[Schema] = {"type": "object", "description": "values by the names of the params"}
-LABELS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string", "maxLength": 1000}}
+LABELS: Final[Schema] = {
+    "type": "object",
+    "maxProperties": 100,
+    "propertyNames": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\\x00-\\x1f\\x7f=]+$(?!\\n)"},
+    "additionalProperties": {"type": "string", "maxLength": 1000},
+}
 
 
 def text(most: int, pattern: str | None = None) -> Schema:

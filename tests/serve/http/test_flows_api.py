@@ -266,3 +266,15 @@ def test_grants_are_kept_once(store: Store) -> None:
     assert store.accesses.revoke("d") is Outcome.DONE
     assert store.accesses.revoke("d") is Outcome.NOT_FOUND
     assert store.accesses.touch("d", "") is Outcome.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"a\nb": "x"}, {"a\n": "x"}, {"a\0": "x"}, {"a=b": "x"}, {"": "x"}, {"k" * 200: "x"}, {str(n): "x" for n in range(101)}],
+)
+def test_labels_that_could_not_be_typed_are_refused(page: PageServer, store: Store, labels: dict[str, str]) -> None:
+    answer = page.ask(
+        "POST", "/api/v1/flows/etl:load/runs", {"params": {"table": "t"}, "labels": labels}, token=token_of(store, "operator")
+    )
+    assert answer.status == 400, answer.body
+    assert store.runs.recent() == []

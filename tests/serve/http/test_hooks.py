@@ -70,6 +70,14 @@ def test_a_forged_delivery_is_refused(page: PageServer, store: Store, changed: d
     assert store.runs.recent() == []
 
 
+def test_forged_deliveries_keep_out_only_forged_ones(page: PageServer, store: Store) -> None:
+    forged = {"address": "10.2.0.9", "X-Hub-Signature-256": "sha256=0"}
+    assert [push(page, **forged).status for _ in range(12)] == [401] * 10 + [429] * 2
+    assert push(page, address="10.2.0.9").status == 202
+    headers = {"X-Forwarded-For": "10.2.0.9"}
+    assert page.ask("GET", "/api/v1/info", token=token_of(store, "viewer"), headers=headers).status == 200
+
+
 def test_credentials_of_users_open_no_hook(page: PageServer, store: Store) -> None:
     answer = page.ask(
         "POST", "/hooks/hook/pushed", b"{}", token=token_of(store, "admin"), headers={"X-Forwarded-For": "10.2.0.3"}

@@ -15,11 +15,12 @@ from flowq.store.schema.outcomes import Outcome
 def _deliver(call: ApiCall) -> Reply:
     known = _known(call)
     delivery = HookDelivery(call.headers, call.body, call.store.now_ms())
-    call.site.doorkeeper.check(call.address)
     try:
         return _reply(known, deliver(maker_of(call), known, delivery))
     except NotVerifiedError as error:
-        call.site.doorkeeper.attempts.fail(call.address)
+        sender = f"{known.id} {call.address}"  # forged deliveries do not keep out users, or deliveries that are signed
+        call.site.doorkeeper.check(sender)
+        call.site.doorkeeper.attempts.fail(sender)
         raise RefusedError(401, "signature", str(error)) from error
     except NotReadyError as error:
         raise RefusedError(422, "delivery", str(error)) from error
