@@ -1,6 +1,7 @@
 """What is refused before anything is looked at: foreign hosts and origins, bodies that are too large, too slow or no JSON."""
 
 import json
+import select
 import signal
 import socket
 import subprocess
@@ -209,6 +210,18 @@ def test_a_body_has_a_limit(page: PageServer, store: Store) -> None:
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     chunked = page.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 17)
     assert chunked.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_is_still_sending_reads_the_refusal(page: PageServer) -> None:
+    head = f"POST /api/v1/session HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Length: {2**23}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", page.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert select.select([connection], [], [], 10)[0]  # it has been refused, and the body comes nevertheless
+        for _ in range(128):
+            connection.sendall(b" " * 65536)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"too_large" in answer
 
 
 @pytest.mark.parametrize(
