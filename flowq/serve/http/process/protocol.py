@@ -6,7 +6,7 @@ first, and what still comes is discarded for a while.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -49,8 +49,7 @@ class Protocol(H11Protocol):
 
     @property
     def _transport(self) -> "_Transport":
-        transport: Any = self.transport
-        return transport
+        return cast("_Transport", self.transport)
 
     def _arm(self) -> None:
         if self._deadline is None:
