@@ -185,11 +185,11 @@ class PipeEngine:
         place = f"executor {self._settings.name}" + (f", host {node.host}" if self._settings.hosts else "")
         if self._settings.per == "host" and not node.greeted:
             self._hosts[node.host].failed(f"{place}: {why}")
-        tokens, node.tokens = node.tokens, []
+        for token in node.tokens:
+            del self._homes[token]
         if node.greeted:
             self._owner.lost(node.name, why)
-        for token in tokens:
-            self._homes.pop(token, None)
+        for token in node.tokens:
             self._owner.refused(token, f"{place}: {why}")
 
     def _let_end(self, node: _Node, *, now: bool) -> None:

@@ -161,7 +161,7 @@ class StandIn:
             self._leave(0 if self._told else -signal.SIGKILL)
 
     def _write(self, stream: int, data: bytes) -> bool:
-        """Write a part of the oldest output; return whether the pipe took it. Without a pipe nobody wants it, which counts too."""
+        """Write a part of the oldest output; return whether the pipe took it. Without a pipe it is not wanted, which counts too."""
         written = len(data)
         if self._pipes:
             pipe = self._pipes[stream]

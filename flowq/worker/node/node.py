@@ -51,7 +51,7 @@ class Execution:
         self.unread = 0
 
 
-class Node:
+class ExecutorNode:
     """The executions of one driver on this machine."""
 
     def __init__(self) -> None:
@@ -235,7 +235,7 @@ def main() -> None:
     """Run as the program of a node."""
     os.chdir("/")
     try:
-        node = Node()
+        node = ExecutorNode()
     except PermissionError:  # of the event loop: its stdin is a file
         sys.exit(
             "error: this program speaks to an executor through its stdin and stdout; `flowq worker --executor NAME` starts it"
