@@ -81,7 +81,9 @@ class Bench:
     def begun(self, run: str, name: str = "pid") -> int:
         """Wait until a job has written its pid into a file of the directory, and return the pid."""
         path = self.directory / name
-        return int(until(lambda: path.exists() and path.read_text(), timeout=20, message=f"a job of {run} to begin; {self.tail()}"))
+        return int(
+            until(lambda: path.exists() and path.read_text(), timeout=20, message=f"a job of {run} to begin; {self.tail()}")
+        )
 
     def tail(self) -> str:
         """Return the end of the worker's log, for messages."""

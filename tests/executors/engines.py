@@ -49,12 +49,21 @@ def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[s
         case "ssh":
             _need("sshd", "ssh", "ssh-keygen")
             with sshd.running(directory) as (port, key):
-                options = [f"-p{port}", f"-i{key}", "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR"]
+                options = [
+                    f"-p{port}",
+                    f"-i{key}",
+                    "-oStrictHostKeyChecking=no",
+                    "-oUserKnownHostsFile=/dev/null",
+                    "-oLogLevel=ERROR",
+                ]
                 yield _table(["ssh", *options, "{host}", *node], hosts=["localhost", "127.0.0.1"])
         case "srun":
             _need("srun", "slurmctld", "slurmd")
             with slurm.running(directory) as variables:
-                yield _table(["env", *variables, "srun", "-n1", "--overlap", "--cpus-per-task={cpus}", "--mem={memory}", *node], per="job")
+                yield _table(
+                    ["env", *variables, "srun", "-n1", "--overlap", "--cpus-per-task={cpus}", "--mem={memory}", *node],
+                    per="job",
+                )
         case _:
             raise AssertionError(engine)
 

@@ -10,7 +10,10 @@ from flowq.worker.executors import wire
 
 def main() -> None:
     fault, *command = sys.argv[1:]
-    nodes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) for _ in range(2 if fault == "twice" else 1)]
+    nodes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        for _ in range(2 if fault == "twice" else 1)
+    ]
     os.write(1, b"a line of a login shell\n" + wire.PREAMBLE)
     lock = threading.Lock()
     greeted = threading.Event()

@@ -50,7 +50,12 @@ def running(directory: Path) -> Iterator[list[str]]:
     config.write_text(_CONFIG.format(host=host, directory=directory, controller=ports[0], daemon=ports[1]))
     env = os.environ | {"SLURM_CONF": str(config)}
     daemons = [
-        subprocess.Popen([shutil.which(name) or f"/usr/sbin/{name}", "-D", *more], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            [shutil.which(name) or f"/usr/sbin/{name}", "-D", *more],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for name, *more in (["slurmctld", "-i"], ["slurmd"])
     ]
     try:

@@ -43,7 +43,11 @@ def test_a_command_that_fails_is_tried_again_later_and_the_job_is_not_charged() 
 
 def test_a_program_that_is_missing() -> None:
     with pipe("no-such-program") as bench:
-        waits(bench, bench.submit("jobs: {a: {run: 'true'}}"), "executor lab: No such file or directory: no-such-program; handed back")
+        waits(
+            bench,
+            bench.submit("jobs: {a: {run: 'true'}}"),
+            "executor lab: No such file or directory: no-such-program; handed back",
+        )
 
 
 def test_another_version_of_flowq() -> None:

@@ -122,6 +122,8 @@ class Slot:
         self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
+        if "note" in task:
+            self._output.note(task["note"])
         now = time.monotonic()
         self._answer_by = now + fork_server.limit
         self._alarm = min(now + _TOLD_AFTER, self._answer_by)

@@ -3,7 +3,9 @@
 from typing import Final
 
 _PAUSE: Final = 1.0  # s
-_LONGEST: Final = 60.0  # s, for an executor whose engine cannot be reached: its jobs stay in the queue, where other workers find them
+_LONGEST: Final = (
+    60.0  # s, for an executor whose engine cannot be reached: its jobs stay in the queue, where other workers find them
+)
 
 
 class Starvation:

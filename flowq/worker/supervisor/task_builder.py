@@ -13,7 +13,7 @@ from flowq.expr import EvalError, render, to_text
 from flowq.ids import span_id, trace_id
 from flowq.isolation import is_shared
 from flowq.plan import FLOW_DIRECTORY, Json, Node
-from flowq.plan.resources import parse_resources
+from flowq.plan.resources import describe_resources, parse_resources
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
@@ -135,7 +135,7 @@ class TaskBuilder:
         if run.plan.python and node.action.kind == "call":
             task["python"] = self._interpreter(run.plan.python, place.where)
         if node.resources:
-            task["resources"] = self._resources(place, scope)
+            task |= self._resources(place, scope)
         if self._executor is not None and run.files:
             task["files"] = run.files
         if run.plan.withheld:
@@ -152,15 +152,17 @@ class TaskBuilder:
                 raise UnpreparableError(f"{place.where}: {refused}")
         return task | action | self._batch(claim, task, node.isolation)
 
-    def _resources(self, place: JobPlace, scope: Mapping[str, Json]) -> dict[str, float]:
-        """Return what a job asks for."""
+    def _resources(self, place: JobPlace, scope: Mapping[str, Json]) -> "Task":
+        """Return what a job asks for, as a part of its task."""
         try:
             asked = parse_resources(render(dict(place.node.resources), scope))
         except UsageError as error:
             raise UnpreparableError(f"{place.where}: {error}") from error
-        if self._executor is not None and (refused := self._executor.refusal(asked)):
+        if self._executor is None:
+            return {"note": f"this worker does not limit what the job asks for: {describe_resources(asked)}"} if asked else {}
+        if refused := self._executor.refusal(asked):
             raise UnpreparableError(f"{place.where}: {refused}")
-        return asked
+        return {"resources": asked}
 
     def _interpreter(self, named: str, where: str) -> str:
         """Return the interpreter of a call; on a node it is looked for there."""
