@@ -1,7 +1,6 @@
 """Executors as `[executors.NAME]` of a settings file describes them: one frozen record, checked before a worker starts."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -33,7 +32,6 @@ class ExecutorSettings:
         per: of a pipe: "host", one node for many jobs, or "job", a node for each.
         hosts: of a pipe for each host: values of `{host}`.
         address: of a Dask cluster: that of its scheduler.
-        security: of a Dask cluster: the file with the client's certificate and key, and the certificate of its authority; "" for none.
         python: the interpreter on the nodes, `{python}`; "" is this one.
         slots: jobs at once, unless the worker's command says so.
         start_timeout: s until a job has begun, counted from the request to the engine.
@@ -49,7 +47,6 @@ class ExecutorSettings:
     per: str = "host"
     hosts: tuple[str, ...] = ()
     address: str = ""
-    security: str = ""
     python: str = ""
     slots: int = 1
     start_timeout: float = 3600.0
@@ -107,10 +104,11 @@ def read_executor(name: str, table: object, source: str) -> ExecutorSettings:
     kind = given.pop("type", None)
     if kind not in _TYPES:
         raise ConfigError(f"{where}: type must be one of {', '.join(_TYPES)}, found {kind!r}")
-    if given.get("security"):
-        given["security"] = os.path.join(os.path.dirname(source), os.path.expanduser(given["security"]))
     settings = ExecutorSettings(name, kind, source, **({"per": _per(given)} | given))
-    (_check_pipe if kind == "pipe" else _check_dask)(where, settings, given)
+    if kind == "pipe":
+        _check_pipe(where, settings)
+    else:
+        _check_dask(where, settings, given)
     return settings
 
 
@@ -137,13 +135,13 @@ def _per(given: Mapping[str, Any]) -> str:
     return "job" if _placeholders(given.get("command", ())) & set(KINDS) else "host"
 
 
-def _check_pipe(where: str, settings: ExecutorSettings, given: Mapping[str, Any]) -> None:
+def _check_pipe(where: str, settings: ExecutorSettings) -> None:
     if not settings.command:
         raise ConfigError(
             f'{where}: a pipe needs a command, as in ["ssh", "{{host}}", "python3", "-P", "-m", "flowq.worker.node"]'
         )
-    for key in {"address", "security"} & given.keys():
-        raise ConfigError(f"{where}: {key} is for executors of type dask")
+    if settings.address:
+        raise ConfigError(f"{where}: address is for executors of type dask")
     if settings.per not in _PER:
         raise ConfigError(f"{where}: per must be host or job, found {settings.per!r}")
     found = _placeholders(settings.command)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Bench:
         self.worker.signal(18)
         self.worker.__exit__()
         self._client.close()
-        until(lambda: not survivors(self.mark), timeout=10, message="all processes of the nodes to end")
+        until(lambda: not self.left(), timeout=10, message="all processes of the nodes to end")
 
     def submit(self, text: str, directory: Path | None = None, *, start: bool = True) -> str:
         """Submit a flow whose jobs go to the worker; return the run. `start`: unless the workers are to be suspended before."""
@@ -89,6 +90,12 @@ class Bench:
         """Return the end of the worker's log, for messages."""
         return self.log.read_text()[-1500:]
 
+    def left(self) -> list[int]:
+        """Return the pids of the processes that may not outlive the worker: all but those of a Dask cluster."""
+        return [
+            pid for pid in self.processes("") if not re.search(r"\bdask (scheduler|worker)|resource_tracker", _command(pid))
+        ]
+
     def processes(self, word: str) -> list[int]:
         """Return the pids of this bench's processes with a word in their command line; "" for all."""
         found = {*survivors(self.mark), *survivors(self.worker.mark)}
@@ -113,12 +120,13 @@ class Ran:
     def error(self) -> str:
         """The error of its first job."""
         found = self._store.jobs.result(self.job.id)
-        return "" if found is None else found.value.decode()
+        return "" if found is None or found.value is None else found.value.decode()
 
     def result(self, ordinal: int = 0) -> Any:
         """Return the result of a job."""
         found = self._store.jobs.result(f"{self.run}-{ordinal}")
         assert found is not None, self.error
+        assert found.value is not None
         return json.loads(found.value)
 
     def output(self, *streams: str) -> str:

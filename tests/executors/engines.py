@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.executors import slurm, sshd
+from tests.executors import dask_cluster, slurm, sshd
 from tests.support.supervisor_stub import MARK
 
 NODE = [sys.executable, "-P", "-m", "flowq.worker.node"]
@@ -18,7 +18,7 @@ NAME = "lab"
 ENGINES = [
     "fork",
     "sh",
-    *(pytest.param(name, marks=pytest.mark.engines) for name in ("job", "bwrap", "ssh", "srun")),
+    *(pytest.param(name, marks=pytest.mark.engines) for name in ("job", "bwrap", "ssh", "srun", "dask")),
 ]
 """Names of engines. `fork` is a worker without an executor, `job` a command for each job."""
 
@@ -43,7 +43,7 @@ def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[s
             yield _table(["nice", "-n{cpus}", *node], per="job")
         case "bwrap":
             _need("bwrap")
-            argv = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--die-with-parent", *node]
+            argv = ["bwrap", "--dev-bind", "/", "/", "--die-with-parent", *node]
             _try([*argv[: -len(node)], "true"])
             yield _table(argv)
         case "ssh":
@@ -64,6 +64,10 @@ def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[s
                     ["env", *variables, "srun", "-n1", "--overlap", "--cpus-per-task={cpus}", "--mem={memory}", *node],
                     per="job",
                 )
+        case "dask":
+            pytest.importorskip("distributed")
+            with dask_cluster.running(directory, mark) as address:
+                yield f'[executors.{NAME}]\ntype = "dask"\naddress = "{address}"\nslots = 8\nstart_timeout = "60s"\n'
         case _:
             raise AssertionError(engine)
 

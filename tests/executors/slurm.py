@@ -22,6 +22,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides
 SlurmUser=root
 SlurmdUser=root
 ReturnToService=2

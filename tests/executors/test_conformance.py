@@ -42,8 +42,8 @@ def test_an_exception_with_its_traceback(bench: Bench) -> None:
 
 
 def test_results_of_one_job_are_arguments_of_the_next(bench: Bench) -> None:
-    first = "a: {call: 'jobs:echo', args: [5]}"
-    ran = bench.run("jobs: {%s, b: {depends_on: a, call: 'jobs:echo', args: ['${{ jobs.a.result.values[0] }}']}}" % first)
+    second = "b: {depends_on: a, call: 'jobs:echo', args: ['${{ jobs.a.result.values[0] }}']}"
+    ran = bench.run(f"jobs: {{a: {{call: 'jobs:echo', args: [5]}}, {second}}}")
     assert ran.result(1)["values"] == [5]
 
 
@@ -129,6 +129,6 @@ def test_secrets_are_masked_and_in_no_other_process(bench: Bench) -> None:
 
 
 def test_many_at_once(bench: Bench) -> None:
-    ran = bench.run("jobs: {a: {matrix: {n: [%s]}, run: 'echo ${{ matrix.n }}'}}" % ", ".join(map(str, range(40))), timeout=60)
+    ran = bench.run(f"jobs: {{a: {{matrix: {{n: {list(range(40))}}}, run: 'echo ${{{{ matrix.n }}}}'}}}}", timeout=60)
     assert ran.status == "finished"
     assert sorted(map(int, ran.output().split())) == list(range(40))

@@ -26,6 +26,12 @@ def driver_of(bench: Bench) -> int:
     return found
 
 
+def stopped(bench: Bench) -> bool:
+    """Send another stop signal; return whether the worker has ended. Two within a second count as one."""
+    bench.worker.signal(signal.SIGTERM)
+    return bench.worker.process.poll() is not None
+
+
 def test_a_node_that_is_killed(bench: Bench) -> None:
     run = bench.submit(SECOND)
     job = bench.begun(run)
@@ -51,7 +57,7 @@ def test_a_worker_that_is_killed(bench: Bench) -> None:
     job = bench.begun(run)
     bench.worker.__exit__()
     until(lambda: not alive(job), message="the job to end with its worker")
-    until(lambda: not bench.processes(""), message="all processes to end with the worker")
+    until(lambda: not bench.left(), message="all processes to end with the worker")
     bench.start()
     assert bench.ended(run).result() == 2
 
@@ -81,9 +87,9 @@ def test_a_worker_that_is_told_to_stop(bench: Bench) -> None:
     job = bench.begun(run)
     bench.worker.signal(signal.SIGTERM)
     until(lambda: "running jobs are finished first" in bench.tail())
-    until(lambda: bench.worker.signal(signal.SIGTERM) or bench.worker.process.poll() is not None, timeout=20)
+    until(lambda: stopped(bench), timeout=20, message="the worker to end")
     assert not alive(job)
-    until(lambda: not bench.processes(""), message="all processes to end with the worker")
+    until(lambda: not bench.left(), message="all processes to end with the worker")
     (bench.directory / "pid").unlink()
     bench.start()
     bench.begun(run)  # it was handed back, so that this is its first attempt again

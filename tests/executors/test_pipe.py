@@ -14,6 +14,7 @@ from tests.executors import proxy
 from tests.executors.bench import Bench, bench_of
 from tests.executors.engines import NODE
 from tests.support.wait import until
+from tests.support.workers import records
 
 PROXY = [sys.executable, proxy.__file__]
 SECOND = "jobs: {a: {call: 'jobs:second_time', args: [pid], retry: {max: 3, on: [abandoned]}}}"
@@ -29,7 +30,7 @@ def pipe(*command: str, **more: object) -> Iterator[Bench]:
 def waits(bench: Bench, run: str, word: str) -> None:
     """Wait until the worker has said a word about a job that is in its queue again."""
     until(lambda: word in bench.log.read_text(), timeout=20, message=f"the worker to say {word!r}; {bench.tail()}")
-    until(lambda: bench.store.jobs.get(f"{run}-0").status is JobStatus.QUEUED, message="the job to be in its queue")
+    until(lambda: records(bench.store, run)[0].status is JobStatus.QUEUED, message="the job to be in its queue")
 
 
 def test_a_command_that_fails_is_tried_again_later_and_the_job_is_not_charged() -> None:

@@ -268,6 +268,10 @@ def _minor(version: str) -> tuple[str, ...]:
 
 
 def _engine(settings: ExecutorSettings) -> Callable[[Loop, EngineOwner, Post], Engine]:
+    if settings.type == "dask":
+        from flowq.worker.executors.dask import DaskEngine
+
+        return lambda _loop, owner, post: DaskEngine(settings, owner, post)
     from flowq.worker.executors.pipe import PipeEngine
 
     return lambda loop, owner, _post: PipeEngine(settings, loop, owner)
