@@ -61,7 +61,7 @@ def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[s
             _need("srun", "slurmctld", "slurmd")
             with slurm.running(directory) as variables:
                 yield _table(
-                    ["env", *variables, "srun", "-n1", "--overlap", "--cpus-per-task={cpus}", "--mem={memory}", *node],
+                    ["env", *variables, "srun", "-u", "-n1", "--overlap", "--cpus-per-task={cpus}", "--mem={memory}", *node],
                     per="job",
                 )
         case "dask":

@@ -29,7 +29,7 @@ from flowq.worker.supervisor.event_loop import Loop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowq.worker.executors.engine import Engine, EngineOwner, Post
+    from flowq.worker.executors.engine import EngineOwner, ExecutorEngine, Post
     from flowq.worker.executors.wire import Message
 
 _log = logging.getLogger("flowq.worker")
@@ -41,7 +41,7 @@ _PAUSED: Final = 3.0  # s between two turns after which this process itself did 
 class Driver:
     """The executions of one worker on one executor."""
 
-    def __init__(self, control: Channel, make: Callable[[Loop, EngineOwner, Post], Engine], cache: BundleCache) -> None:
+    def __init__(self, control: Channel, make: Callable[[Loop, EngineOwner, Post], ExecutorEngine], cache: BundleCache) -> None:
         self._control = control
         self._cache = cache
         self._loop = Loop()
@@ -267,7 +267,7 @@ def _minor(version: str) -> tuple[str, ...]:
     return tuple(version.split(".")[:2])
 
 
-def _engine(settings: ExecutorSettings) -> Callable[[Loop, EngineOwner, Post], Engine]:
+def _engine(settings: ExecutorSettings) -> Callable[[Loop, EngineOwner, Post], ExecutorEngine]:
     if settings.type == "dask":
         from flowq.worker.executors.dask import DaskEngine
 

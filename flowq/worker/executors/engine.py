@@ -41,7 +41,7 @@ class EngineOwner(Protocol):
         """Handle that a token will not be started: its job goes back to its queue."""
 
 
-class Engine(Protocol):
+class ExecutorEngine(Protocol):
     """A way to nodes."""
 
     def start(self, token: str, resources: Resources) -> None:

@@ -39,7 +39,7 @@ _ABANDONED: Final = (
 _LEASES: Final = 3  # of a lease, likewise: the driver renews it more often
 
 
-class Execution:
+class GrantedJob:
     """A granted token in its slot, or on its way there. `unread`: bytes of output that the driver has not taken."""
 
     def __init__(self, token: str, task: Task, secrets: dict[str, str]) -> None:
@@ -61,9 +61,9 @@ class ExecutorNode:
         self._pool.lend(0.0)
         self._files = RunFiles()
         self._slots: list[Slot] = []
-        self._executions: dict[str, Execution] = {}
+        self._executions: dict[str, GrantedJob] = {}
         self._nonces: dict[str, str] = {}  # by token, of those that are not granted yet
-        self._waiting: dict[str, list[Execution]] = {}  # by bundle that is on its way
+        self._waiting: dict[str, list[GrantedJob]] = {}  # by bundle that is on its way
         self._heard = time.monotonic()
         self._patience_with_driver = _ABANDONED
 
@@ -98,7 +98,7 @@ class ExecutorNode:
             case (wire.GRANT, str(token), str(number), dict(task), dict(secrets)):
                 if self._nonces.get(token) == number:
                     del self._nonces[token]
-                    self._take(Execution(token, task, secrets))
+                    self._take(GrantedJob(token, task, secrets))
             case (wire.REFUSE, str(token), str()) | (wire.CANCEL, str(token)):
                 self._nonces.pop(token, None)
             case (wire.SIGNAL, str(token), int(number)):
@@ -113,7 +113,7 @@ class ExecutorNode:
             case (wire.BUNDLE, str(name), archive):
                 self._unpack(name, archive)
 
-    def _take(self, execution: Execution) -> None:
+    def _take(self, execution: GrantedJob) -> None:
         self._executions[execution.token] = execution
         wanted = self._files.wanted(execution.task)
         if not wanted:
@@ -132,7 +132,7 @@ class ExecutorNode:
             else:
                 self._start(execution)
 
-    def _start(self, execution: Execution) -> None:
+    def _start(self, execution: GrantedJob) -> None:
         task = execution.task = self._files.placed(execution.task)
         try:
             if "python" in task:
@@ -188,12 +188,12 @@ class ExecutorNode:
         self._send_output(execution)
         self._end(execution)
 
-    def _in(self, slot: Slot) -> Execution:
+    def _in(self, slot: Slot) -> GrantedJob:
         return next(execution for execution in self._executions.values() if execution.slot is slot)
 
     # -- to the driver -----------------------------------------------------------------------------------------------------
 
-    def _report(self, execution: Execution) -> None:
+    def _report(self, execution: GrantedJob) -> None:
         slot = execution.slot
         if slot is None:
             return
@@ -203,16 +203,16 @@ class ExecutorNode:
         if execution.unread < wire.WINDOW and slot.has_output:
             self._send_output(execution)
 
-    def _send_output(self, execution: Execution) -> None:
+    def _send_output(self, execution: GrantedJob) -> None:
         assert execution.slot is not None
         for stream, data in execution.slot.logs():
             execution.unread += len(data)
             self._stream.send((wire.OUTPUT, execution.token, int(stream == "err"), data))
 
-    def _fail(self, execution: Execution, why: str) -> None:
+    def _fail(self, execution: GrantedJob, why: str) -> None:
         self._end(execution, (wire.OUTCOME, execution.token, failed("error", why)))
 
-    def _end(self, execution: Execution, *last: Message) -> None:
+    def _end(self, execution: GrantedJob, *last: Message) -> None:
         del self._executions[execution.token]
         for message in (*last, (wire.EXITED, execution.token)):
             self._stream.send(message)
