@@ -26,10 +26,10 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps engines wheel clean
 
 help: ## list the targets
-	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps and bench]"
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines and bench]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -87,6 +87,10 @@ chaos: $(DEVELOP) ## a real system under random faults, and what broke (ARGS='--
 sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
 	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
+
+engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap and Dask; what is missing is skipped, with the reason
+	@$(PIP) install 'distributed>=2024.1' || echo "not tried: Dask cannot be installed" >&2
+	$(BIN)/python -m pytest tests/executors -m 'engines or not engines' $(ARGS)
 
 wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing of an earlier build gets in)
 	$(BIN)/python -m build --outdir dist .

@@ -45,6 +45,9 @@ class Settings:
     isolation: Setting | None  # of the jobs of a worker, see `flowq.isolation`; None: `job`
     heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
     notify: Setting | None  # messages about the runs of all flows: JSON of the file's value, which the compiler checks
+    executors: (
+        Setting | None
+    )  # where jobs can be executed beside this machine: likewise, checked by `flowq.worker.executor_settings`
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -61,7 +64,7 @@ _VARIABLES: Final = {
     "isolation": "FLOWQ_ISOLATION",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
-_OF_FILES: Final = ("notify",)  # settings without a variable
+_OF_FILES: Final = ("notify", "executors")  # settings without a variable
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
 
@@ -103,6 +106,7 @@ def load_settings(
         isolation=_checked_isolation(found.get("isolation")),
         heartbeat=found.get("heartbeat"),
         notify=found.get("notify"),
+        executors=found.get("executors"),
     )
 
 

@@ -12,10 +12,11 @@ from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 from flowq.plan.shipment import Shipment
 
-PLAN_VERSION: Final = 3
+PLAN_VERSION: Final = 4
 
-_READABLE: Final = (1, 2, 3)  # later versions only added fields
+_READABLE: Final = (1, 2, 3, 4)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
+_WITH_RESOURCES: Final = 4  # an older one would not look at what its jobs ask for
 
 
 class PlanVersionError(FlowqError):
@@ -143,7 +144,7 @@ class Plan:
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
-            "version": PLAN_VERSION if self.python else _WITH_PYTHON - 1,
+            "version": self._version,
             "name": self.name,
             "file": self.file,
             "params": dict(self.params),
@@ -155,6 +156,12 @@ class Plan:
             "cells": [stored.cell_to_json(cell) for cell in self.cells],
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def _version(self) -> int:
+        if any(node.resources for node in self.nodes):
+            return _WITH_RESOURCES
+        return _WITH_PYTHON if self.python else _WITH_PYTHON - 1
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Plan":

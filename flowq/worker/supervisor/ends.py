@@ -93,3 +93,8 @@ def not_begun(begin: float | None, limit: float, threads: int) -> TaskResult:
             " held stays locked in the copy. Call work() before threads are started, or use SpawnWorker or `flowq worker`"
         )
     return failed("killed", text)
+
+
+def not_started(executor: str, limit: float) -> TaskResult:
+    """Return the outcome of an execution that an executor has not begun within its `start_timeout`, in seconds."""
+    return failed("timeout", f"executor {executor} did not start the job within its start_timeout of {limit:g} s")
