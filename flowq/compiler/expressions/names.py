@@ -172,9 +172,11 @@ def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:
         dotted = next((job for job in known.jobs if "." in job and job == ".".join(map(str, rest[: job.count(".") + 1]))), None)
         hint = f"a name with a dot is written jobs['{dotted}']" if dotted else did_you_mean(name, known.jobs, "the jobs are")
         return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", hint
-    if len(rest) > 1 and rest[1] not in ("result", "status"):
+    if len(rest) > 1 and rest[1] not in ("result", "status", "artifacts"):
         hint = (
-            "did you mean result?" if rest[1] in ("output", "outputs", "value", "return_value") else "known are result, status"
+            "did you mean result?"
+            if rest[1] in ("output", "outputs", "value", "return_value")
+            else "known are result, status, artifacts"
         )
         return Code.UNKNOWN_NAME, f"there is no `{str(rest[1])[:60]}` of a job", hint
     return None
