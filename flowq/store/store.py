@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import redis
 
     from flowq.embedded.attach import Attachment
+    from flowq.store.artifacts import Artifacts
     from flowq.store.backfills import Backfills
     from flowq.store.bundles import Bundles
     from flowq.store.page.access import Accesses
@@ -81,6 +82,13 @@ class Store:
         from flowq.store.bundles import Bundles
 
         return Bundles(self.session)
+
+    @cached_property
+    def artifacts(self) -> "Artifacts":
+        """The files that jobs have left."""
+        from flowq.store.artifacts import Artifacts
+
+        return Artifacts(self.session)
 
     @cached_property
     def live(self) -> "LiveStreams":

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.ends import Ended
 
-_ALONE: Final = frozenset({"cache", "hooks", "on_failure", "on_success", "secrets", "serializer"})
+_ALONE: Final = frozenset({"artifacts", "cache", "fetch", "hooks", "on_failure", "on_success", "secrets", "serializer"})
 """What a task has, or its horse does, that no other job may share."""
 
 
@@ -139,6 +139,12 @@ class TaskBuilder:
         if node.cache is not None:
             identity = identity_of(run.plan, node, place.cell, run.there(task["cwd"]), scope.get("item"))
             task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
+        if node.artifacts or node.fetch:
+            from flowq.worker.supervisor.artifacts import artifact_parts, must_match  # few jobs have some
+
+            task |= artifact_parts(self._store, place, scope)
+            if "cache" in task:
+                task["cache"]["outputs"] += must_match(task.get("artifacts") or ())
         action = _action(node, scope)
         if self._options is not None and self._options.allow:
             called = f"{node.action.module}.{node.action.attribute}" if node.action.kind == "call" else COMMANDS

@@ -236,6 +236,7 @@ def _uses_of_run(node: Node) -> frozenset[str]:
     values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
     if node.cache is not None:
         values += [node.cache.key, *node.cache.inputs, *node.cache.outputs]
+    values += [value for item in node.artifacts for value in item.path] + [item.to for item in node.fetch]
     sources = [source for value in values for source in _expressions(value)]
     sources += [source for source in (node.condition, node.foreach) if source is not None]
     used: set[str] = set()
