@@ -1,10 +1,16 @@
 """The files that jobs of runs have left: manifests, contents that are kept here, and where the others are."""
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from flowq.artifacts.manifest import Manifest, read
 from flowq.config import load_settings
 from flowq.store.client.session import Session
+
+_DIGEST: Final = re.compile(rb"[0-9a-f]{64}")
+_SCANNED: Final = 1000  # keys looked at by one call
+_POINTER: Final = 80  # bytes at the start of a bundle in which the digest of one in the file store is
 
 
 class Artifacts:
@@ -37,6 +43,23 @@ class Artifacts:
             return []
         with self._session.translated:
             found: list[bytes | None] = self._session.client.hmget(self._keys("artifact_files", job, name), list(digests))
+        return found
+
+    def named(self, now_ms: int) -> set[str]:
+        """Return the digests of all contents that records name, of artifacts that are kept at a time and of bundles.
+
+        Looked up in all keys, and in whatever form they are stored: what cannot be read must not lose its files.
+        """
+        client = self._session.client
+        found: set[str] = set()
+        with self._session.translated:
+            for key in client.scan_iter(match=self._keys("artifacts", "*"), count=_SCANNED):
+                for stored in client.hvals(key):
+                    until = stored.partition(b" ")[0]
+                    if not until.isdigit() or int(until) > now_ms:
+                        found.update(map(bytes.decode, _DIGEST.findall(stored)))
+            for key in client.scan_iter(match=self._keys("bundle", "*"), count=_SCANNED):
+                found.update(map(bytes.decode, _DIGEST.findall(client.getrange(key, 0, _POINTER))))
         return found
 
     def file_store(self) -> str:

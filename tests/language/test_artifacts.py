@@ -221,6 +221,7 @@ def test_what_was_altered_or_lost_is_not_fetched(lab: Lab) -> None:
         assert job is not None
         place, files = (lab.store.session.keys(name, *more) for name, more in (("artifacts", (job.id,)), ("artifact_files", (job.id, "x"))))
         stored = lab.store.client.hget(place, "x")
+        assert isinstance(stored, bytes)
         digest = artifacts(run)["x"].files[0].sha256
         match change:
             case "altered":
@@ -271,6 +272,7 @@ def test_an_execution_that_lost_its_job_leaves_nothing(lab: Lab) -> None:
     job = run.store.runs.jobs(run.id, [0])[0]
     assert job is not None
     first = until(lambda: lab.store.workers.exchange("w", ["nobody"], 60.0, [], ["one"]).claims[0])
+    assert first is not None
     report = ArtifactReport("x", '{"remote":false,"files":[["x",1,"d",false]]}', {"d": b"1"})
     assert lab.store.jobs.finish(ExecutionReport(job.id, "7-other", "finished", value=b"{}", artifacts=(report,))) is Outcome.FENCED
     assert not keys(lab, run)

@@ -66,7 +66,7 @@ def test_a_pattern_that_matches_nothing(base: Path) -> None:
 def test_what_is_no_file_of_the_directory(base: Path, make: Any, expected: str) -> None:
     make(base)
     with pytest.raises(TransferError, match=f"^a: {expected}"):
-        collect(base, "f*", "f/**?")
+        collect(base, "f*?", "f/**?")
 
 
 def test_limits(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,18 +93,9 @@ def test_a_file_that_changes_while_it_is_read(base: Path, monkeypatch: pytest.Mo
             file.write("more")
         return real(fd, size)
 
-    monkeypatch.setattr(save.os, "read", growing)
+    monkeypatch.setattr(os, "read", growing)
     with pytest.raises(TransferError, match=r"a: c\.txt changed while it was read"):
         collect(base, "c.txt")
-
-
-def test_a_directory_that_cannot_be_read(base: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    (base / "out").chmod(0)
-    with pytest.raises(TransferError, match="a: the directory out cannot be read: Permission denied"):
-        collect(base, "out/*")
-    (base / "out").chmod(0o755)
 
 
 def test_files_are_put_in_place(base: Path) -> None:
