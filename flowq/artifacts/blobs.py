@@ -44,15 +44,18 @@ class BlobStore(Protocol):
         """Remove a content, if it is there."""
 
 
-def copy(source: BinaryIO, target: BinaryIO, digest: str, otherwise: str) -> None:
+def copy(source: BinaryIO, target: BinaryIO, digest: str, *, into: str, otherwise: str) -> None:
     """Copy a content.
 
     Raises:
-        BlobError: it has another digest; `otherwise` says what that means.
+        BlobError: it has another digest, and `otherwise` says what that means; or `into`, as messages call the target, cannot be written.
     """
     found = hashlib.sha256()
     while chunk := source.read(_CHUNK):
         found.update(chunk)
-        target.write(chunk)
+        try:
+            target.write(chunk)
+        except OSError as error:
+            raise BlobError(f"{into} cannot be written: {error.strerror or error}") from error
     if found.hexdigest() != digest:
         raise BlobError(otherwise)

@@ -1,7 +1,7 @@
 """A directory as a store of contents, which all machines see: `file:///shared/flowq`.
 
-    <directory>/blobs/<sha256>      one content
-    <directory>/blobs/.<…>          one that is being written; it gets its name when it is complete and on the disk
+<directory>/blobs/<sha256>      one content
+<directory>/blobs/.<…>          one that is being written; it gets its name when it is complete and on the disk
 """
 
 import os
@@ -38,7 +38,13 @@ class FileStore:
             new = os.path.join(self._blobs, f".{digest}.{os.getpid()}.{time.monotonic_ns()}")
             try:
                 with open(new, "xb") as target:
-                    copy(source, target, digest, "it changed while it was kept")
+                    copy(
+                        source,
+                        target,
+                        digest,
+                        into=f"the file store {self._directory}",
+                        otherwise="it changed while it was kept",
+                    )
                     target.flush()
                     os.fsync(target.fileno())
                 os.replace(new, path)
@@ -48,14 +54,10 @@ class FileStore:
 
     def get(self, digest: str, target: BinaryIO) -> None:
         """Write a content to a file."""
-        try:
-            source = open(self._path(digest), "rb")
-        except FileNotFoundError:
-            raise BlobError(f"it is missing in the file store {self._directory}") from None
-        except OSError as error:
-            raise BlobError(f"the file store {self._directory} cannot be read: {error.strerror}") from error
-        with source, self._told("read"):
-            copy(source, target, digest, f"it was altered in the file store {self._directory}")
+        if not self.has(digest):
+            raise BlobError(f"it is missing in the file store {self._directory}")
+        with self._told("read"), open(self._path(digest), "rb") as source:
+            copy(source, target, digest, into="the file", otherwise=f"it was altered in the file store {self._directory}")
 
     def entries(self) -> Iterator[tuple[str, float]]:
         """Yield the contents, and what is left of unfinished ones."""

@@ -50,7 +50,13 @@ class RemoteStore:
             new = posixpath.join(self._blobs, f".{digest}.{time.monotonic_ns()}")
             try:
                 with self._files.open(new, "wb") as target:
-                    copy(source, target, digest, "it changed while it was kept")
+                    copy(
+                        source,
+                        target,
+                        digest,
+                        into=f"the file store {self._shown}://…",
+                        otherwise="it changed while it was kept",
+                    )
                 self._files.mv(new, path)
             except BaseException:
                 if self._files.exists(new):
@@ -63,7 +69,7 @@ class RemoteStore:
             if not self._files.exists(self._path(digest)):
                 raise BlobError(f"it is missing in the file store {self._shown}://…")
             with self._files.open(self._path(digest), "rb") as source:
-                copy(source, target, digest, f"it was altered in the file store {self._shown}://…")
+                copy(source, target, digest, into="the file", otherwise=f"it was altered in the file store {self._shown}://…")
 
     def entries(self) -> Iterator[tuple[str, float]]:
         """Yield the contents, and what is left of unfinished ones."""
@@ -93,5 +99,5 @@ class RemoteStore:
             yield
         except BlobError:
             raise
-        except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
+        except Exception as error:
             raise BlobError(f"the file store {self._shown}://… cannot be used: {type(error).__name__}: {error}") from error

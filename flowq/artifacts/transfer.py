@@ -44,11 +44,10 @@ def _done(asked: dict[str, Any]) -> str:
 
 def _put(store: BlobStore, file: str, digest: str) -> None:
     try:
-        source = open(file, "rb")
-    except OSError as error:
+        with open(file, "rb") as source:
+            store.put(digest, source)
+    except OSError as error:  # those of the store are another error
         raise BlobError(f"it cannot be read any more: {error.strerror}") from error
-    with source:
-        store.put(digest, source)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,7 @@ class Artifacts:
             for job in jobs:
                 pipe.hgetall(self._keys("artifacts", job))
             rows = pipe.execute()
-        return [
-            {name.decode(): read(stored, job) for name, stored in row.items()} for job, row in zip(jobs, rows, strict=True)
-        ]
+        return [{name.decode(): read(stored, job) for name, stored in row.items()} for job, row in zip(jobs, rows, strict=True)]
 
     def contents(self, job: str, name: str, digests: Sequence[str]) -> list[bytes | None]:
         """Return contents of an artifact that are kept here, None for those that are not there."""

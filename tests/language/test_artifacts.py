@@ -1,6 +1,5 @@
 """`artifacts` and `fetch`: files that jobs leave, and that others get."""
 
-import json
 import os
 from pathlib import Path
 
@@ -160,7 +159,9 @@ on_failure:
 
 
 def test_a_call_has_artifacts_too(lab: Lab) -> None:
-    (lab.directory / "calls.py").write_text("def f():\n    open('made', 'w').write('x')\n    import os; os.chdir('/')\n    return 5\n")
+    (lab.directory / "calls.py").write_text(
+        "def f():\n    open('made', 'w').write('x')\n    import os; os.chdir('/')\n    return 5\n"
+    )
     run = lab.run("jobs: {a: {call: 'calls:f', artifacts: {m: made}}, b: {depends_on: a, fetch: {a.m: x}, call: 'calls:f'}}")
     assert run.status == "finished", run.states()
     assert (run.result("a"), paths(run)) == (5, {"m": ["made"]})
@@ -219,7 +220,9 @@ def test_what_was_altered_or_lost_is_not_fetched(lab: Lab) -> None:
         run.until_job("ask", "deferred/approval")
         job = run.store.runs.jobs(run.id, [0])[0]
         assert job is not None
-        place, files = (lab.store.session.keys(name, *more) for name, more in (("artifacts", (job.id,)), ("artifact_files", (job.id, "x"))))
+        place, files = (
+            lab.store.session.keys(name, *more) for name, more in (("artifacts", (job.id,)), ("artifact_files", (job.id, "x")))
+        )
         stored = lab.store.client.hget(place, "x")
         assert isinstance(stored, bytes)
         digest = artifacts(run)["x"].files[0].sha256
@@ -274,7 +277,10 @@ def test_an_execution_that_lost_its_job_leaves_nothing(lab: Lab) -> None:
     first = until(lambda: lab.store.workers.exchange("w", ["nobody"], 60.0, [], ["one"]).claims[0])
     assert first is not None
     report = ArtifactReport("x", '{"remote":false,"files":[["x",1,"d",false]]}', {"d": b"1"})
-    assert lab.store.jobs.finish(ExecutionReport(job.id, "7-other", "finished", value=b"{}", artifacts=(report,))) is Outcome.FENCED
+    assert (
+        lab.store.jobs.finish(ExecutionReport(job.id, "7-other", "finished", value=b"{}", artifacts=(report,)))
+        is Outcome.FENCED
+    )
     assert not keys(lab, run)
     done = ExecutionReport(job.id, first.token, "finished", value=b"{}", artifacts=(report,))
     assert lab.store.jobs.finish(done) is Outcome.DONE

@@ -86,7 +86,10 @@ def test_large_files_go_through_the_file_store(store: Store, project: Path, file
 
 @pytest.mark.usefixtures("worker")
 def test_lost_and_altered_contents(store: Store, project: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for change, expected in {"lost": "large: it is missing in the file store", "altered": "it was altered in the file store"}.items():
+    for change, expected in {
+        "lost": "large: it is missing in the file store",
+        "altered": "it was altered in the file store",
+    }.items():
         run = start(store, project, LARGE)
         run.until_job("ask", "deferred/approval")
         large = max(blobs(store, files), key=lambda path: path.stat().st_size)

@@ -17,7 +17,9 @@ from flowq.compiler.diagnostics.suggestions import did_you_mean
 from flowq.compiler.syntax.source import Report
 from flowq.plan import Artifact, Fetch, Json
 
-_FILE = re.compile(r"(?:[^*?\[{!/]+/)*[^*?\[{!/.][^*?\[{!/]*\.[^*?\[{!/.]+")  # a constant path whose last part looks like a file's
+_FILE = re.compile(
+    r"(?:[^*?\[{!/]+/)*[^*?\[{!/.][^*?\[{!/]*\.[^*?\[{!/.]+"
+)  # a constant path whose last part looks like a file's
 _SEVERAL: Final = 2
 
 
@@ -118,7 +120,9 @@ def _check_places(asked: Sequence[_Asked], cells: Mapping[str, Cells], report: R
                 report.add(Code.SAME_PLACE, one.span, message, hint)
             other = taken.setdefault(_place(one.item.to, file), one)
             if other is not one:
-                message = f"`{other.job.name}` and `{one.job.name}` both have a file {file[:60]}, and both are put into one place"
+                message = (
+                    f"`{other.job.name}` and `{one.job.name}` both have a file {file[:60]}, and both are put into one place"
+                )
                 report.add(Code.SAME_PLACE, one.span, message, "give each a directory of its own")
 
 

@@ -17,6 +17,7 @@ from flowq.plan import Action, Artifact, Fetch
 OPTIONAL: Final = "?"
 """The end of a pattern that may match nothing, and of an artifact that may be missing."""
 
+_EXAMPLES: Final = {Code.ARTIFACTS: "write a pattern such as out/**/*.html", Code.FETCH: "write a directory such as site/"}
 _NAME = re.compile(r"(?P<job>.+)\.(?P<artifact>[^.]+)", re.DOTALL)
 
 
@@ -40,7 +41,7 @@ def _artifact(name: str, node: YamlNode, reader: SiteReader, scope: StaticScope,
     items = path.items if isinstance(path, ListNode) else [path]
     texts = [item for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str) and item.value]
     for item in texts:
-        _check(item, name, _bare(item.value) or " ", "write a pattern such as out/**/*.html", report)
+        _check(item, name, _bare(item.value) or " ", report, Code.ARTIFACTS)
     if texts and all(item.value.startswith("!") for item in texts):
         message, hint = f"artifact `{name}` only leaves files out", "name those that count before it: out"
         report.add(Code.ARTIFACTS, texts[0].span, message, hint)
@@ -68,7 +69,7 @@ def read_fetch(
             continue
         if not isinstance(value, ScalarNode) or not isinstance(value.value, str) or not value.value:
             continue
-        _check(value, name, value.value, "write a directory such as site/", report, Code.FETCH)
+        _check(value, name, value.value, report, Code.FETCH)
         found.append(Fetch(parts["job"], parts["artifact"], reader.value(value), name.endswith(OPTIONAL)))
         spans.append(spelling.span)
     return tuple(found), tuple(spans)
@@ -82,7 +83,7 @@ def _is_misplaced(key: str, job: MergedJob, action: Action, report: Report) -> b
     return True
 
 
-def _check(node: ScalarNode, name: str, path: str, hint: str, report: Report, code: Code = Code.ARTIFACTS) -> None:
+def _check(node: ScalarNode, name: str, path: str, report: Report, code: Code) -> None:
     """Report what is wrong with a path, as far as its text tells: expressions in it have values at run time."""
     shown = f"{name[:60]}: {path[:60]!r}"
     if "\0" in path:
@@ -93,4 +94,4 @@ def _check(node: ScalarNode, name: str, path: str, hint: str, report: Report, co
         message = f"{shown} leaves the job's directory"
         report.add(code, node.span, message, "write a path below it, or set `workdir` to a directory above both")
     elif not path.strip():
-        report.add(code, node.span, f"{name[:60]}: {node.value[:60]!r} names no file", hint)
+        report.add(code, node.span, f"{name[:60]}: {node.value[:60]!r} names no file", _EXAMPLES[code])

@@ -115,7 +115,9 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
 }
 """The keys that map to a field of the same name, independently of other keys."""
 
-_OTHERS: Final = frozenset({"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "artifacts", "fetch", "flow"})
+_OTHERS: Final = frozenset(
+    {"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "artifacts", "fetch", "flow"}
+)
 
 
 def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:

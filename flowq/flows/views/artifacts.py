@@ -55,7 +55,9 @@ def artifacts_of(run: RunView, ordinals: Sequence[int] | None = None, name: str 
     if found:
         return found
     if every:
-        raise InvalidJobOperation(f"there is no artifact {name!r}: there are {', '.join(dict.fromkeys(one.name for one in every))}")
+        raise InvalidJobOperation(
+            f"there is no artifact {name!r}: there are {', '.join(dict.fromkeys(one.name for one in every))}"
+        )
     where = f"run {run.id}" if ordinals is None or len(jobs) != 1 else f"job {jobs[0].name!r} of run {run.id}"
     state = f" (it is {jobs[0].status})" if len(jobs) == 1 and ordinals is not None else ""
     raise InvalidJobOperation(f"{where} has no artifacts{state}: jobs leave files by `artifacts` in the flow")
@@ -82,7 +84,7 @@ def extract(store: "Store", items: Sequence[JobArtifact], directory: str) -> Ite
                         target.write(chunk)
             except (WriteError, BlobError) as error:
                 raise UsageError(f"{item.job.name}: {item.name}: {readable(file.path)}: {error}") from error
-            yield os.path.join(directory, place)
+            yield f"{directory.rstrip('/')}/{place}"
 
 
 def _as_name(job: str) -> str:

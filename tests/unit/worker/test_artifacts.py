@@ -60,7 +60,10 @@ def test_a_pattern_that_matches_nothing(base: Path) -> None:
         (lambda base: (base / "f").symlink_to("nowhere"), "f cannot be read: No such file or directory"),
         (lambda base: os.mkfifo(base / "f"), "f is no file"),
         (lambda base: (base / os.fsdecode(b"f\xff")).touch(), r"f\\udcff is not UTF-8"),
-        (lambda base: [(base / "f").mkdir(), (base / "f/l").symlink_to("../out")], "f/l is a link to a directory: leave it out with !f/l"),
+        (
+            lambda base: [(base / "f").mkdir(), (base / "f/l").symlink_to("../out")],
+            "f/l is a link to a directory: leave it out with !f/l",
+        ),
     ],
 )
 def test_what_is_no_file_of_the_directory(base: Path, make: Any, expected: str) -> None:
@@ -144,8 +147,13 @@ def test_a_stored_manifest() -> None:
     found = read(b"- " + written(rows, remote=True).encode(), "j")
     assert ([file.row() for file in found.files], found.remote, found.until_ms, found.size) == (rows, True, None, 7)
     assert read(b"17 " + written([], remote=False).encode(), "j").expired(17)
-    for stored in (b"", b"- {}", b'- {"remote":false,"files":[["../x",1,"d",false]]}', b"- []", b"x {}", b'- {"remote":0,"files":[[1]]}'):
+    for stored in (
+        b"",
+        b"- {}",
+        b'- {"remote":false,"files":[["../x",1,"d",false]]}',
+        b"- []",
+        b"x {}",
+        b'- {"remote":0,"files":[[1]]}',
+    ):
         with pytest.raises(CorruptRecordError, match="an artifact of job j cannot be"):
             read(stored, "j")
-
-

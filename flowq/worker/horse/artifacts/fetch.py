@@ -51,6 +51,8 @@ def put_in_place(item: dict[str, Any], base: str, store: Task | None) -> None:
         except WriteError as error:
             raise TransferError(f"{shown}: {error}") from error
     if far and store is None:
-        raise TransferError(f"{item['name']} is in a file store, and this worker has none: set FLOWQ_STORE as where it was kept")
+        raise TransferError(
+            f"{item['name']} is in a file store, and this worker has none: set FLOWQ_STORE as where it was kept"
+        )
     if far and store is not None:
         move(store, get=far)

@@ -87,7 +87,10 @@ def _artifacts(store: "Store", shape: Shape, cells: Mapping[str, Sequence[int]])
             continue
         out[name] = {
             artifact.name: [
-                file for ordinal in found if (one := manifests[ordinal].get(artifact.name)) is not None for file in one.to_json()
+                file
+                for ordinal in found
+                if (one := manifests[ordinal].get(artifact.name)) is not None
+                for file in one.to_json()
             ]
             for artifact in source.artifacts
         }
