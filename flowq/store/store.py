@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import redis
 
     from flowq.embedded.attach import Attachment
-    from flowq.store.artifacts import Artifacts
     from flowq.store.backfills import Backfills
-    from flowq.store.bundles import Bundles
+    from flowq.store.files.artifacts import Artifacts
+    from flowq.store.files.bundles import Bundles
     from flowq.store.page.access import Accesses
     from flowq.store.page.live import LiveStreams
     from flowq.store.schedules import Schedules
@@ -79,14 +79,14 @@ class Store:
     @cached_property
     def bundles(self) -> "Bundles":
         """The files that travel with runs."""
-        from flowq.store.bundles import Bundles
+        from flowq.store.files.bundles import Bundles
 
         return Bundles(self.session)
 
     @cached_property
     def artifacts(self) -> "Artifacts":
         """The files that jobs have left."""
-        from flowq.store.artifacts import Artifacts
+        from flowq.store.files.artifacts import Artifacts
 
         return Artifacts(self.session)
 

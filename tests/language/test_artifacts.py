@@ -271,10 +271,10 @@ jobs: {a: {secrets: [TOKEN], run: 'mkdir x; echo > "x/${TOKEN##*/}-$(basename $T
 
 
 def test_an_execution_that_lost_its_job_leaves_nothing(lab: Lab) -> None:
-    run = lab.start("jobs: {a: {queue: nobody, run: 'true', artifacts: {x: x}}}")
+    run = lab.start("jobs: {a: {queue: unserved, run: 'true', artifacts: {x: x}}}")
     job = run.store.runs.jobs(run.id, [0])[0]
     assert job is not None
-    first = until(lambda: lab.store.workers.exchange("w", ["nobody"], 60.0, [], ["one"]).claims[0])
+    first = until(lambda: lab.store.workers.exchange("w", ["unserved"], 60.0, [], ["one"]).claims[0])
     assert first is not None
     report = ArtifactReport("x", '{"remote":false,"files":[["x",1,"d",false]]}', {"d": b"1"})
     assert (

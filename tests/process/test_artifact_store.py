@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowq.compiler import compile_file
-from flowq.exceptions import TooLargeError
+from flowq.exceptions import TooLargeError, UsageError
 from flowq.flows.actions import shipment
 from flowq.flows.actions.garbage_collection import find_garbage
 from flowq.flows.actions.submit import submit
@@ -85,25 +85,26 @@ def test_large_files_go_through_the_file_store(store: Store, project: Path, file
 
 
 @pytest.mark.usefixtures("worker")
-def test_lost_and_altered_contents(store: Store, project: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for change, expected in {
-        "lost": "large: it is missing in the file store",
-        "altered": "it was altered in the file store",
-    }.items():
-        run = start(store, project, LARGE)
-        run.until_job("ask", "deferred/approval")
-        large = max(blobs(store, files), key=lambda path: path.stat().st_size)
-        if change == "lost":
-            large.unlink()
-        else:
-            large.write_bytes(b"other")
-        go_on(run)
-        run.ended()
-        assert expected in (run.job("b").error or "")
-        assert not (project / "got" / "large").exists()
-        large.unlink(missing_ok=True)
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [("lost", "large: it is missing in the file store"), ("altered", "large: it was altered in the file store")],
+)
+def test_lost_and_altered_contents(
+    store: Store, project: Path, files: Path, monkeypatch: pytest.MonkeyPatch, change: str, expected: str
+) -> None:
+    run = start(store, project, LARGE)
+    run.until_job("ask", "deferred/approval")
+    large = max(blobs(store, files), key=lambda path: path.stat().st_size)
+    if change == "lost":
+        large.unlink()
+    else:
+        large.write_bytes(b"other")
+    go_on(run)
+    run.ended()
+    assert expected in (run.job("b").error or "")
+    assert not (project / "got" / "large").exists()
     monkeypatch.delenv("FLOWQ_STORE")
-    with pytest.raises(Exception, match="it is in a file store: set FLOWQ_STORE as the workers have it"):
+    with pytest.raises(UsageError, match="it is in a file store: set FLOWQ_STORE as the workers have it"):
         list(extract(store, artifacts_of(with_artifacts(store, run.view)), "out"))
 
 
@@ -165,7 +166,7 @@ def test_garbage_is_what_no_run_has_for_a_day(store: Store, project: Path, files
     found = find_garbage(store)
     assert found.blobs == [stray.name]
     os.utime(stray)
-    assert found.remove(store).blobs == [], "somebody needs it again"
+    assert found.remove(store).blobs == [], "it is needed again"
     os.utime(stray, (1, 1))
     assert found.remove(store).blobs == [stray.name]
     assert blobs(store, files) == kept

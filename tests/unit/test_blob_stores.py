@@ -100,10 +100,10 @@ def test_a_store_that_is_full(blobs: BlobStore, folder: Path) -> None:
 def test_what_is_left_of_a_killed_writer_is_listed(blobs: BlobStore, folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / f".{DIGEST}.1.2").touch()
-    (folder / "of somebody else").touch()
+    (folder / "of another program").touch()
     assert [name for name, _ in blobs.entries()] == [f".{DIGEST}.1.2"]
     blobs.remove(f".{DIGEST}.1.2")
-    assert os.listdir(folder) == ["of somebody else"]
+    assert os.listdir(folder) == ["of another program"]
 
 
 @pytest.mark.parametrize(

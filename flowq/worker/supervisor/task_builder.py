@@ -140,7 +140,7 @@ class TaskBuilder:
             identity = identity_of(run.plan, node, place.cell, run.there(task["cwd"]), scope.get("item"))
             task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
         if node.artifacts or node.fetch:
-            from flowq.worker.supervisor.artifacts import artifact_parts, must_match  # few jobs have some
+            from flowq.worker.supervisor.expressions.job_artifacts import artifact_parts, must_match  # few jobs have some
 
             task |= artifact_parts(self._store, place, scope)
             if "cache" in task:

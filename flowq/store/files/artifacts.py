@@ -63,7 +63,7 @@ class Artifacts:
     def file_store(self) -> str:
         """Return the address below which the contents of this server's data are in the file store, "" where there is none.
 
-        Each incarnation of the data has a place of its own: what its records do not name can be removed there, whoever else uses the store.
+        Each incarnation of the data has a place of its own: what its records do not name can be removed there, whatever else is in the store.
 
         Raises:
             ConfigError: the setting is wrong.
