@@ -150,12 +150,13 @@ jobs:
       echo ${{ job.attempt }} > a.log; echo x > out; touch only-${{ job.attempt }}; exit 3
     artifacts: {log: {path: [a.log, only-1?, missing], when: always}, out: out}
 on_failure:
-  b: {fetch: {a.log?: logs, a.out?: outs}, run: "cat logs/a.log; ls"}
+  b: {fetch: {a.log?: logs, a.out?: outs}, run: cat logs/a.log}
 """)
     assert "3" in error(run, "a")
     assert paths(run) == {"log": ["a.log", "only-1"]}
     assert str(run.job("on_failure/b").status) == "finished", run.job("on_failure/b").error
-    assert "2\na.log\nlogs\nonly-1\nonly-2\nout\n" in log(run), "those of the last attempt, and nothing for `out`"
+    assert "artifacts log: no file matches missing\nartifacts log: 2 files, 2 bytes\n2\n" in log(run)
+    assert not (lab.directory / "outs").exists(), "there is no `out` after a failure"
 
 
 def test_a_call_has_artifacts_too(lab: Lab) -> None:

@@ -15,7 +15,7 @@ from flowq.worker.horse.artifacts.transfers import TransferError
 
 def collect(base: Path, *patterns: str, strict: bool = True, **task: Any) -> dict[str, Any]:
     item = {"name": "a", "path": list(patterns), "always": False, "keep": None}
-    return save.collect([item], os.path.realpath(base), task, strict=strict)
+    return save.collect([item], os.path.realpath(base), task, strict=strict)[0]
 
 
 def paths(found: dict[str, Any]) -> list[str]:

@@ -39,13 +39,15 @@ def through(task: Task, perform: Callable[[], TaskResult]) -> TaskResult:
     if not task.get("deaf"):
         _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)  # there is nothing left to end in order
     try:
-        found = save.collect(wanted, base, task, strict=succeeded)
+        found, missing = save.collect(wanted, base, task, strict=succeeded)
     except TransferError as error:
         if succeeded:
             kept = {"cache": outcome["cache"]} if "cache" in outcome else {}
             return failed("error", f"artifacts: {error}", exit_code=outcome["exit_code"]) | kept
         say(f"not kept: {error}")
         return outcome
+    for text in missing:
+        say(text)
     for item in found["items"]:
         size = sum(row[1] for row in item["files"])
         say(f"{item['name']}: {len(item['files']):,} file{'s' * (len(item['files']) != 1)}, {size:,} bytes")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _CHUNK: Final = 1024 * 1024
 
 
-def collect(wanted: list[dict[str, Any]], base: str, task: Task, *, strict: bool) -> dict[str, Any]:
-    """Return the files of artifacts; what is too large for the server is in the file store then.
+def collect(wanted: list[dict[str, Any]], base: str, task: Task, *, strict: bool) -> tuple[dict[str, Any], list[str]]:
+    """Return the files of artifacts, and what is missing of them in words; what is too large for the server is in the file store then.
 
     Args:
         wanted: the artifacts, see `flowq.worker.ipc.messages`.
@@ -32,7 +32,8 @@ def collect(wanted: list[dict[str, Any]], base: str, task: Task, *, strict: bool
     Raises:
         TransferError: a file cannot be kept.
     """
-    found = [(item, list(_files(item, base, strict=strict))) for item in wanted]
+    missing: list[str] = []
+    found = [(item, list(_files(item, base, missing, strict=strict))) for item in wanted]
     paths = [path for _, files in found for path, _, _ in files]
     if len(paths) > MAX_FILES or sum(len(path.encode()) for path in paths) > MAX_NAMES:
         raise TransferError(f"{len(paths):,} files match, at most {MAX_FILES:,} are kept of a job: pack them into an archive")
@@ -58,11 +59,11 @@ def collect(wanted: list[dict[str, Any]], base: str, task: Task, *, strict: bool
         items.append({"name": item["name"], "keep": item["keep"], "files": rows, "remote": not here})
     if far and store is not None:
         move(store, put=far)
-    return {"items": items, "contents": contents}
+    return {"items": items, "contents": contents}, missing
 
 
-def _files(item: dict[str, Any], base: str, *, strict: bool) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Yield path, place and state of each file of an artifact, sorted by path."""
+def _files(item: dict[str, Any], base: str, missing: list[str], *, strict: bool) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Yield path, place and state of each file of an artifact, sorted by path; add to `missing` what it lacks."""
     name, patterns = item["name"], item["path"]
     bare = [pattern if pattern.startswith("!") else pattern.removesuffix("?") for pattern in patterns]
     for pattern in bare:
@@ -72,11 +73,11 @@ def _files(item: dict[str, Any], base: str, *, strict: bool) -> Iterator[tuple[s
         paths, unmatched = match(base, bare, [])
     except GlobError as error:
         raise TransferError(f"{name}: {error}") from error
-    missing = [pattern for pattern in unmatched if pattern in patterns]
-    if missing and strict:
-        raise TransferError(
-            f"{name}: no file matches {readable(', '.join(missing[:3]))}; if there need not be any, end the pattern with a `?`"
-        )
+    lacking = [pattern for pattern in unmatched if pattern in patterns]
+    if lacking:
+        missing.append(f"{name}: no file matches {readable(', '.join(lacking[:3]))}")
+        if strict:
+            raise TransferError(f"{missing[-1]}; if there need not be any, end the pattern with a `?`")
     seen = set()
     for path in sorted(os.path.normpath(path) for path in paths):
         if path in seen:
