@@ -59,7 +59,8 @@ def _put_elsewhere(store: "Store", archive: bytes, root: str) -> bytes:
     url = store.artifacts.file_store()
     if not url:
         raise TooLargeError(
-            f"the files of {root} take {len(archive) / 1024**2:.1f} MiB packed, at most {MAX_BUNDLE // 1024**2} MiB travel with a run: exclude data with `bundle.exclude` or .flowqignore, or {WAYS}"
+            f"the files of {root} take {len(archive) / 1024**2:.1f} MiB packed, at most {MAX_BUNDLE // 1024**2} MiB"
+            f" travel with a run: exclude data with `bundle.exclude` or .flowqignore, or {WAYS}"
         )
     digest = hashlib.sha256(archive).hexdigest()
     open_blobs(url).put(digest, io.BytesIO(archive))
