@@ -16,7 +16,7 @@ PLAN_VERSION: Final = 4
 
 _READABLE: Final = (1, 2, 3, 4)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
-_WITH_RESOURCES: Final = 4  # an older one would not look at what its jobs ask for
+_WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
 
 
 class PlanVersionError(FlowqError):
@@ -144,7 +144,7 @@ class Plan:
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
-            "version": self._version,
+            "version": _version_of(self),
             "name": self.name,
             "file": self.file,
             "params": dict(self.params),
@@ -156,12 +156,6 @@ class Plan:
             "cells": [stored.cell_to_json(cell) for cell in self.cells],
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-    @property
-    def _version(self) -> int:
-        if any(node.resources for node in self.nodes):
-            return _WITH_RESOURCES
-        return _WITH_PYTHON if self.python else _WITH_PYTHON - 1
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Plan":
@@ -203,6 +197,13 @@ class Plan:
             withheld=tuple(document.get("withheld", ())),
             selection=Selection(**{name: tuple(names) for name, names in document.get("selection", {}).items()}),
         )
+
+
+def _version_of(plan: Plan) -> int:
+    """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
+    if any(node.artifacts or node.fetch or node.resources for node in plan.nodes):
+        return _WITH_FILES
+    return _WITH_PYTHON if plan.python else _WITH_PYTHON - 1
 
 
 def _limits_to_json(plan: Plan) -> dict[str, Json]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from flowq.embedded.attach import Attachment
     from flowq.store.backfills import Backfills
-    from flowq.store.bundles import Bundles
+    from flowq.store.files.artifacts import Artifacts
+    from flowq.store.files.bundles import Bundles
     from flowq.store.page.access import Accesses
     from flowq.store.page.job_logs import JobLogs
     from flowq.store.page.live import LiveStreams
@@ -79,7 +80,7 @@ class Store:
     @cached_property
     def bundles(self) -> "Bundles":
         """The files that travel with runs."""
-        from flowq.store.bundles import Bundles
+        from flowq.store.files.bundles import Bundles
 
         return Bundles(self.session)
 
@@ -89,6 +90,13 @@ class Store:
         from flowq.store.page.job_logs import JobLogs
 
         return JobLogs(self.session)
+
+    @cached_property
+    def artifacts(self) -> "Artifacts":
+        """The files that jobs have left."""
+        from flowq.store.files.artifacts import Artifacts
+
+        return Artifacts(self.session)
 
     @cached_property
     def live(self) -> "LiveStreams":

@@ -82,6 +82,7 @@ _SECTIONS: Final = {
     "`allow_failure`": "allow_failure",
     "`approval`": "approval",
     "`cache`": "cache",
+    "An entry of `artifacts`": "artifact",
     "`concurrency` of a job": "job_concurrency",
     "`concurrency` of the flow": "run_concurrency",
     "An entry of `schedule`": "schedule_entry",

@@ -6,6 +6,7 @@ from typing import Any, Final
 from flowq import defaults
 from flowq.compiler.binding import fields
 from flowq.compiler.binding.actions import effective, read_action
+from flowq.compiler.binding.artifacts import read_artifacts, read_fetch
 from flowq.compiler.binding.cache import read_cache, warn_of_changing
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
@@ -56,6 +57,8 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     cache = read_cache(job, action, reader, scope, report)
     if cache is not None:
         warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
+    artifacts = read_artifacts(job, action, reader, scope, report)
+    fetch, fetch_spans = read_fetch(job, action, reader, report)
     condition = bare_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report)
     found: dict[str, Any] = {
         "env": {**head.env, **env} if env else head.env,
@@ -67,6 +70,9 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
         "foreach": foreach,
         "concurrency": _job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
         "cache": cache,
+        "artifacts": artifacts,
+        "fetch": fetch,
+        "fetch_spans": fetch_spans,
         "sub": _sub_flow(job, scope, report),
     }
     return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites, *asking.sites)}
@@ -112,7 +118,7 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
 """The keys that map to a field of the same name, independently of other keys."""
 
 _OTHERS: Final = frozenset(
-    {"env", "secrets", "resources", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "flow"}
+    {"env", "secrets", "resources", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "artifacts", "fetch", "flow"}
 )
 
 

@@ -176,8 +176,8 @@ def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:
         dotted = next((job for job in known.jobs if "." in job and job == ".".join(map(str, rest[: job.count(".") + 1]))), None)
         hint = f"a name with a dot is written jobs['{dotted}']" if dotted else did_you_mean(name, known.jobs, "the jobs are")
         return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", hint
-    if len(rest) > 1 and rest[1] not in ("result", "status"):
-        hint = "known are result, status"
+    if len(rest) > 1 and rest[1] not in ("result", "status", "artifacts"):
+        hint = "known are result, status, artifacts"
         if rest[1] in _RESULTS:
             meant = ".".join(["jobs", name, "result", *map(str, rest[2:])])
             hint = f"did you mean {meant[:80]}? What a script writes to $FLOWQ_OUTPUT is its job's result"

@@ -70,6 +70,7 @@ FIELDS: Final[dict[str, JobField]] = {
     "cancel_reason": JobField("text", "lib/run_cancellation", "reason of the cancellation by its run"),
     "request": JobField("text", "job/cancel job/requeue", "nonce of the latest request that it carried out"),
     "cache": JobField("json", "job/finish", "the cache's reason for the latest execution, shown to users"),
+    "artifacts": JobField("flag", "lib/artifacts", "its latest execution has left files"),
     "logged": JobField("text", "job/append_logs", "<execution>:<number of its latest log entry>"),
     "log_bytes": JobField("integer", "job/append_logs", "size of its stored output in bytes, to limit it"),
     "log_written": JobField(

@@ -20,6 +20,8 @@ TEMPLATES: Final[dict[str, str]] = {
     "drafted": "drafted:{}",  # set: drafts that name this job as a parent
     "let_go": "let-go:{}",  # list: as of `parents`, of a job that has ended or was replaced, which its parents are still to learn
     "arrived": "arrived:{}",  # list: wakes clients that wait for a result; short-lived
+    "artifacts": "artifacts:{}",  # hash: name -> "<kept until, ms, or -> <manifest>" of the files that a job of a run has left
+    "artifact_files": "artifact-files:{}:{}",  # hash of an artifact of a job: digest -> content
     "meta_data": "meta:{}",  # string: the user's `job.meta`
     # -- queues and registries
     "queue": "queue:{}",  # zset: id -> (priority, sequence)

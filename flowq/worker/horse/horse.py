@@ -170,6 +170,14 @@ def _enter_directory(task: Task) -> TaskResult | None:
 
 
 def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
+    if "artifacts" not in task and "fetch" not in task:
+        return _decide(task, scratch, announce)
+    from flowq.worker.horse.artifacts import around
+
+    return around.through(task, lambda: _decide(task, scratch, announce))
+
+
+def _decide(task: Task, scratch: str, announce: Announce) -> TaskResult:
     if "cache" not in task:
         return _perform(task, scratch, announce)
     from flowq.worker.horse.cache import decide

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.ends import Ended
 
-_ALONE: Final = frozenset({"cache", "hooks", "on_failure", "on_success", "secrets", "serializer"})
+_ALONE: Final = frozenset({"artifacts", "cache", "fetch", "hooks", "on_failure", "on_success", "secrets", "serializer"})
 """What a task has, or its horse does, that no other job may share."""
 
 
@@ -145,12 +145,21 @@ class TaskBuilder:
         if node.cache is not None:
             identity = identity_of(run.plan, node, place.cell, run.there(task["cwd"]), scope.get("item"))
             task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
+        if node.artifacts or node.fetch:
+            self._add_artifacts(task, place, scope)
         action = _action(node, scope)
         if self._options is not None and self._options.allow:
             called = f"{node.action.module}.{node.action.attribute}" if node.action.kind == "call" else COMMANDS
             if (refused := refusal(called, self._options.allow)) is not None:
                 raise UnpreparableError(f"{place.where}: {refused}")
         return task | action | self._batch(claim, task, node.isolation)
+
+    def _add_artifacts(self, task: "Task", place: JobPlace, scope: Mapping[str, Json]) -> None:
+        from flowq.worker.supervisor.expressions.job_artifacts import artifact_parts, must_match  # few jobs have some
+
+        task |= artifact_parts(self._store, place, scope)
+        if "cache" in task:
+            task["cache"]["outputs"] += must_match(task.get("artifacts") or ())
 
     def _resources(self, place: JobPlace, scope: Mapping[str, Json]) -> "Task":
         """Return what a job asks for, as a part of its task."""

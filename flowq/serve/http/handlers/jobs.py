@@ -10,6 +10,7 @@ from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import cause_json, explain
 from flowq.flows.local_worker.detached import ensure_worker
 from flowq.flows.run import Run
+from flowq.flows.views.artifacts import with_artifacts
 from flowq.flows.views.job_log import BYTES, LogChoice, read_page, read_page_before
 from flowq.flows.views.job_result import result_of
 from flowq.flows.views.log_bytes import find_text, read_chunks, read_part
@@ -63,7 +64,7 @@ def _cell(call: ApiCall, plan: Plan) -> Cell:
 def _job(call: ApiCall) -> Json:
     plan, snapshot = read_snapshot(call.store, call.run.id)
     cell = _cell(call, plan)
-    view = run_view(plan, snapshot)
+    view = with_artifacts(call.store, run_view(plan, snapshot))
     job = next((job for job in (*view.jobs, *view.gates) if job.ordinal == cell.ordinal), None)
     if job is None:
         raise no_such("job", call.path["job"])
