@@ -57,6 +57,8 @@ PAGES = {
     "/admin?view=audit": "/api/v1/flows/shop/runs",
     "/admin?view=doctor": "D201",
     "/admin?view=serves": "answers here",
+    "/admin?view=settings": "FLOWQ_REDIS_URL",
+    "/admin?view=gc": "Keep the latest runs",
 }
 
 
