@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from flowq.page.assets import assets, modules, release_hash, shell
+from flowq.serve.http import pages
 
 STATIC: Final = Path(__file__).parents[2] / "flowq" / "page" / "static"
 SCRIPTS: Final = sorted((STATIC / "js").rglob("*.js"))
@@ -16,6 +17,13 @@ BUDGET: Final = 150_000
 
 def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def test_every_address_names_modules_that_are_there() -> None:
+    for views in pages.ROUTES.values():
+        assert {f"js/pages/{view}.js" for view in views} <= set(modules("js/main.js")) | {
+            path.relative_to(STATIC).as_posix() for path in SCRIPTS
+        }
 
 
 @pytest.mark.parametrize("page", sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / "js" / "pages").glob("*.js")))

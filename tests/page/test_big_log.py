@@ -8,6 +8,7 @@ import pytest
 
 from tests.page.conftest import Login
 from tests.page.served import Served
+from tests.support.wait import until
 
 LINE = 101
 """Bytes of a line of the flow `noisy`."""
@@ -55,7 +56,7 @@ def test_any_place_of_much_output_is_near(login: Login, served: Served, lines: i
     log.hover()
     for _ in range(30):  # past the end of what was read there
         page.mouse.wheel(0, 2000)
-    page.wait_for_function(SHOWS, arg=place + 2000)
+    until(lambda: page.evaluate(SHOWS, place + 2000), message="lines that were not read before")
     page.get_by_role("button", name="Last lines").click()
     log.get_by_text(f"line {lines:09d}").wait_for()
     grown = memory(served) - before

@@ -22,6 +22,7 @@ from flowq.serve.http.schemas import (
     array,
     body,
     document,
+    integer,
     page,
     text,
 )
@@ -41,9 +42,11 @@ _WISH: Schema = body(
 
 def _flows(call: ApiCall) -> Json:
     flows = call.site.flows
-    visible = [name for name in flows if call.principal.covers(call.site.flow_id(name))]
-    around = _around(call, visible)
-    return {"items": [item_json(flows[name], around) for name in visible], "next": None}
+    after = call.query.get("cursor", "")
+    visible = [name for name in sorted(flows) if name > after and call.principal.covers(call.site.flow_id(name))]
+    part = visible[: call.query["limit"]]
+    around = _around(call, part)
+    return {"items": [item_json(flows[name], around) for name in part], "next": part[-1] if len(visible) > len(part) else None}
 
 
 def _around(call: ApiCall, names: list[str]) -> Around:
@@ -96,7 +99,8 @@ ROUTES = (
         method="GET",
         path=f"{API}/flows",
         role=Role.VIEWER,
-        summary="The flows of the directory",
+        summary="The flows of the directory, by name",
+        query={"limit": integer(1, 500, 200), "cursor": text(500)},
         answer=page(document({"name": TEXT, "file": TEXT, "valid": FLAG, "description": TEXT, "last_runs": array(MAP)})),
         handler=_flows,
     ),
