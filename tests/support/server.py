@@ -34,10 +34,14 @@ class PrivateServer:
         self.directory = Path(
             tempfile.mkdtemp(prefix="fq-", dir="/tmp")
         )  # short, because a socket's path has at most 107 bytes
-        self.socket = str(self.directory / "s")
         self.log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._options: tuple[str, ...] = ()
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket."""
+        return str(self.directory / "s")
 
     @property
     def url(self) -> str:
