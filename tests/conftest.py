@@ -48,10 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip everything where the kind of server that was asked for cannot be had."""
-    if missing := kinds.choose(config.getoption("--server")):
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason=missing))
+    """Skip everything where the kind of server that was asked for cannot be had, and what its kind cannot do."""
+    kind = config.getoption("--server")
+    missing = kinds.choose(kind)
+    for item in items:
+        if missing or (kind == "cluster" and item.get_closest_marker("one_server")):
+            item.add_marker(pytest.mark.skip(reason=missing or "needs keys of several namespaces on one server"))
 
 
 @pytest.fixture(scope="session")
