@@ -67,7 +67,9 @@ def secured(place: Path, binary: str, name: str) -> Iterator[Secured]:
     files = ("--tls-cert-file", f"{place}/{name}.crt", "--tls-key-file", f"{place}/{name}.key")
     try:
         try:
-            server.start("--tls-port", str(port), *files, "--tls-ca-cert-file", f"{place}/ca.crt", "--tls-auth-clients", "optional")
+            server.start(
+                "--tls-port", str(port), *files, "--tls-ca-cert-file", f"{place}/ca.crt", "--tls-auth-clients", "optional"
+            )
         except AssertionError as error:
             if "TLS" not in str(error) and "tls" not in str(error):
                 raise
@@ -96,7 +98,9 @@ def expired(place: Path, redis_binary: str) -> Iterator[Secured]:
 def test_a_flow_runs_over_tls(good: Secured, tmp_path: Path) -> None:
     store = open_store(good.url(), "flowq-test")
     with WorkerProcess(good.url()):
-        assert [record.status for record in ended(store, start(store, flow(node("a", script("true"))), tmp_path))] == ["finished"]
+        assert [record.status for record in ended(store, start(store, flow(node("a", script("true"))), tmp_path))] == [
+            "finished"
+        ]
     store.close()
 
 
@@ -109,7 +113,9 @@ def told(url: str) -> str:
 
 def test_an_authority_that_is_not_known(good: Secured) -> None:
     for url in (good.url("other"), f"rediss://localhost:{good.port}"):
-        assert re.fullmatch(rf"the server at rediss://localhost:{good.port}\S* cannot be reached: .*certificate verify failed.*", told(url))
+        assert re.fullmatch(
+            rf"the server at rediss://localhost:{good.port}\S* cannot be reached: .*certificate verify failed.*", told(url)
+        )
 
 
 def test_a_certificate_of_another_host(elsewhere: Secured) -> None:

@@ -1,6 +1,7 @@
 """A machine that runs out under a job: of memory, of room for its files, of the directory of these files."""
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,16 @@ from tests.support.workers import WorkerProcess, ended, flow, node, script, star
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups and mounts of Linux")
 
 MIB = 1 << 20
-ROOM = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=256k none "$TMPDIR" && exec "$@"', "sh")
+ROOM = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    'mount -t tmpfs -o size=256k none "$TMPDIR" && exec "$@"',
+    "sh",
+)
 """Starts a command with a small file system of its own as the directory for temporary files."""
 
 
@@ -30,31 +40,24 @@ def stand() -> Iterator[Stand]:
 @pytest.fixture
 def group() -> Iterator[Path]:
     """A control group that may have 64 MiB."""
-    for parent, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
-        made = Path("/sys/fs/cgroup", parent, f"fq-{os.urandom(4).hex()}")
-        try:
-            made.mkdir()
-        except OSError:
-            continue
-        try:
-            (made / limit).write_text(str(64 * MIB))
-            with contextlib.suppress(OSError):  # where there is swap, it would go there
-                (made / "memory.swap.max").write_text("0")
-            yield made
-            return
-        except OSError:
-            continue
-        finally:
-            until(lambda made=made: not _has_processes(made), message="the group to be empty")  # type: ignore[misc]
-            made.rmdir()
-    pytest.skip("no control group can be made here")
+    made = _limited("memory", "memory.limit_in_bytes") or _limited("", "memory.max")
+    if made is None:
+        pytest.skip("no control group can be made here")
+    yield made
+    until(lambda: not (made / "cgroup.procs").read_text(), message="the group to be empty")
+    made.rmdir()
 
 
-def _has_processes(group: Path) -> bool:
+def _limited(parent: str, limit: str) -> Path | None:
+    made = Path("/sys/fs/cgroup", parent, f"fq-{os.urandom(4).hex()}")
     try:
-        return bool((group / "cgroup.procs").read_text())
+        made.mkdir()
+        (made / limit).write_text(str(64 * MIB))
     except OSError:
-        return False
+        with contextlib.suppress(OSError):
+            made.rmdir()
+        return None
+    return made
 
 
 def test_a_limit_of_memory_is_an_error_of_the_job(stand: Stand) -> None:
@@ -88,7 +91,7 @@ def test_the_disk_of_the_jobs_fills_in_the_middle_of_a_run(store: Store, server:
         "next": f"true {'x' * 50_000}",  # the script itself needs room
     }
     nodes = [node(name, script(text)) for name, text in jobs.items()]
-    edges = {later.name: {earlier.name: "done"} for earlier, later in zip(nodes, nodes[1:], strict=False)}
+    edges = {later.name: {earlier.name: "done"} for earlier, later in itertools.pairwise(nodes)}
     with WorkerProcess(server.url, "-c", "1", env={"TMPDIR": str(place)}, prefix=ROOM) as worker:
         until(lambda: worker.process.poll() is not None or store.workers.live(), message="the worker")
         if worker.process.poll() is not None:
@@ -98,7 +101,13 @@ def test_the_disk_of_the_jobs_fills_in_the_middle_of_a_run(store: Store, server:
         outside = Path(f"/proc/{worker.process.pid}/root{place}")
         (outside / "ballast").unlink()
         (last,) = ended(store, start(store, flow(node("last", script("echo one=1 > $FLOWQ_OUTPUT"))), tmp_path))
-    assert [record.status for record in (fills, then, stays, after, last)] == ["failed", "finished", "failed", "failed", "finished"]
+    assert [record.status for record in (fills, then, stays, after, last)] == [
+        "failed",
+        "finished",
+        "failed",
+        "failed",
+        "finished",
+    ]
     errors = [store.runs.errors(run, [ordinal]) for ordinal in (0, 2, 3)]
     assert "No space left on device" in str(errors)
     assert "needs a place for its files" in str(errors[2])

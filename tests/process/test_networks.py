@@ -9,7 +9,6 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
-import redis
 
 from flowq.connections.clients import open_store
 from flowq.store import Store
@@ -53,11 +52,15 @@ def late(client: socket.socket, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("how", [byte_by_byte, late])
-def test_replies_that_come_slowly(store: Store, proxies: Callable[..., Proxy], tmp_path: Path, how: Callable[..., None]) -> None:
+def test_replies_that_come_slowly(
+    store: Store, proxies: Callable[..., Proxy], tmp_path: Path, how: Callable[..., None]
+) -> None:
     proxy = proxies(how)
     remote = open_store(proxy.url, store.namespace)
     jobs = [node(f"j{number}", script(f"echo {number} >> {tmp_path}/lines")) for number in range(5)]
-    edges = {f"j{number}": {"j0": "success"} for number in range(1, 4)} | {"j4": {f"j{number}": "success" for number in (1, 2, 3)}}
+    edges = {f"j{number}": {"j0": "success"} for number in range(1, 4)} | {
+        "j4": {f"j{number}": "success" for number in (1, 2, 3)}
+    }
     with WorkerProcess(proxy.url, "--slots", "2"):
         run = start(remote, flow(*jobs, edges=edges), tmp_path)
         found = ended(remote, run)
@@ -82,7 +85,9 @@ def test_a_late_reply_meets_no_other_request(store: Store, proxies: Callable[...
     remote = open_store(f"{proxies(forward).url}?socket_timeout=0.3", store.namespace)
     with remote.session.keep_connection() if kept else nullcontext():
         hold.set()
-        assert remote.jobs.create(NewJob("first", "default", b"1", "n1", unique=True))[0] == "duplicate", "it was sent again over another connection"
+        assert remote.jobs.create(NewJob("first", "default", b"1", "n1", unique=True))[0] == "duplicate", (
+            "it was sent again over another connection"
+        )
         sent.clear()
         given_up.set()
         for number in range(5):
@@ -98,7 +103,9 @@ def test_a_late_reply_meets_no_other_request(store: Store, proxies: Callable[...
 def test_a_worker_whose_wait_is_cut_takes_the_next_job(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     with WorkerProcess(server.url), server.client() as client:
         for _ in range(4):
-            waiting = until(lambda: [row["id"] for row in client.client_list() if row["cmd"] == "blpop"], message="a waiting worker")
+            waiting = until(
+                lambda: [row["id"] for row in client.client_list() if row["cmd"] == "blpop"], message="a waiting worker"
+            )
             for number in waiting:
                 client.client_kill_filter(_id=number)
             run = start(store, flow(node("a", script("true"))), tmp_path)

@@ -188,18 +188,20 @@ class SentinelServer(Group):
         Until it is demoted, the former primary accepts changes that the latter will not have: here it refuses them first. A Sentinel
         demotes it 8 s later, by the same command.
         """
-        former, latter = self.serving, 1 - self.serving
-        with self.nodes[former].client() as old, self.nodes[latter].client() as new:
-            until(lambda: new.info("replication").get("master_link_status") == "up", 30, "the replica to be connected")
-            old.config_set("min-replicas-to-write", 2)
-            until(lambda: _offset(new) >= _offset(old), 30, "the replica to have everything")
-            until(self._ordered, 30, "the Sentinel to begin")
-            until(lambda: new.info("replication")["role"] == "master", 30, "the replica to be promoted")
-            self.serving = latter
-            old.replicaof(_LOOPBACK, self.doors[latter])
-            old.client_kill_filter(_type="normal", skipme=True)
-            old.config_set("min-replicas-to-write", 0)
-            until(lambda: old.info("replication").get("master_link_status") == "up", 30, "the former primary to follow")
+        latter = 1 - self.serving
+        old, new = self.node, self.nodes[latter]
+        until(lambda: _replication(new).get("master_link_status") == "up", 30, "the replica to be connected")
+        with old.client() as client:
+            client.config_set("min-replicas-to-write", 2)
+        until(lambda: _offset(new) >= _offset(old), 30, "the replica to have everything")
+        until(self._ordered, 30, "the Sentinel to begin")
+        until(lambda: _replication(new).get("role") == "master", 30, "the replica to be promoted")
+        self.serving = latter
+        with old.client() as client:
+            client.replicaof(_LOOPBACK, self.doors[latter])
+            client.config_set("min-replicas-to-write", 0)
+            client.client_kill_filter(_type="normal", skipme=True)
+        until(lambda: _replication(old).get("master_link_status") == "up", 30, "the former primary to follow")
         until(self._knows_all, 30, "the Sentinel to know the new primary and its replica")
 
     def stop(self, keep: bool = False) -> None:
@@ -248,6 +250,15 @@ def _is_complete(node: PrivateServer) -> bool:
     return b"cluster_state:ok" in state and b"cluster_known_nodes:3" in state
 
 
-def _offset(client: redis.Redis) -> int:
-    facts = client.info("replication")
-    return int(facts["slave_repl_offset"] if facts["role"] == "slave" else facts["master_repl_offset"])
+def _replication(node: PrivateServer) -> dict[str, Any]:
+    """Return what a server says about its replication; nothing if it cuts the connection, which a Sentinel makes it do."""
+    try:
+        with node.client() as client:
+            return dict(client.info("replication"))
+    except redis.exceptions.ConnectionError:
+        return {}
+
+
+def _offset(node: PrivateServer) -> int:
+    facts = _replication(node)
+    return int(facts.get("slave_repl_offset" if facts.get("role") == "slave" else "master_repl_offset", -1))
