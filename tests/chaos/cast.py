@@ -16,9 +16,11 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.retry import plan_retry
 from flowq.store import Store
 from tests.chaos.jobs import LOG
-from tests.chaos.network import SOCKET
+from tests.chaos.network import READY, SOCKET
 from tests.chaos.schedule import Fault
 from tests.chaos.workload import QUEUES, SUB_FLOW, sub_flow, workload
+from tests.support.cluster import free_ports
+from tests.support.kinds import Group, SentinelServer, server_of
 from tests.support.server import PrivateServer, die_with_parent
 from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
@@ -44,6 +46,7 @@ class Setting:
         lease: of the workers, in s.
         calm: s without any progress, after the last fault, that show that what is left is stuck.
         package: the directory of another flowq.
+        server: the kind of the server.
     """
 
     seed: int
@@ -51,6 +54,7 @@ class Setting:
     lease: float = 2.0
     calm: float = 15.0
     package: Path | None = None
+    server: str = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +92,14 @@ class Cast:
         self._frozen: dict[str, float] = {}  # mark of a worker -> until when it is stopped
         self._unfit_since: float | None = None  # since when there is no such worker
         self._down = False  # the server
-        self.server = PrivateServer().start("--appendfsync", "always", appendonly=True)
-        self._client: Any = self.server.client()  # redis-py annotates its replies for all its modes at once
-        self.store = Store(self._client, NAMESPACE).open()
+        self.start = time.time()
+        self.server = self._server()
+        self._reach()
         parts = workload(self.setting.seed, self.setting.seconds, SUBMITTERS)
         (self.place / "workload").write_text(json.dumps([[item.document() for item in part] for part in parts]))
         (self.place / SUB_FLOW).write_text(json.dumps(sub_flow()))
         for name in ("flowq.toml", "log"):
             (self.place / name).touch()
-        self.start = time.time()
-        numbers = [str(number) for number in (self.setting.seed, self.setting.seconds, self.setting.lease, self.start)]
-        self._network = self._python("tests.chaos.network", str(self.place), self.server.socket, *numbers)
-        until((self.place / SOCKET).exists, message="the proxy")
         self._submitters = [self._submitter(number) for number in range(SUBMITTERS)]
         self._workers = [self._worker(number) for number in range(WORKERS)]
 
@@ -113,6 +113,8 @@ class Cast:
                 self._strike_worker(how, what, fault)
             case "server":
                 self._strike_server(how, fault)
+            case "over":
+                self._fail_over(fault)
             case "submitter":
                 self._strike_submitter(fault)
             case "scripts":
@@ -229,6 +231,16 @@ class Cast:
         self._down = True
         self._later.append((begun + fault.length, end))
 
+    def _fail_over(self, fault: Fault) -> None:
+        """Let the replica take over, as an operator does who wants to lose nothing."""
+        assert isinstance(self.server, SentinelServer)
+        if not self._down:
+            begun = time.time()
+            self.server.fail_over()
+            self.store.close()
+            self._reach()
+            self.strikes.append(Strike(fault.kind, begun, time.time()))
+
     def _strike_submitter(self, fault: Fault) -> None:
         running = [process for process in self._submitters if process.poll() is None]
         if running:
@@ -265,6 +277,25 @@ class Cast:
         self.strikes.append(Strike(fault.kind, now, now + lasting, frozenset(pids or ())))
 
     # -- processes
+
+    def _server(self) -> PrivateServer:
+        """Start the server, and the network before it."""
+        several = self.setting.server in {"cluster", "sentinel"}
+        ports = free_ports(3) if several else []
+        server = server_of(self.setting.server, NAMESPACE, ports)
+        nodes = server.nodes if isinstance(server, Group) else [server]
+        doors = map(str, ports or [self.place / SOCKET])
+        behind = json.dumps({door: node.socket for door, node in zip(doors, nodes, strict=False)})
+        numbers = [str(number) for number in (self.setting.seed, self.setting.seconds, self.setting.lease, self.start)]
+        self._url = server.url if several else f"unix://{self.place / SOCKET}"
+        self._network = self._python("tests.chaos.network", str(self.place), behind, *numbers)
+        until((self.place / READY).exists, message="the proxy")
+        return server.start("--appendfsync", "always", appendonly=True)
+
+    def _reach(self) -> None:
+        """Connect to the server past the network."""
+        self._client: Any = PrivateServer.client(self.server)  # redis-py annotates its replies for all its modes at once
+        self.store = Store(self._client, NAMESPACE).open()
 
     def _replace(self, index: int) -> None:
         worker = self._workers[index]
@@ -320,10 +351,6 @@ class Cast:
             stderr=self._output,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - a round has no threads
         )
-
-    @property
-    def _url(self) -> str:
-        return f"unix://{self.place / SOCKET}"
 
     @property
     def _environment(self) -> dict[str, str]:

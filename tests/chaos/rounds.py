@@ -69,7 +69,8 @@ def play(setting: Setting, keep: Path | None = None) -> Findings:
 
 def _act(cast: Cast) -> None:
     setting = cast.setting
-    faults = [fault for fault in schedule(setting.seed, setting.seconds, setting.lease) if fault.kind not in NETWORK]
+    planned = schedule(setting.seed, setting.seconds, setting.lease, setting.server)
+    faults = [fault for fault in planned if fault.kind not in NETWORK]
     while faults:
         cast.tend()
         if cast.start + faults[0].at <= time.time():

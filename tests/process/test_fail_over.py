@@ -34,7 +34,7 @@ class Pair:
 
     def part(self) -> None:
         """Let the replica have all that was written until now, and nothing later: it is a primary of its own from now on."""
-        assert self.old.client.execute_command("WAIT", 1, 10_000) == 1
+        assert self.old.client.wait(1, 10_000) == 1
         self.new.client.replicaof("NO", "ONE")
 
 

@@ -57,6 +57,9 @@ def _limited(parent: str, limit: str) -> Path | None:
         with contextlib.suppress(OSError):
             made.rmdir()
         return None
+    for name, most in (("memory.swap.max", 0), ("memory.memsw.limit_in_bytes", 64 * MIB)):
+        with contextlib.suppress(OSError):  # the other version of control groups, or a kernel that does not count swap
+            (made / name).write_text(str(most))
     return made
 
 
