@@ -26,10 +26,10 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps servers wheel clean
 
 help: ## list the targets
-	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps and bench]"
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, servers and bench]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -87,6 +87,11 @@ chaos: $(DEVELOP) ## a real system under random faults, and what broke (ARGS='--
 sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
 	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
+
+servers: $(DEVELOP) ## the tests that talk to a server, and a round of chaos, on Redis 7, on a cluster and behind a Sentinel
+	$(BIN)/python -m pytest tests/embedded tests/store tests/process tests/chaos --server redis7 -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest tests/store tests/process tests/chaos --server cluster -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest tests/store tests/process tests/chaos --server sentinel -n $(JOBS) --dist loadfile $(ARGS)
 
 wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing of an earlier build gets in)
 	$(BIN)/python -m build --outdir dist .

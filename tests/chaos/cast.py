@@ -28,7 +28,11 @@ from tests.support.workers import WorkerProcess
 
 NAMESPACE: Final = "chaos"
 SUBMITTERS: Final = 3
+SCHEDULERS: Final = 2
 WORKERS: Final = 3
+BATCHES: Final = (
+    0  # the number of the worker whose jobs may share processes unless they refuse; those of the others may if they ask
+)
 SLOTS: Final = 6
 UNREACHABLE: Final = 6  # the exit code of a worker that cannot reach the server when it starts: it is started again
 STARTING: Final = 30.0  # s, on a machine with much else to do
@@ -101,6 +105,7 @@ class Cast:
         for name in ("flowq.toml", "log"):
             (self.place / name).touch()
         self._submitters = [self._submitter(number) for number in range(SUBMITTERS)]
+        self._schedulers = [self._scheduler() for _ in range(SCHEDULERS)]
         self._workers = [self._worker(number) for number in range(WORKERS)]
 
     # -- what a director does
@@ -115,8 +120,8 @@ class Cast:
                 self._strike_server(how, fault)
             case "over":
                 self._fail_over(fault)
-            case "submitter":
-                self._strike_submitter(fault)
+            case "submitter" | "scheduler":
+                self._strike_one(self._submitters if what == "submitter" else self._schedulers, fault)
             case "scripts":
                 self._speak(self._flush)
                 self._hit(fault)
@@ -138,9 +143,21 @@ class Cast:
                 if process.returncode > 0:
                     self.problems.append(f"submitter {number} ended with {process.returncode}")
                 self._submitters[number] = self._submitter(number)
+        self._tend_schedulers()
+
+    def _tend_schedulers(self) -> None:
+        for number, process in enumerate(self._schedulers):
+            if process.poll() is not None:
+                if process.returncode >= 0:
+                    self.problems.append(f"scheduler {number} ended with {process.returncode}")
+                self._schedulers[number] = self._scheduler()
 
     def heal(self) -> None:
-        """End all faults that last."""
+        """End all faults that last, and what makes runs without an end."""
+        for process in self._schedulers:
+            process.kill()
+            process.wait()
+        self._schedulers.clear()
         for _, action in sorted(self._later, key=lambda item: item[0]):
             action()
         self._later.clear()
@@ -173,7 +190,7 @@ class Cast:
 
     def close(self) -> None:
         """Kill everything."""
-        for process in (*self._submitters, self._network):
+        for process in (*self._submitters, *self._schedulers, self._network):
             process.kill()
             process.wait()
         for worker in self._workers:
@@ -241,8 +258,8 @@ class Cast:
             self._reach()
             self.strikes.append(Strike(fault.kind, begun, time.time()))
 
-    def _strike_submitter(self, fault: Fault) -> None:
-        running = [process for process in self._submitters if process.poll() is None]
+    def _strike_one(self, processes: list[subprocess.Popen[bytes]], fault: Fault) -> None:
+        running = [process for process in processes if process.poll() is None]
         if running:
             running[int(fault.pick * len(running))].kill()
             self._hit(fault)
@@ -329,6 +346,7 @@ class Cast:
         worker = WorkerProcess(
             self._url,
             *queues,
+            *(("--isolation", "batch") if index == BATCHES else ()),
             *("-c", str(SLOTS), "--lease", str(self.setting.lease), "--log-level", "warning"),
             namespace=NAMESPACE,
             env=self._environment,
@@ -340,6 +358,9 @@ class Cast:
 
     def _submitter(self, number: int) -> subprocess.Popen[bytes]:
         return self._python("tests.chaos.submitter", str(self.place), str(number), str(self.start))
+
+    def _scheduler(self) -> subprocess.Popen[bytes]:
+        return self._python("tests.chaos.scheduler")
 
     def _python(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

@@ -19,6 +19,7 @@ PROCESSES: Final = {
     "stop server": 0.7,
     "flush scripts": 1.5,
     "kill submitter": 2.0,
+    "kill scheduler": 1.0,
     "cancel run": 1.5,
     "retry run": 2.5,
 }

@@ -74,7 +74,10 @@ def test_workers_with_wrong_clocks(store: Store, server: PrivateServer, tmp_path
     assert all(begun <= record.started_ms <= record.ended_ms <= over_by for record in found.values())  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("step", [2 * HOUR, -2 * HOUR], ids=["forward", "back"])
+both_ways = pytest.mark.parametrize("step", [2 * HOUR, -2 * HOUR], ids=["forward", "back"])
+
+
+@both_ways
 def test_the_clock_of_the_server_is_set(tmp_path: Path, step: int) -> None:
     """A step forward ends all leases: their workers keep their jobs, or these are executed again. A step back changes nothing for a living worker."""
     skew = Skew(tmp_path)
@@ -100,6 +103,29 @@ def test_the_clock_of_the_server_is_set(tmp_path: Path, step: int) -> None:
             if step < 0:
                 assert [record.attempt for record in found] == [1] * 5
             check(store)
+        store.close()
+    finally:
+        server.stop()
+
+
+@both_ways
+def test_a_worker_is_lost_and_the_clock_of_the_server_is_set(tmp_path: Path, step: int) -> None:
+    """The lease of a lost worker does not last for hours then."""
+    skew = Skew(tmp_path)
+    server = PrivateServer(environment=skew.environment).start()
+    try:
+        store = Store(server.client(), namespace="flowq-test").open()
+        job = node("a", script(f"touch {tmp_path}/begun; [ $FLOWQ_ATTEMPT = 2 ] || sleep 60"), retry=RetryPolicy(1))
+        with WorkerProcess(server.url, *WORKER) as lost:
+            run = start(store, flow(job), tmp_path)
+            until((tmp_path / "begun").exists)
+            with WorkerProcess(server.url, *WORKER):
+                until(lambda: len(store.workers.live()) == 2, message="the other worker")
+                lost.process.kill()
+                skew.set(step)
+                (record,) = ended(store, run, timeout=15)
+        assert (record.status, record.attempt) == ("finished", 2)
+        check(store)
         store.close()
     finally:
         server.stop()
