@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from tests.support import kinds
 from tests.support.server import PrivateServer
 
 if TYPE_CHECKING:
@@ -60,8 +61,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that takes the right to call functions away, so that transitions are sent as scripts."""
+    """Add the kind of the tests' server, and the option that takes the right to call functions away: transitions are sent as scripts."""
+    parser.addoption("--server", choices=kinds.KINDS, default=kinds.KINDS[0], help="run the tests on a server of this kind")
     parser.addoption("--without-functions", action="store_true", help="let no user of the tests' server call its functions")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip everything where the kind of server that was asked for cannot be had, and what its kind cannot do."""
+    kind = config.getoption("--server")
+    missing = kinds.choose(kind)
+    for item in items:
+        if missing or (kind == "cluster" and item.get_closest_marker("one_server")):
+            item.add_marker(pytest.mark.skip(reason=missing or "needs keys of several namespaces on one server"))
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +80,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[PrivateServer]:
     """A server per test process, without persistence. Tests that kill or restart a server create their own `PrivateServer`."""
     rights = ("--user", "default", "on", "nopass", "~*", "&*", "+@all", "-fcall")
     without = request.config.getoption("--without-functions")
-    private = PrivateServer().start(*(rights if without else ()))
+    private = kinds.server_of(request.config.getoption("--server")).start(*(rights if without else ()))
     with pytest.MonkeyPatch.context() as patch:
         if without:  # otherwise the first call of each session would be one more
             patch.setattr("flowq.store.client.session.Session.functions", False)
@@ -86,8 +97,15 @@ def redis_binary() -> str:
     return path
 
 
+@pytest.fixture(scope="module")
+def _fail_over(server: PrivateServer) -> None:
+    """Let the replica behind a Sentinel become the primary before a module of tests."""
+    if isinstance(server, kinds.SentinelServer):
+        server.fail_over()
+
+
 @pytest.fixture
-def redis_client(server: PrivateServer) -> Iterator[redis.Redis]:
+def redis_client(server: PrivateServer, _fail_over: None) -> Iterator[redis.Redis]:
     """A client of the private server, which is empty at the start of each test."""
     with server.client() as client:
         client.flushall()
