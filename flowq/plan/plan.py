@@ -167,12 +167,13 @@ class Plan:
         """
         try:
             with no_collection():
-                return cls._from(json.loads(text))
+                return cls.from_document(json.loads(text))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise CorruptRecordError(f"the stored plan cannot be read: {type(error).__name__}: {error}") from error
 
     @classmethod
-    def _from(cls, document: dict[str, Json]) -> "Plan":
+    def from_document(cls, document: dict[str, Json]) -> "Plan":
+        """Return the plan of a stored form that has been parsed, see `from_json`."""
         version = document.get("version")
         if version not in _READABLE:
             raise PlanVersionError(
