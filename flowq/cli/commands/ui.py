@@ -67,7 +67,7 @@ def command(
     )
     store = session.store()
     path = "" if run is None else f"runs/{select_run(store, run)}"
-    wanted = Wanted(options, page.port, served, name, lifeline, reporting, idle, path)
+    wanted = Wanted(options, page.port, served, name, lifeline, reporting, idle, path, page.metrics)
     for address in serve(store, wanted, user()):
         if reporting is not None:
             report(reporting, address)

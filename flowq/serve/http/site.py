@@ -15,6 +15,7 @@ from flowq.ids import run_id
 from flowq.serve.http.access.doorkeeper import Doorkeeper
 from flowq.store import Store
 from flowq.store.schema.records import RunRecord
+from flowq.telemetry.metrics.process import ProcessCounts
 
 if TYPE_CHECKING:
     from flowq.schedules.directory.catalog import Catalog, CatalogFlow
@@ -111,6 +112,7 @@ class Site:
         self.options = options
         self.catalog = catalog
         self.doorkeeper = Doorkeeper(store, options.cookie, options.everyone)
+        self.meter = ProcessCounts()
         self.name = f"{socket.gethostname()}-{os.getpid()}-{run_id()}"
         self.closing = threading.Event()  # writes are refused, readers are told to come back
         self.used = time.monotonic()  # when a request came last
