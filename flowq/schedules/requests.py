@@ -94,11 +94,18 @@ def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str
     if compiled.plan is None:
         raise InvalidFlowError(f"{described.path}: {first_problem(compiled)}", compiled.diagnostics)
     claim = SlotClaim("hand", schedule, at)
+    maker = Maker(store, described.root, described.queue_prefix, described.ships)
     if slot is not None:
-        made = Maker(store, described.root, described.queue_prefix).offer(known, compiled.plan, claim, by=by)
+        made = maker.offer(known, compiled.plan, claim, by=by)
     else:
         made = offer(
-            store, compiled.plan, directory=described.root, queue_prefix=described.queue_prefix, cause="cli", by=by, slot=claim
+            store,
+            maker.prepared(compiled.plan),
+            directory=maker.root,
+            queue_prefix=maker.queue_prefix,
+            cause="cli",
+            by=by,
+            slot=claim,
         )
     if not made.there:
         raise InvalidRunOperation(

@@ -36,6 +36,7 @@ class SiteOptions:
         readonly: nothing can be changed.
         everyone: name of the user that all requests are from, without credentials; None: credentials are needed.
         queue_prefix: in front of the queues of runs that are started here.
+        ships: the files of the directory travel with them.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +46,7 @@ class SiteOptions:
     readonly: bool = False
     everyone: str | None = None
     queue_prefix: str = ""
+    ships: bool = False
 
     @property
     def loopback(self) -> bool:
