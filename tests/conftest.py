@@ -47,32 +47,33 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let processes of a parallel test run begin with the files that take longest: one begun last would leave the others idle.
-
-    The weights are those of a slow test and of any other, in seconds.
-    """
-    if hasattr(config, "workerinput"):
-        weights: defaultdict[Path, float] = defaultdict(float)
-        for item in items:
-            weights[item.path] += 4 if item.get_closest_marker("slow") else 0.2
-        items.sort(key=lambda item: -weights[item.path])
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the kind of the tests' server, and the option that takes the right to call functions away: transitions are sent as scripts."""
     parser.addoption("--server", choices=kinds.KINDS, default=kinds.KINDS[0], help="run the tests on a server of this kind")
     parser.addoption("--without-functions", action="store_true", help="let no user of the tests' server call its functions")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip everything where the kind of server that was asked for cannot be had, and what its kind cannot do."""
+    """Skip what the kind of server that was asked for cannot do, and everything where it cannot be had; order the rest."""
+    if hasattr(config, "workerinput"):
+        _begin_with_the_longest(items)
     kind = config.getoption("--server")
     missing = kinds.choose(kind)
     for item in items:
         if missing or (kind == "cluster" and item.get_closest_marker("one_server")):
             item.add_marker(pytest.mark.skip(reason=missing or "needs keys of several namespaces on one server"))
+
+
+def _begin_with_the_longest(items: list[pytest.Item]) -> None:
+    """Let processes of a parallel test run begin with the files that take longest: one begun last would leave the others idle.
+
+    The weights are those of a slow test and of any other, in seconds.
+    """
+    weights: defaultdict[Path, float] = defaultdict(float)
+    for item in items:
+        weights[item.path] += 4 if item.get_closest_marker("slow") else 0.2
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session")

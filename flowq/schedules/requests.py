@@ -112,15 +112,15 @@ def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str
     if compiled.plan is None:
         raise InvalidFlowError(f"{described.path}: {first_problem(compiled)}", compiled.diagnostics)
     claim = SlotClaim("hand", schedule, at)
+    maker = Maker(store, described.root, described.queue_prefix, described.ships, asked.cause)
     if slot is not None:
-        maker = Maker(store, described.root, described.queue_prefix, asked.cause)
         made = maker.offer(known, compiled.plan, claim, by=asked.by)
     else:
         made = offer(
             store,
-            compiled.plan,
-            directory=described.root,
-            queue_prefix=described.queue_prefix,
+            maker.prepared(compiled.plan),
+            directory=maker.root,
+            queue_prefix=maker.queue_prefix,
             run_id=run_id,
             cause=asked.cause,
             by=asked.by,

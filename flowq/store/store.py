@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flowq.store.page.access import Accesses
     from flowq.store.page.job_logs import JobLogs
     from flowq.store.page.live import LiveStreams
+    from flowq.store.page.stats import Stats
     from flowq.store.schedules import Schedules
 
 
@@ -69,6 +70,13 @@ class Store:
         from flowq.store.backfills import Backfills
 
         return Backfills(self.session)
+
+    @cached_property
+    def stats(self) -> "Stats":
+        """The counters for observers."""
+        from flowq.store.page.stats import Stats
+
+        return Stats(self.session)
 
     @cached_property
     def accesses(self) -> "Accesses":

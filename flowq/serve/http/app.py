@@ -34,6 +34,8 @@ from flowq.serve.http.targets import find_target
 
 THREADS: Final = 16
 _DEADLINE: Final = 10.0  # s for a body
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ELSEWHERE: Final = "other"  # in place of a route: the page, its files, and what is not there
 _WORTH: Final = 2048  # bytes from which an answer is compressed
 
 log = logging.getLogger("flowq.serve.http")
@@ -68,7 +70,9 @@ class Application:
         by_path: dict[str, dict[str, Route]] = {}
         for route in routes:
             by_path.setdefault(route.path, {})[route.method] = route
-        table = [StarletteRoute(path, self._endpoint(methods), include_in_schema=False) for path, methods in by_path.items()]
+        table = [
+            StarletteRoute(path, self._endpoint(path, methods), include_in_schema=False) for path, methods in by_path.items()
+        ]
         for row in table:
             row.methods = None  # all: `_endpoint` says which there are
         self._starlette = Starlette(routes=table, exception_handlers={404: self._elsewhere})
@@ -97,7 +101,7 @@ class Application:
         """Let no thread begin with a request any more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _endpoint(self, methods: Mapping[str, Route]) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, path: str, methods: Mapping[str, Route]) -> Callable[[Request], Awaitable[Response]]:
         allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
 
         async def endpoint(request: Request) -> Response:
@@ -105,8 +109,8 @@ class Application:
             route = methods.get("GET" if request.method == "HEAD" else request.method)
             if route is None:
                 text = f"{request.method[:20]} is not possible here"
-                return _response(error_reply(405, "method", text, headers={"Allow": ", ".join(allowed)}))
-            return _response(await self._answer(request, route, headers))
+                return self._counted(path, request, error_reply(405, "method", text, headers={"Allow": ", ".join(allowed)}))
+            return self._counted(path, request, await self._answer(request, route, headers))
 
         return endpoint
 
@@ -157,7 +161,7 @@ class Application:
         query = read_query(route, facts.query)
         body = read_body(route, facts.raw, facts.headers.get("content-type", ""))
         target = find_target(self._site, facts.path)
-        if not may(principal, Demand(route.role, not route.changes, target.flow_id, route.own)):
+        if not may(principal, Demand(route.role, not route.changes, target.flow_id, route.own, route.of_all)):
             if target.flow_id is None:
                 raise RefusedError(403, "forbidden", f"{principal.name} is limited to flows: {', '.join(principal.flows)}")
             raise OutOfScopeError(
@@ -187,8 +191,15 @@ class Application:
         """Answer for a path that is none of the API: the page, its files, or that there is nothing."""
         path = request.url.path
         if path == API or path.startswith(f"{API}/") or request.method not in {"GET", "HEAD"}:
-            return _response(error_reply(404, "not_found", f"there is nothing at {safe_line(path)[:200]}"))
-        return _response(pages.answer(self._site.options, path))
+            reply = error_reply(404, "not_found", f"there is nothing at {safe_line(path)[:200]}")
+        else:
+            reply = pages.answer(self._site.options, path)
+        return self._counted(_ELSEWHERE, request, reply)
+
+    def _counted(self, route: str, request: Request, reply: Reply) -> Response:
+        """Return an answer that has been counted."""
+        self._site.meter.answered(route, request.method if request.method in _METHODS else "other", reply.status)
+        return _response(reply)
 
 
 async def _body(request: Request, limit: int) -> bytes:

@@ -32,6 +32,7 @@ class Route:
         media_types: of the answer.
         harmless: it changes nothing, although its method says so.
         own: it is about the user alone.
+        of_all: it tells of all flows, so users who are limited to some may not use it.
         raw: the body is passed on as bytes, of whatever type, because its signature is over these.
         limit: bytes of the body.
         errors: statuses of refusals, besides those of every route.
@@ -51,6 +52,7 @@ class Route:
     media_types: Sequence[str] = (JSON,)
     harmless: bool = False
     own: bool = False
+    of_all: bool = False
     raw: bool = False
     limit: int = BODY
     errors: Sequence[int] = ()

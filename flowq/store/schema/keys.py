@@ -56,6 +56,8 @@ TEMPLATES: Final[dict[str, str]] = {
     "durations": "durations",  # hash: flow -> how long its latest runs with `notify` took that finished: ms, newest first
     "traced": "traced",  # string: the position in `ended` up to which traces were sent
     "ended": "ended",  # stream: runs that have ended
+    "stats": "stats",  # hash: series -> what was counted, see lib/stats.lua
+    "counted_names": "counted-names:{}",  # set per sort (flow, queue, schedule): names with series of their own
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua
     "cached": "cached:{}",  # hash: digest -> result

@@ -82,7 +82,8 @@ def _launch(call: ApiCall) -> Reply:
 def maker_of(call: ApiCall) -> Maker:
     """Return what makes runs of the directory's flows."""
     assert call.site.catalog is not None, "a flow has a catalog"
-    return Maker(call.store, call.site.catalog.root, call.site.options.queue_prefix)
+    options = call.site.options
+    return Maker(call.store, call.site.catalog.root, options.queue_prefix, options.ships)
 
 
 def wish_of(call: ApiCall) -> LaunchRequest:
