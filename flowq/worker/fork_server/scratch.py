@@ -87,10 +87,8 @@ def remove_tree(path: str) -> None:
     here = -1
     try:
         here = _enter(path)
-        names, above = (
-            os.listdir(here),
-            [],
-        )  # above: the directories between path and here, and what is left to remove beside each
+        names = os.listdir(here)
+        above: list[tuple[str, list[str]]] = []  # the directories between path and here, and what is left to remove beside each
         while names or above:
             if not names:
                 here = _change(here, os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here))
