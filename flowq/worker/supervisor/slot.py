@@ -349,9 +349,14 @@ class Slot:
             return
         if lane.fenced and code is not None:
             self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-        outcome = self._not_begun() if self._stuck else self._judged(died(code, self._cause))
+        if code == -signal.SIGALRM and self._due is not None and time.monotonic() >= self._due - self._grace:
+            self._cause = (
+                KillCause.TIMEOUT
+            )  # the alarm of its function has hit the program that the job has executed in its place
+        death = died(code, self._cause, garbled=lane.garbled)
+        outcome = self._not_begun() if self._stuck else self._judged(death)
         if self._so_far is not None and not self._stuck:
-            outcome = called_after(self._masked(self._so_far), died(code, self._cause), self._cause)
+            outcome = called_after(self._masked(self._so_far), death, self._cause)
         self._end(Ended(outcome, self._cause, pid=lane.pid, code=code, usage=lane.usage))
 
     def _not_begun(self) -> TaskResult:
