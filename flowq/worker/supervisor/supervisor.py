@@ -26,10 +26,9 @@ from flowq.worker.supervisor.expressions.job_scope import JobScopes, Unpreparabl
 from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
-from flowq.worker.supervisor.periodic_requests import PeriodicRequests
+from flowq.worker.supervisor.periodic_requests import PeriodicRequests, Starvation
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.starvation import Starvation
 from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
