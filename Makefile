@@ -38,7 +38,7 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; the run, in a browser:" && echo "$(BIN)/flowq ui $(FLOWS) --run @latest")
 
 test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint spelling types contract examples stale ## everything that is checked without running tests
 
@@ -85,7 +85,7 @@ chaos: $(DEVELOP) ## a real system under random faults, and what broke (ARGS='--
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
-	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
 
 engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap and Dask; what is missing is skipped, with the reason

@@ -30,11 +30,13 @@ class Maker:
         store: where they are submitted.
         root: the directory that they belong to.
         queue_prefix: in front of the names of their queues.
+        asked: the cause of runs that a user asks for: cli or api.
     """
 
     store: "Store"
     root: str
     queue_prefix: str = ""
+    asked: str = "cli"
 
     def offer(
         self,
@@ -54,7 +56,7 @@ class Maker:
             queue_prefix=self.queue_prefix,
             run_id=slot_id(known.id, str(claim.slot), salt),
             labels=labels,
-            cause="backfill" if claim.kind == "backfill" else "schedule" if claim.kind == "slot" else "cli",
+            cause="backfill" if claim.kind == "backfill" else "schedule" if claim.kind == "slot" else self.asked,
             by=by or known.id,
             slot=claim,
         )

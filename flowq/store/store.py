@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowq.store.backfills import Backfills
     from flowq.store.bundles import Bundles
     from flowq.store.page.access import Accesses
+    from flowq.store.page.job_logs import JobLogs
     from flowq.store.page.live import LiveStreams
     from flowq.store.schedules import Schedules
 
@@ -81,6 +82,13 @@ class Store:
         from flowq.store.bundles import Bundles
 
         return Bundles(self.session)
+
+    @cached_property
+    def job_logs(self) -> "JobLogs":
+        """Where the output of jobs is in the logs of their runs."""
+        from flowq.store.page.job_logs import JobLogs
+
+        return JobLogs(self.session)
 
     @cached_property
     def live(self) -> "LiveStreams":

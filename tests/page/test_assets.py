@@ -61,7 +61,7 @@ def test_no_script_makes_markup_or_code_from_text(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["Intl.DateTimeFormat", "toLocale", "toISOString", "getHours", "getMinutes", "toFixed"])
 def test_one_module_formats_times(word: str) -> None:
-    sizes = {"job_log.js"} if word == "toFixed" else set()  # of files: 1.5 MB
+    sizes = {"log_model.js"} if word == "toFixed" else set()  # of files: 1.5 MB
     assert {script.name for script in SCRIPTS if word in text_of(script)} - sizes <= {"time.js"}
 
 

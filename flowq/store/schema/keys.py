@@ -92,7 +92,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "handlers": "handlers:{}",  # list: ordinals of the jobs that are not part of the graph
     "items": "items:{}",  # hash of a foreach: index -> the item's JSON
     "events": "events:{}",  # stream per run; "-" for plain jobs
-    "logs": "logs:{}",  # stream per run; for plain jobs per job
+    "logs": "logs:{}",  # stream: output of a run, or of a plain job; of a job of a run: marks in the output of its run (job/append_logs)
     "bundle": "bundle:{}",  # string: the archive of the files that travel with runs, by their hash
     "bundle_runs": "bundle-runs:{}",  # set: the runs that have it
     "runs": "runs",  # zset: run -> created

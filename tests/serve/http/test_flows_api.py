@@ -191,10 +191,27 @@ def test_a_slot_runs_by_hand(page: PageServer, store: Store, tick: str, operator
     answer = page.api("POST", f"{tick}/trigger", {"slot": "2026-01-31T06:00"}, token=operator)
     assert answer.status == 201, answer.body
     run = store.runs.require(answer.document["id"])
-    assert (run.schedule, run.by) == (TICK, "ann")
-    assert page.api("POST", f"{tick}/trigger", {"slot": "2026-01-31T06:01"}, token=operator).status == 400
+    assert (run.schedule, run.cause, run.by) == (TICK, "api", "ann")
+    for slot in ("2026-01-31T06:01", "0001-01-01", "9998-01-01T00:00", "2199-01-01T00:00", "02026-01-31T06:00"):
+        assert page.api("POST", f"{tick}/trigger", {"slot": slot}, token=operator).status == 400, slot
+    for year in ("0001", "0001-01-01", "9999-12-31"):
+        assert page.api("GET", f"{tick}/next?from={year}", token=operator).status == 400, year
     (entry,) = page.api("GET", f"{tick}/history", token=operator).document["items"]
     assert (entry["run"], entry["text"], entry["status"]) == (run.id, "started by a user", "running")
+
+
+def test_a_schedule_that_is_triggered_with_a_key_has_one_run(page: PageServer, store: Store, tick: str, operator: str) -> None:
+    def trigger(**headers: str) -> str:
+        answer = page.api(
+            "POST", f"{tick}/trigger", {}, token=operator, headers={k.replace("_", "-"): v for k, v in headers.items()}
+        )
+        assert answer.status == 201, answer.body
+        return str(answer.document["id"])
+
+    first = trigger(Idempotency_Key="a")
+    assert trigger(Idempotency_Key="a") == first
+    assert len({first, trigger(Idempotency_Key="b"), trigger(), trigger()}) == 4
+    assert {store.runs.require(run).cause for run in store.runs.recent()} == {"api"}
 
 
 def test_a_backfill_is_tried_and_begun(page: PageServer, store: Store, tick: str, operator: str) -> None:

@@ -7,7 +7,7 @@ from flowq.config import load_settings, redact
 from flowq.durations import parse_duration
 from flowq.flows.health import examine, read_facts
 from flowq.plan import Json
-from flowq.serve.http.access.secrets import grant
+from flowq.serve.http.access.secrets import grant, odd_characters
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import ROLES, Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
@@ -44,6 +44,10 @@ def _tokens(call: ApiCall) -> Json:
 
 
 def _make(call: ApiCall) -> Reply:
+    if odd := odd_characters(call.body["name"]):
+        raise RefusedError(
+            400, "body", f"name: it has characters that are not visible or change the direction of the text: {odd}"
+        )
     role, flows = call.body["role"], tuple(item for item in call.given("flows", []) if item != "*")
     if flows and role == Role.ADMIN.word:
         raise RefusedError(400, "body", "flows: an admin is not limited to flows, because an admin can make tokens")

@@ -8,7 +8,7 @@ from flowq.schedules.users.launch import LaunchRequest, check, launch
 from flowq.schedules.views import read_schedules
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
-from flowq.serve.http.replies import RefusedError, Reply, no_such
+from flowq.serve.http.replies import Reply, no_such
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import (
     DIAGNOSTIC,
@@ -37,7 +37,6 @@ _WISH: Schema = body(
         "cache": FLAG,
     }
 )
-_KEY = 200  # characters of an idempotency key
 
 
 def _flows(call: ApiCall) -> Json:
@@ -73,10 +72,7 @@ def _check(call: ApiCall) -> Json:
 
 
 def _launch(call: ApiCall) -> Reply:
-    key = call.headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
-        raise RefusedError(400, "key", f"Idempotency-Key has 1 to {_KEY} printable characters")
-    run = launch(maker_of(call), call.flow, wish_of(call), by=call.principal.name, key=key)
+    run = launch(maker_of(call), call.flow, wish_of(call), by=call.principal.name, key=call.idempotency_key)
     return Reply(201, {"id": run}, headers={"Location": f"{call.site.options.prefix}{API}/runs/{run}"})
 
 
