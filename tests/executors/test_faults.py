@@ -57,7 +57,7 @@ def test_a_worker_that_is_killed(bench: Bench) -> None:
     job = bench.begun(run)
     bench.worker.__exit__()
     until(lambda: not alive(job), message="the job to end with its worker")
-    until(lambda: not bench.left(), message="all processes to end with the worker")
+    until(lambda: not bench.left(), timeout=30, message="all processes to end with the worker")
     bench.start()
     assert bench.ended(run).result() == 2
 
@@ -89,7 +89,7 @@ def test_a_worker_that_is_told_to_stop(bench: Bench) -> None:
     until(lambda: "running jobs are finished first" in bench.tail())
     until(lambda: stopped(bench), timeout=20, message="the worker to end")
     assert not alive(job)
-    until(lambda: not bench.left(), message="all processes to end with the worker")
+    until(lambda: not bench.left(), timeout=30, message="all processes to end with the worker")
     (bench.directory / "pid").unlink()
     bench.start()
     bench.begun(run)  # it was handed back, so that this is its first attempt again

@@ -12,7 +12,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from distributed import Client
+from distributed import Client, wait
 from distributed.comm import CommClosedError
 
 from flowq.ids import nonce
@@ -188,12 +188,12 @@ class DaskEngine:
     async def _watch(self, token: str, future: Any) -> None:
         """Tell the owner if the cluster cannot execute the task: its workers lack flowq, or die of it."""
         try:
-            await future
-        except asyncio.CancelledError:
-            pass
-        except Exception as error:  # noqa: BLE001 - of the cluster or its workers, of any class
-            if token in self._futures:
-                self._refuse(token, f"Dask could not start the job: {_first_line(error)}")
+            await wait([future])  # for its end, not for its result: that may be gone, and Dask would compute it again
+            error = await future.exception() if future.status == "error" else None
+        except (asyncio.CancelledError, *_LOST):
+            return
+        if error is not None and token in self._futures:
+            self._refuse(token, f"Dask could not start the job: {_first_line(error)}")
 
     def _forget(self, token: str, cancel: bool) -> None:
         self._waiting = [item for item in self._waiting if item[0] != token]
