@@ -12,7 +12,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from distributed import Client, wait
+from distributed import Client
 from distributed.comm import CommClosedError
 
 from flowq.ids import nonce
@@ -114,7 +114,7 @@ class DaskEngine:
         try:
             self._loop.run_until_complete(self._main)
         except asyncio.CancelledError:
-            pass
+            pass  # by `close`
 
     async def _serve(self) -> None:
         pause = _FIRST_PAUSE
@@ -188,11 +188,10 @@ class DaskEngine:
     async def _watch(self, token: str, future: Any) -> None:
         """Tell the owner if the cluster cannot execute the task: its workers lack flowq, or die of it."""
         try:
-            await wait([future])  # for its end, not for its result: that may be gone, and Dask would compute it again
-            error = await future.exception() if future.status == "error" else None
+            error = await future.exception()  # its result is not asked for: it may be gone, and Dask would compute it again
         except (asyncio.CancelledError, *_LOST):
             return
-        if error is not None and token in self._futures:
+        if isinstance(error, Exception) and future.status == "error" and token in self._futures:
             self._refuse(token, f"Dask could not start the job: {_first_line(error)}")
 
     def _forget(self, token: str, cancel: bool) -> None:
