@@ -7,6 +7,7 @@ but for what an engine starts. It ends with its control channel, and all nodes w
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import signal
 import sys
@@ -280,7 +281,8 @@ def _engine(settings: ExecutorSettings) -> Callable[[Loop, EngineOwner, Post], E
 def main() -> None:
     """Run as the program of a driver; `sys.argv[1]` is the control descriptor."""
     for number in platform.STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # the supervisor decides when this ends, by the control channel
+        # The supervisor decides when this ends, by the control channel. A handler, because what is ignored would be so in commands too.
+        signal.signal(number, operator.is_)
     control = Channel.adopt(int(sys.argv[1]))
     greeting, _ = control.wait()
     settings = ExecutorSettings(**greeting["executor"])
