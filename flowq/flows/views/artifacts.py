@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from flowq.artifacts.blobs import BlobError
@@ -61,6 +62,25 @@ def artifacts_of(run: RunView, ordinals: Sequence[int] | None = None, name: str 
     where = f"run {run.id}" if ordinals is None or len(jobs) != 1 else f"job {jobs[0].name!r} of run {run.id}"
     state = f" (it is {jobs[0].status})" if len(jobs) == 1 and ordinals is not None else ""
     raise InvalidJobOperation(f"{where} has no artifacts{state}: jobs leave files by `artifacts` in the flow")
+
+
+def open_file(store: "Store", item: JobArtifact, digest: str) -> Iterator[bytes]:
+    """Yield the content of a file of an artifact, which has been checked.
+
+    Raises:
+        InvalidJobOperation: there is no such file, or its content is missing or was altered; before anything is yielded.
+    """
+    file = next((file for file in item.manifest.files if file.sha256 == digest), None)
+    if file is None or item.manifest.expired(store.now_ms()):
+        raise InvalidJobOperation(
+            f"artifact {item.name} of job {item.job.name} has no file with this SHA-256, or it is not kept any more"
+        )
+    content = _Contents(store).read(item, file)
+    try:
+        first = next(content, b"")
+    except BlobError as error:
+        raise InvalidJobOperation(f"{item.job.name}: {item.name}: {readable(file.path)}: {error}") from error
+    return chain((first,), content)
 
 
 def extract(store: "Store", items: Sequence[JobArtifact], directory: str) -> Iterator[str]:
