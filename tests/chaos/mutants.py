@@ -91,8 +91,8 @@ MUTANTS: Final = {
             (),
         ),
     ),
-    "a process goes on after a failure": Mutant(
-        "worker/horse/batch.py", 'outcome["outcome"] != "finished" or ', "", ("shared processes",)
+    "a refusal to share is not looked at": Mutant(
+        "isolation.py", "return BATCH in words and JOB not in words", "return BATCH in words", ("shared processes",)
     ),
     "an end of file is not looked at": Mutant(
         "store/client/async_connection.py",
