@@ -81,8 +81,8 @@ class Evidence:
 
     @cached_property
     def created(self) -> dict[str, float]:
-        """When each job was created, on the clock in s."""
-        return {change.job: change.at / 1000 for change in self.changes if change.old == "-"}
+        """When each job was created, on the clock in s: a cell of a foreach has no event for that, its first one comes in the same step."""
+        return {change.job: change.at / 1000 for change in reversed(self.changes)}
 
     @cached_property
     def edges(self) -> dict[str, list[tuple[str, str]]]:
