@@ -154,13 +154,15 @@ class Cast:
 
     def heal(self) -> None:
         """End all faults that last, and what makes runs without an end."""
-        for process in self._schedulers:
-            process.kill()
-            process.wait()
-        self._schedulers.clear()
         for _, action in sorted(self._later, key=lambda item: item[0]):
             action()
         self._later.clear()
+        for process in self._schedulers:
+            process.terminate()
+        for process in self._schedulers:
+            if process.wait(STARTING) not in {0, -signal.SIGTERM}:  # it may be about to start
+                self.problems.append(f"a scheduler ended with {process.returncode}")
+        self._schedulers.clear()
 
     @property
     def submitting(self) -> bool:

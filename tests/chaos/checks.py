@@ -14,7 +14,8 @@ from tests.support.expected_ends import inconsistencies
 from tests.support.invariants import ENDED
 
 READY: Final = frozenset({"queued", "scheduled"})
-PLAIN_EVENTS: Final = "events:-"  # the stream of all plain jobs, which is capped
+OF_THE_NAMESPACE: Final = frozenset({"events:-", "wake:@decide"})
+"""Keys that are of no job or run, and are capped: the stream of all plain jobs, and hints for workers that decide, of which the last may stay."""
 _NOT_ADMITTED: Final = frozenset({"concurrency", "canceling"})
 """Reasons of runs that are running only to end: their group has turned them away, or they were canceled while they waited for it."""
 
@@ -214,5 +215,5 @@ def orphans(store: Store) -> Iterator[str]:
         if key == "timers":
             timers = [item.decode() for item in client.zrange(raw, 0, -1)]
             yield from (f"the timer {timer} lasts" for timer in timers if not timer.startswith("admit|"))  # due in seconds
-        elif key != PLAIN_EVENTS and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
+        elif key not in OF_THE_NAMESPACE and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
             yield f"the key {key} lasts"
