@@ -18,7 +18,7 @@ from flowq.plan.records import Json
 _NUMBERS: Final = re.compile(r"\d+")
 
 
-class Outline:
+class PlanOutline:
     """The rows of a stored plan.
 
     Args:

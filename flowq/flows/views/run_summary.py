@@ -15,7 +15,7 @@ from flowq.flows.views.snapshot import read_errors
 from flowq.flows.views.sources import changed_files
 from flowq.ids import member_id
 from flowq.plan.bulk import no_collection
-from flowq.plan.outline import Outline
+from flowq.plan.outline import PlanOutline
 from flowq.states import ENDED, LETTERS, JobStatus, Reason
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read_summary(store: "Store", run: "RunRecord") -> RunSummary:
         CorruptRecordError: its plan cannot be read.
     """
     with no_collection():
-        outline = Outline(store.runs.plan(run.id))
+        outline = PlanOutline(store.runs.plan(run.id))
         outline.add_cells(store.runs.members(run.id, outline.foreach_groups()))
         nodes = outline.nodes()
         letters = store.runs.statuses(run.id, len(nodes))
@@ -80,7 +80,7 @@ def _groups(names: Sequence[str], nodes: Sequence[int], letters: str) -> tuple[J
     return tuple(JobGroup(name, found[name]) for name in sorted(found, key=order.__getitem__))
 
 
-def _worth_reading(outline: Outline, nodes: Sequence[int], letters: str) -> list[int]:
+def _worth_reading(outline: PlanOutline, nodes: Sequence[int], letters: str) -> list[int]:
     """Return the ordinals of the jobs to read: some of each kind, and one that waits for each queue, which may have no worker."""
     queues, approvals = outline.queues(), outline.approvals()
     left = dict(_SHOWN)
@@ -106,7 +106,7 @@ def _worth_reading(outline: Outline, nodes: Sequence[int], letters: str) -> list
     return found
 
 
-def _view_of(store: "Store", run: "RunRecord", outline: Outline, ordinals: Sequence[int], letters: str) -> RunView:
+def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, ordinals: Sequence[int], letters: str) -> RunView:
     plan = outline.part(ordinals)
     records = store.runs.jobs(run.id, ordinals)
     failed = [ordinal for ordinal in ordinals if letters[ordinal] in "FS"]

@@ -1,7 +1,7 @@
 """When the requests of a worker are due that are made again and again: heartbeats and sweeps.
 
 What idle workers cost the server must not grow with their number, so the workers of a server take turns at sweeping (see
-`lib/sweep_turns`): one sweeps, the others look from time to time whether somebody does. A worker of one run sweeps whoever else does,
+`lib/sweep_turns`): one sweeps, the others look from time to time whether one does. A worker of one run sweeps in any case,
 because lost jobs of that run are left to it, and so does one that ends when nothing is left to do: it must have seen that itself.
 """
 
@@ -61,7 +61,7 @@ class PeriodicRequests:
         self.next_beat = min(self.next_beat, now + self._options.beat)
 
     def sweep_at(self, when: float) -> None:
-        """Sweep no later than that, whoever else does."""
+        """Sweep no later than that, also if another worker does."""
         self._next_sweep = min(self._next_sweep, when)
         self._at_once = True
 
