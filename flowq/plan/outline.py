@@ -1,4 +1,4 @@
-"""An outline of a stored plan: which jobs there are, without the objects of all of them.
+"""The outline of a stored plan: which jobs there are, without the objects of all of them.
 
 A plan of 100,000 jobs has a million objects, which take seconds to make. A reader that counts jobs needs their groups, and the objects
 of the few jobs that it shows.

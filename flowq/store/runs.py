@@ -336,10 +336,11 @@ class Runs:
         rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
         return [entry for seq, row in rows for entry in log_entries(seq, row)]
 
-    def latest_logs(self, run: str, count: int) -> list[LogEntry]:
-        """Return the last entries of captured output, newest first."""
+    def latest_logs(self, run: str, count: int, before: str = "+") -> list[LogEntry]:
+        """Return the last entries of captured output before a position, newest first."""
+        end = before if before == "+" else f"({before}"
         with self._session.translated:
-            rows = self._session.client.xrevrange(self._keys("logs", run), count=count)
+            rows = self._session.client.xrevrange(self._keys("logs", run), end, count=count)
         return [entry for seq, row in rows for entry in reversed(log_entries(seq.decode(), row))]
 
     def position(self, run: str) -> str:

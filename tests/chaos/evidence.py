@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,9 +71,18 @@ class Evidence:
         return {line.key for line in self.log if line.what == "end"}
 
     @cached_property
+    def shared(self) -> dict[int, list[Line]]:
+        """The first lines of the executions that had one process, one after the other: the pid -> at least two of them."""
+        begun: dict[int, list[Line]] = defaultdict(list)
+        for line in self.log:
+            if line.what == "begin":
+                begun[line.pid].append(line)
+        return {pid: lines for pid, lines in begun.items() if len(lines) > 1}
+
+    @cached_property
     def created(self) -> dict[str, float]:
-        """When each job was created, on the clock in s."""
-        return {change.job: change.at / 1000 for change in self.changes if change.old == "-"}
+        """When each job was created, on the clock in s: a cell of a foreach has no event for that, its first one comes in the same step."""
+        return {change.job: change.at / 1000 for change in reversed(self.changes)}
 
     @cached_property
     def edges(self) -> dict[str, list[tuple[str, str]]]:

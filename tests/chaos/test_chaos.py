@@ -27,8 +27,8 @@ ROUNDS = 5  # until a mutant is found
 @only_linux
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_round_of_chaos_breaks_no_guarantee() -> None:
-    findings = play(Setting(seed=1, seconds=25.0))
+def test_a_round_of_chaos_breaks_no_guarantee(request: pytest.FixtureRequest) -> None:
+    findings = play(Setting(seed=1, seconds=25.0, server=request.config.getoption("--server")))
     assert not findings.broken, problems(findings)
     assert set(findings.problems) == set(ZEROS)
     assert findings.faults.total() > 30  # a busy machine has fewer requests that faults could hit
@@ -116,6 +116,17 @@ def test_a_dependent_that_begins_before_its_parent_has_ended_is_found() -> None:
     assert found("early dependents", Evidence(Picture(), wrong, [], [], parents=parents)) == [
         "b was queued before ['a'] had ended"
     ]
+
+
+def test_cells_of_a_later_list_do_not_count_for_an_earlier_execution() -> None:
+    rows = {"cell": {"status": "finished", "token": "1-x"}, "merge": {"status": "finished", "token": "2-x"}}
+    release = run("3000 cell deferred queued 0")
+    good = log("begin merge 1", "end merge 1", "begin cell 1", "end cell 1", "begin merge 2", "end merge 2")
+    evidence = Evidence(Picture(jobs=rows), release, good, [], epoch=1.0)
+    evidence.edges = {"merge": [("cell", "success")]}
+    assert found("early dependents", evidence) == []
+    evidence.log = log("begin merge 1", "end merge 1", "begin merge 2", "end merge 2", "begin cell 1", "end cell 1")
+    assert found("early dependents", evidence) == ["execution 2 of merge began before ['cell'] had ended"]
 
 
 def test_a_success_without_a_good_execution_is_found() -> None:

@@ -13,6 +13,7 @@ from flowq.cli.render.reports import Reporting
 from flowq.cli.render.run_table import run_lines
 from flowq.cli.render.summary_table import summary_table
 from flowq.cli.targets import select_run, tell_orphaned
+from flowq.flows.views.artifacts import with_artifacts
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.run_summary import LARGE, read_summary
 from flowq.flows.views.run_view import RunView
@@ -70,7 +71,7 @@ def command(
     view = read_view(store, run_id)
     manner.reporting.write(store, view)
     if as_json:
-        show_json(run_json(view))
+        show_json(run_json(with_artifacts(store, view)))
     else:
         terminal = session.out
         show(run_lines(view, terminal, failed_only=failed), terminal)

@@ -26,6 +26,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "by": run.by or None,
         "commit": run.commit or None,
         "dirty": run.dirty if run.commit else None,
+        "bundle": None if run.bundle is None else dict(run.bundle),
         "attempt": run.attempt,
         "params": dict(run.params),
         "labels": dict(run.labels),
@@ -89,6 +90,7 @@ def job_json(job: JobView) -> dict[str, Json]:
         "line": job.place.line,
         **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
         **({} if job.cache is None else {"cache": _cache_json(job.cache)}),
+        **({"artifacts": {name: one.to_json() for name, one in job.artifacts.items()}} if job.artifacts else {}),
     }
 
 

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flowq.artifacts.manifest import Manifest
 from flowq.flows.views.job_output import plain_output
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
 from flowq.plan.foreach import foreach_counts, order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
+from flowq.store.schema.documents import bundle_json
 from flowq.store.schema.records import JobRecord, RunRecord
 
 
@@ -87,6 +89,8 @@ class JobView:
     selected: bool = True  # a run of a part of the flow leaves the others out
     item: str = ""  # of a failed cell of a foreach, as JSON
     outcome: str | None = None  # of its latest execution: an end, retried, exceeded, lost, unclaimed
+    has_artifacts: bool = False  # it has left files
+    artifacts: Mapping[str, Manifest] = field(default_factory=dict)  # read by `views.artifacts`, where they are needed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
     @property
@@ -150,6 +154,7 @@ class RunView:
     by: str = ""
     commit: str = ""  # of the repository of its flow, when it was submitted; empty: none is known
     dirty: bool = False  # whether files differed from that commit
+    bundle: Mapping[str, str | None] | None = None  # the files that travel with it: hash, root, requires
     turned_away_by: str = ""  # the run that held its concurrency group
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
@@ -218,6 +223,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         by=run.by,
         commit=run.commit,
         dirty=run.dirty,
+        bundle=bundle_json(run),
         turned_away_by=run.turned_away_by,
         gates=tuple(gates.values()),
     )
@@ -307,6 +313,7 @@ def _job_view(
         cache=None if record is None else _cache(record),
         selected=cell.selected,
         outcome=None if record is None else record.fields.get("outcome"),
+        has_artifacts=record is not None and "artifacts" in record.fields,
         lane=snapshot.lanes.get(cell.ordinal),
     )
 

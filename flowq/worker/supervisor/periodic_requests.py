@@ -1,7 +1,7 @@
-"""When the requests of a worker are due that are made again and again: heartbeats and sweeps.
+"""When the requests of a worker are due that are made again and again: heartbeats, sweeps, and claims after one in vain.
 
 What idle workers cost the server must not grow with their number, so the workers of a server take turns at sweeping (see
-`lib/sweep_turns`): one sweeps, the others look from time to time whether one does. A worker of one run sweeps in any case,
+`lib/sweep_turns`): one sweeps, the others look from time to time whether one does. A worker of one run sweeps whether another one does or not,
 because lost jobs of that run are left to it, and so does one that ends when nothing is left to do: it must have seen that itself.
 """
 
@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
 
+_PAUSE: Final = 1.0  # s without claims after the system gave no process for a job: it would be claimed again at once
+_LONGEST: Final = (
+    60.0  # s of it, for an executor whose engine cannot be reached: jobs stay in the queue, where other workers find them
+)
 _RARE: Final = 2  # times the time between two heartbeats of an idle worker of a large fleet, which has no lease to renew
 
 
@@ -61,7 +65,7 @@ class PeriodicRequests:
         self.next_beat = min(self.next_beat, now + self._options.beat)
 
     def sweep_at(self, when: float) -> None:
-        """Sweep no later than that, also if another worker does."""
+        """Sweep no later than that, whether another worker does or not."""
         self._next_sweep = min(self._next_sweep, when)
         self._at_once = True
 
@@ -76,3 +80,20 @@ class PeriodicRequests:
         self._standby = standby
         if again is not None:
             self._alarm = min(self._alarm, now + again)
+
+
+class Starvation:
+    """The pauses of a worker that gets no process for its jobs. `grows`: the cause is likely to last, so each one is twice as long as the one before until a job has ended."""
+
+    def __init__(self, *, grows: bool) -> None:
+        self._grows = grows
+        self._next = _PAUSE
+        self._executed = 0
+
+    def pause(self, executed: int) -> float:
+        """Return the seconds of a pause that begins now. `executed`: how many executions have ended so far."""
+        if not self._grows or executed != self._executed:
+            self._next = _PAUSE
+        self._executed = executed
+        pause, self._next = self._next, min(_LONGEST, self._next * 2)
+        return pause

@@ -26,7 +26,7 @@ from flowq.worker.supervisor.expressions.job_scope import JobScopes, Unpreparabl
 from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
-from flowq.worker.supervisor.periodic_requests import PeriodicRequests
+from flowq.worker.supervisor.periodic_requests import PeriodicRequests, Starvation
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.task_builder import TaskBuilder
@@ -42,7 +42,6 @@ _log = logging.getLogger("flowq.worker")
 _EVALUATING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
-_STARVED: Final = 1.0  # s without claims after the system refused a process
 _REFUSED: Final = 0.5  # s without requests after the server refused one
 _RUN_CHECK: Final = 0.25  # s between looks at the run of `until_run`, while there is nothing to do
 _FAREWELL: Final = 20.0  # s for which a stopping worker tries to deliver its last reports
@@ -81,6 +80,7 @@ class Supervisor:
         self._periodic = PeriodicRequests(options, now)
         self._next_flush = self._next_run_check = now
         self._lost_callbacks = True  # lost executions may have left failure callbacks
+        self._starvation = Starvation(grows=options.executor is not None)
         self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
 
     @property
@@ -142,7 +142,7 @@ class Supervisor:
         try:
             self._jobs.start()
             if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
-                self._pause_until = time.monotonic() + _STARVED
+                self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
             if self._connections.online:
                 self._deliveries.tick(running=self._stopping.claiming)
             if self._connections.online:
@@ -337,7 +337,7 @@ class Supervisor:
 
     def _start_ahead(self) -> None:
         """Start the fork server that will be wanted while the first claim is under way."""
-        if self._options.clone:
+        if self._options.clone or self._options.executor is not None:
             self._fork_servers.prepare(ForkServerKey())
         elif self._options.until_run is not None:
             try:

@@ -1,7 +1,7 @@
 -- lib/sweep_turns: which of the workers sweeps
 -- uses: -
 -- One worker sweeps for all, so that what idle workers cost does not grow with their number. Its turn ends TURN after its latest sweep, and it
--- takes the next one itself as long as it lives. The others look whether another one does: together every SHARE, and each of them with its
+-- takes the next one itself as long as it lives. The others look whether one sweeps: together every SHARE, and each of them with its
 -- heartbeats, for the case that most of them have gone at once.
 local TURN = 1500 -- ms
 local SHARE = 250 -- ms
@@ -12,7 +12,7 @@ local function turn()
   if left > 0 and left <= TURN then return left, worker end -- else it is over, or the clock was set
 end
 
-function L.nobody_sweeps()
+function L.is_unswept()
   return not turn()
 end
 

@@ -60,5 +60,5 @@ function T.heartbeat()
     end
   end
   if regained then L.drain(100) end
-  return { verdicts, L.nobody_sweeps() and 1 or 0, callbacks }
+  return { verdicts, L.is_unswept() and 1 or 0, callbacks }
 end

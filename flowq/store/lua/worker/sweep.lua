@@ -6,7 +6,7 @@
 -- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages lib/audit lib/sweep_turns
 -- memory: also when none is left
 -- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
--- `turn` is the worker that takes its turn, or '' for a sweep at once, also if another one sweeps.
+-- `turn` is the worker that takes its turn, or '' for a sweep at once, whichever worker has the turn.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
 -- A local run without a worker stays as it is until another one of its own starts, unless it is canceled: a worker of another run,
