@@ -1,4 +1,4 @@
-"""`flowq status` of a run with more jobs than anybody would read: groups of them, and those that need attention."""
+"""`flowq status` of a run with more jobs than a user would read: groups of them, and those that need attention."""
 
 import json
 from collections import Counter
