@@ -1,4 +1,4 @@
-"""`flowq status` of a run with more jobs than anybody would read: groups of them, and those that need attention."""
+"""`flowq status` of a run with more jobs than a user would read: groups of them, and those that need attention."""
 
 import json
 from collections import Counter
@@ -80,7 +80,8 @@ def claims(worker: HandWorker, store: Store, run: str, *wanted: str) -> list[Cla
 
 
 def test_jobs_are_counted_by_groups(cli: Cli, many: str, store: Store, worker: HandWorker) -> None:
-    worker.fail(*claims(worker, store, many, "first"), "no", allowed=True)
+    (first,) = claims(worker, store, many, "first")
+    worker.fail(first, "no", allowed=True)
     part, listed = claims(worker, store, many, "part[n=3]", "list-1")
     worker.finish(listed, b"[1, 2, 3]")
     worker.fail(part, "boom", exit_code=4)

@@ -90,7 +90,7 @@ def test_the_more_workers_the_less_each_looks(store: Store, driver: Driver, othe
     assert in_turn(other).standby == 50.0
 
 
-def test_webhooks_are_everybodys(store: Store, driver: Driver, other: Driver) -> None:
+def test_webhooks_are_delivered_by_all_workers(store: Store, driver: Driver, other: Driver) -> None:
     in_turn(driver)
     store.client.zadd(store.session.keys("webhooks"), {"some": 1})
     try:
