@@ -20,6 +20,7 @@ from flowq.isolation import read_isolation
 NAMESPACE: Final = "flowq"
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, spaces would need quoting
+_STORE = re.compile(r"file:///.|(?!file:)[a-z][a-z0-9+.-]*://.")
 _PASSWORD = re.compile(r"(?P<before>//[^/@]*?:)[^?]*(?=@)|(?P<query>[?&](?:\w+_)?password=)[^&]*")
 
 
@@ -43,8 +44,12 @@ class Settings:
     python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
 
     isolation: Setting | None  # of the jobs of a worker, see `flowq.isolation`; None: `job`
+    store: Setting | None  # address of the file store, for what is too large for the server; None: there is none
     heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
     notify: Setting | None  # messages about the runs of all flows: JSON of the file's value, which the compiler checks
+    executors: (
+        Setting | None
+    )  # where jobs can be executed beside this machine: likewise, checked by `flowq.worker.executor_settings`
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -59,9 +64,10 @@ _VARIABLES: Final = {
     "keep_place": "FLOWQ_KEEP_PLACE",
     "python": "FLOWQ_PYTHON",
     "isolation": "FLOWQ_ISOLATION",
+    "store": "FLOWQ_STORE",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
-_OF_FILES: Final = ("notify",)  # settings without a variable
+_OF_FILES: Final = ("notify", "executors")  # settings without a variable
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
 
@@ -101,8 +107,10 @@ def load_settings(
         keep_place=_checked_duration(found.get("keep_place", Setting("24h", "default")), "keep_place"),
         python=found.get("python"),
         isolation=_checked_isolation(found.get("isolation")),
+        store=_checked_store(found.get("store")),
         heartbeat=found.get("heartbeat"),
         notify=found.get("notify"),
+        executors=found.get("executors"),
     )
 
 
@@ -259,6 +267,15 @@ def _checked_isolation(setting: Setting | None) -> Setting | None:
             read_isolation(setting.value)
         except ValueError as error:
             raise ConfigError(f"isolation: {error} (from {_describe(setting, 'isolation')})") from error
+    return setting
+
+
+def _checked_store(setting: Setting | None) -> Setting | None:
+    if setting is not None and not _STORE.match(setting.value):
+        raise ConfigError(
+            f"store must be an address such as file:///shared/flowq or s3://bucket/flowq, found {redact(setting.value)!r}"
+            f" (from {_describe(setting, 'store')})"
+        )
     return setting
 
 

@@ -14,6 +14,19 @@ from flowq.exceptions import FlowqError
 _LEVEL: Final = 6  # of the compression
 
 
+_POINTER: Final = b"blob "  # no archive begins so
+
+
+def pointer(digest: str) -> bytes:
+    """Return what stands in place of an archive that is in the file store. `digest`: its SHA-256, in hexadecimal."""
+    return _POINTER + digest.encode()
+
+
+def digest_in(data: bytes) -> str:
+    """Return the digest of the archive that such data stands for, "" of an archive itself."""
+    return data.removeprefix(_POINTER).decode() if data.startswith(_POINTER) else ""
+
+
 class BundleError(FlowqError):
     """An archive that is not the bundle that was asked for."""
 

@@ -1,6 +1,7 @@
 """The directory of a machine in which bundles are kept and unpacked.
 
     <cache>/archives/<hash>.tgz      as it came from the store
+    <cache>/archives/<hash>.from     where it is in the file store: it is fetched by the process that unpacks it
     <cache>/runs/<run>-<hash>/       the files of one run: its jobs may write there, as they may in a directory of their own
     <cache>/runs/<run>-<hash>.lock   held (shared) by each fork server of the run, through which its jobs get the files
 
@@ -12,10 +13,11 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import BinaryIO, Final
 
+from flowq.artifacts.opening import open_blobs
 from flowq.bundles.archive import BundleError, unpack
 from flowq.exceptions import UsageError
 
@@ -47,13 +49,44 @@ class BundleCache:
         Raises:
             OSError: the directory cannot be used.
         """
-        path = self.archive(name)
+        self._write(self.archive(name), lambda file: file.write(data))
+        self._drop_archives()
+
+    def add_place(self, name: str, url: str, digest: str) -> None:
+        """Note where the archive of a bundle is in a file store.
+
+        Raises:
+            OSError: the directory cannot be used.
+        """
+        self._write(self._place(name), lambda file: file.write(f"{digest} {url}".encode()))
+
+    def _fetch(self, name: str) -> None:
+        """Get an archive that is not here from the file store, if it is there.
+
+        Raises:
+            BlobError: the file store cannot be used.
+        """
+        if os.path.exists(self.archive(name)) or not os.path.exists(self._place(name)):
+            return
+        with open(self._place(name), encoding="utf-8") as file:
+            digest, _, url = file.read().partition(" ")
+        self._write(self.archive(name), lambda target: open_blobs(url).get(digest, target))
+        self._drop_archives()
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self.root, "archives", f"{name}.from")
+
+    def _write(self, path: str, fill: Callable[[BinaryIO], object]) -> None:
+        """Write a file that gets its name when it is complete; only this user can read it."""
         self._make("archives")
         new = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
-        with open(new, "xb") as file:
-            file.write(data)
-        os.replace(new, path)
-        self._drop_archives()
+        try:
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                fill(file)
+            os.replace(new, path)
+        except BaseException:
+            _remove(new)
+            raise
 
     def prepare(self, run: str, name: str) -> int:
         """Unpack a bundle for a run if it is not there yet.
@@ -108,6 +141,7 @@ class BundleCache:
         return why
 
     def _unpack(self, name: str, directory: str) -> None:
+        self._fetch(name)
         with open(self.archive(name), "rb") as file:
             data = file.read()
         new = f"{directory}.new"

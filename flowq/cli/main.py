@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "approve": "Approve or reject a job that waits for approval.",
     "logs": "Show what the jobs of a run printed.",
     "result": "Print the result of a job as JSON.",
+    "artifacts": "List and download the files that jobs have left (`artifacts`).",
     "runs": "List the latest runs, newest first.",
     "trace": "Send a run as a trace to a collector of OpenTelemetry (OTLP).",
     "delete": "Delete runs that have ended, with their results and logs.",
@@ -68,7 +69,7 @@ The module of the same name in `flowq.cli.commands` is imported when the command
 
 GROUPS: Final = {
     "Flows": ("init", "list", "run", "serve", "ui", "schedule", "notify", "validate", "plan", "graph", "schema"),
-    "Runs": ("status", "logs", "why", "result", "runs", "trace", "retry", "cancel", "approve", "delete"),
+    "Runs": ("status", "logs", "why", "result", "artifacts", "runs", "trace", "retry", "cancel", "approve", "delete"),
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "metrics", "suspend", "resume"),
     "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
 }

@@ -249,7 +249,8 @@ def _nth(store: "Store", position: int, *, change: bool) -> str:
     if position < 1 or len(runs) < position:
         many = f"there are only {len(runs)} {there}" if runs else f"there is none yet {there}"
         hint = _elsewhere(store, lambda _run: True) if change else "; `flowq run FILE` starts one, `flowq runs` lists them all"
-        raise NoSuchRunError(f"there is no run @{position}: {many}{hint}")
+        name = "@latest" if position == 1 else f"@{position}"
+        raise NoSuchRunError(f"there is no run {name}: {many}{hint}")
     found = runs[position - 1]
     if there == "at all" and (record := store.runs.get(found)) is not None:
         _tell_elsewhere(record)

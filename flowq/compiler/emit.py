@@ -18,7 +18,7 @@ from flowq.compiler.binding.spec import DependencySpec, JobSpec
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import GATE, Action, Cell, Edge, JobFields, Node, Plan, cell_name, is_gate
+from flowq.plan import GATE, Action, Cell, Edge, Fetch, JobFields, Node, Plan, cell_name, is_gate
 from flowq.plan.bulk import record
 from flowq.plan.cell_names import PLAIN, spellings
 
@@ -81,7 +81,7 @@ def _values_of(cells: Cells) -> Iterator[_Values]:
 
 def _nothing(node: Node) -> Node:
     """Return what is left of a job whose matrix has no cells: it waits for what they would have waited for, and nothing is executed."""
-    return replace(node, action=Action("join"), condition=None, concurrency=None, cache=None, secrets={}, reads=())
+    return replace(node, action=Action("join"), condition=None, concurrency=None, cache=None, fetch=(), secrets={}, reads=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,5 +294,10 @@ class _Emitter:
             matrix=job.matrix is not None,
             stage="" if frame.prefix else job.stage,
         )
-        self.nodes.append(node)
+        self.nodes.append(node if not job.fetch else replace(node, fetch=tuple(self._fetched(frame, job.fetch))))
         return len(self.nodes) - 1
+
+    def _fetched(self, frame: _Frame, items: Iterable[Fetch]) -> Iterator[Fetch]:
+        """Yield what a job fetches, with the full names of the jobs."""
+        own = frame.section.graph.numbers
+        return (replace(item, job=frame.prefix + item.job) if item.job in own else item for item in items)

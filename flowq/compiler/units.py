@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flowq.compiler.analysis.expressions import Outer, Results, Scene, axes_of, check_expressions, check_outputs
+from flowq.compiler.analysis.fetches import check_fetches
 from flowq.compiler.analysis.graph import Graph, build_graph
 from flowq.compiler.analysis.lint import warn
 from flowq.compiler.analysis.matrix_cells import MAX_CELLS, Budget, Cells, expand
@@ -125,7 +126,8 @@ class Units:
         results = Results(names, self._signatures(flow, around, report))
         check_expressions(Scene(flow, flow.jobs, main.cells, results), main.graph, report)
         check_outputs(flow, main.graph, report, results=results)
-        handlers = self._handlers(flow, main.graph, results, report)
+        check_fetches(main.graph, main.cells, report)
+        handlers = self._handlers(flow, main, results, report)
         if before >= 0 and self.budget.left < 0 and not report.failed:
             report.add(
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
@@ -165,13 +167,14 @@ class Units:
         check_matches(graph, cells, report)
         return Section(graph, cells)
 
-    def _handlers(self, flow: FlowSpec, graph: Graph, results: Results, report: Report) -> dict[str, Section]:
+    def _handlers(self, flow: FlowSpec, main: Section, results: Results, report: Report) -> dict[str, Section]:
         found = {}
         for name, jobs in flow.handlers.items():
             cells = expand(jobs, self.budget, report)
-            section = self._section(jobs, cells, report, before=graph.numbers)
-            outer = Outer(flow.jobs, graph.never_skipped() if name == "on_success" else frozenset())
+            section = self._section(jobs, cells, report, before=main.graph.numbers)
+            outer = Outer(flow.jobs, main.graph.never_skipped() if name == "on_success" else frozenset())
             check_expressions(Scene(flow, jobs, section.cells, results, outer), section.graph, report)
+            check_fetches(section.graph, {**main.cells, **section.cells}, report, outer)
             found[name] = section
         return found
 

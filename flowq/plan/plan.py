@@ -12,10 +12,11 @@ from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 from flowq.plan.shipment import Shipment
 
-PLAN_VERSION: Final = 3
+PLAN_VERSION: Final = 4
 
-_READABLE: Final = (1, 2, 3)  # later versions only added fields
+_READABLE: Final = (1, 2, 3, 4)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
+_WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
 
 
 class PlanVersionError(FlowqError):
@@ -143,7 +144,7 @@ class Plan:
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
-            "version": PLAN_VERSION if self.python else _WITH_PYTHON - 1,
+            "version": _version_of(self),
             "name": self.name,
             "file": self.file,
             "params": dict(self.params),
@@ -166,12 +167,13 @@ class Plan:
         """
         try:
             with no_collection():
-                return cls._from(json.loads(text))
+                return cls.from_document(json.loads(text))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise CorruptRecordError(f"the stored plan cannot be read: {type(error).__name__}: {error}") from error
 
     @classmethod
-    def _from(cls, document: dict[str, Json]) -> "Plan":
+    def from_document(cls, document: dict[str, Json]) -> "Plan":
+        """Return the plan of a stored form that has been parsed, see `from_json`."""
         version = document.get("version")
         if version not in _READABLE:
             raise PlanVersionError(
@@ -196,6 +198,13 @@ class Plan:
             withheld=tuple(document.get("withheld", ())),
             selection=Selection(**{name: tuple(names) for name, names in document.get("selection", {}).items()}),
         )
+
+
+def _version_of(plan: Plan) -> int:
+    """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
+    if any(node.artifacts or node.fetch or node.resources for node in plan.nodes):
+        return _WITH_FILES
+    return _WITH_PYTHON if plan.python else _WITH_PYTHON - 1
 
 
 def _limits_to_json(plan: Plan) -> dict[str, Json]:

@@ -78,6 +78,26 @@ class Cache:
     take: bool = True  # False: execute the job even if a result is cached; the new result is cached all the same
 
 
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Files that are kept after the end of a job. `path`: templated globs below the job's directory; one that ends with `?` may match nothing."""
+
+    name: str
+    path: tuple[Json, ...]
+    always: bool = False  # also after a failure
+    keep: float | None = None  # s after the end of the job; None: as long as its record
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """An artifact of another job that is put into a directory before a job begins. `to`: templated, below the job's directory."""
+
+    job: str  # the name of the node
+    artifact: str
+    to: Json
+    optional: bool = False  # where there is none, nothing is fetched
+
+
 @record
 class JobFields:
     """The fields of a job that compiler and plan share. Times in seconds; None means "no limit" or "the run's rule"."""
@@ -95,6 +115,7 @@ class JobFields:
     delay: float | None = None
     stop_grace: float | None = None  # from SIGTERM to SIGKILL after a timeout or a cancel; None: `defaults.STOP_GRACE`
     isolation: str = ""  # "job" or "batch", see `flowq.isolation`; "" is as the worker is set
+    resources: Mapping[str, Json] = field(default_factory=dict)  # amounts as of `flowq.plan.resources`, or templates of these
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
     secrets: Mapping[str, Mapping[str, str]] = field(
@@ -106,6 +127,8 @@ class JobFields:
     fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
     concurrency: Concurrency | None = None
     cache: Cache | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    fetch: tuple[Fetch, ...] = ()
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 

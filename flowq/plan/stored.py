@@ -9,10 +9,12 @@ from typing import Any, Final, cast
 from flowq.plan.cell_names import ESCAPED, PLAIN, QUOTED, WHOLE, WHOLE_ESCAPED, cell_name
 from flowq.plan.records import (
     Action,
+    Artifact,
     Cache,
     Cell,
     Concurrency,
     Edge,
+    Fetch,
     JobFields,
     Json,
     Node,
@@ -42,6 +44,9 @@ def node_to_json(node: Node) -> dict[str, Json]:
         out["concurrency"] = non_defaults(node.concurrency)
     if node.cache is not None:
         out["cache"] = non_defaults(node.cache)
+    for name in _FILES:
+        if name in out:
+            out[name] = [non_defaults(item) for item in out[name]]
     return out
 
 
@@ -77,7 +82,8 @@ _BEFORE: Final = {
 """Fields that only nodes have, and the field of `JobFields` before which they are written."""
 
 
-_SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Selection)}
+_SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Artifact, Fetch, Selection)}
+_FILES: Final = ("artifacts", "fetch")
 
 
 def node_from_json(item: dict[str, Json]) -> Node:
@@ -103,6 +109,10 @@ def node_from_json(item: dict[str, Json]) -> Node:
     if "cache" in known:
         cache = dict(known["cache"])
         known["cache"] = Cache(**cache | {name: tuple(cache[name]) for name in ("inputs", "outputs") if name in cache})
+    if "artifacts" in known:
+        known["artifacts"] = tuple(Artifact(**one | {"path": tuple(one["path"])}) for one in known["artifacts"])
+    if "fetch" in known:
+        known["fetch"] = tuple(Fetch(**one) for one in known["fetch"])
     return Node(**known)
 
 
@@ -119,6 +129,30 @@ def cell_to_json(cell: Cell) -> list[Json]:
     if flags:
         return [*row, flags]
     return row if cell.matrix is not None else row[:2]
+
+
+FLAGGED: Final = 4  # length of the shortest row of a cell with flags
+
+
+def is_shown_group(row: list[Json]) -> bool:
+    """Return whether a row is a group that users see as a job with cells."""
+    return len(row) >= FLAGGED and row[3] & (_GROUP | _HIDDEN) == _GROUP
+
+
+def is_no_job(row: list[Json]) -> bool:
+    """Return whether a row with flags is a group, or hidden from users."""
+    return bool(row[3] & (_GROUP | _HIDDEN))
+
+
+def is_hidden_job(row: list[Json]) -> bool:
+    """Return whether a row is a job that is hidden from users."""
+    return len(row) >= FLAGGED and row[3] & (_GROUP | _HIDDEN) == _HIDDEN
+
+
+def as_job(row: list[Json], node: int) -> list[Json]:
+    """Return a row as a job without parents, of the node with that index."""
+    flags, phase = (row[3] if len(row) >= FLAGGED else 0), (row[4] if len(row) > FLAGGED else "")
+    return [node, [], row[2] if len(row) > 2 else None, flags & ~_GROUP, phase]
 
 
 def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:

@@ -32,12 +32,14 @@ class Maker:
         root: the directory that they belong to.
         queue_prefix: in front of the names of their queues.
         ships: the files of the directory travel with them.
+        asked: the cause of runs that a user asks for: cli or api.
     """
 
     store: "Store"
     root: str
     queue_prefix: str = ""
     ships: bool = False
+    asked: str = "cli"
 
     def prepared(self, plan: Plan) -> Plan:
         """Return a plan of a flow of the catalog as it is submitted."""
@@ -61,7 +63,7 @@ class Maker:
             queue_prefix=self.queue_prefix,
             run_id=slot_id(known.id, str(claim.slot), salt),
             labels=labels,
-            cause="backfill" if claim.kind == "backfill" else "schedule" if claim.kind == "slot" else "cli",
+            cause="backfill" if claim.kind == "backfill" else "schedule" if claim.kind == "slot" else self.asked,
             by=by or known.id,
             slot=claim,
         )

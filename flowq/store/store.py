@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from flowq.embedded.attach import Attachment
     from flowq.store.backfills import Backfills
-    from flowq.store.bundles import Bundles
+    from flowq.store.files.artifacts import Artifacts
+    from flowq.store.files.bundles import Bundles
     from flowq.store.page.access import Accesses
+    from flowq.store.page.job_logs import JobLogs
     from flowq.store.page.live import LiveStreams
     from flowq.store.page.stats import Stats
     from flowq.store.schedules import Schedules
@@ -86,9 +88,23 @@ class Store:
     @cached_property
     def bundles(self) -> "Bundles":
         """The files that travel with runs."""
-        from flowq.store.bundles import Bundles
+        from flowq.store.files.bundles import Bundles
 
         return Bundles(self.session)
+
+    @cached_property
+    def job_logs(self) -> "JobLogs":
+        """Where the output of jobs is in the logs of their runs."""
+        from flowq.store.page.job_logs import JobLogs
+
+        return JobLogs(self.session)
+
+    @cached_property
+    def artifacts(self) -> "Artifacts":
+        """The files that jobs have left."""
+        from flowq.store.files.artifacts import Artifacts
+
+        return Artifacts(self.session)
 
     @cached_property
     def live(self) -> "LiveStreams":

@@ -73,6 +73,33 @@ MUTANTS: Final = {
     "a payload stays": Mutant(
         "store/lua/lib/status.lua", "K.job(id), K.payload(id), K.result(id)", "K.job(id), K.result(id)", ("orphan keys",)
     ),
+    "rates without a period": Mutant(
+        "store/lua/lib/rate_limits.lua",
+        "if rate and (places >= rate or frees_at(name, rate - places, period)) then return false end",
+        "if rate and places >= rate then return false end",
+        ("over their rates",),
+    ),
+    "a slot of two schedulers": Mutant(
+        "store/lua/lib/slot_claims.lua",
+        "if tonumber(found[1] or -1) ~= claim.after then return 'conflict' end",
+        "if tonumber(found[1] or -1) ~= claim.after and tonumber(found[1]) ~= claim.slot then return 'conflict' end",
+        ("slots",),
+        more=Mutant(
+            "schedules/slot_runs.py",
+            "slot_id(known.id, str(claim.slot), salt)",
+            'slot_id(known.id, __import__("os").urandom(9).hex(), salt)',
+            (),
+        ),
+    ),
+    "a process goes on after a failure": Mutant(
+        "worker/horse/batch.py", 'outcome["outcome"] != "finished" or ', "", ("shared processes",)
+    ),
+    "an end of file is not looked at": Mutant(
+        "store/client/async_connection.py",
+        '        if not data:\n            raise ServerUnavailableError("the server closed the connection")\n',
+        "",
+        ("stuck", "processes"),
+    ),
     "an exit is a success": Mutant(
         "worker/supervisor/ends.py",
         "    if code >= 0:\n",

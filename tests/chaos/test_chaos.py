@@ -27,8 +27,8 @@ ROUNDS = 5  # until a mutant is found
 @only_linux
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_round_of_chaos_breaks_no_guarantee() -> None:
-    findings = play(Setting(seed=1, seconds=25.0))
+def test_a_round_of_chaos_breaks_no_guarantee(request: pytest.FixtureRequest) -> None:
+    findings = play(Setting(seed=1, seconds=25.0, server=request.config.getoption("--server")))
     assert not findings.broken, problems(findings)
     assert set(findings.problems) == set(ZEROS)
     assert findings.faults.total() > 30  # a busy machine has fewer requests that faults could hit

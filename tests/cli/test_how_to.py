@@ -12,7 +12,8 @@ from flowq.compiler import compile_file, render
 from tests.support.pages import commands_of
 from tests.support.wait import until
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted((DOCS / "how-to").glob("*.md")), DOCS / "artifacts.md"]
 
 VALUES = {"version": "1.0.0", "day": "2026-01-31"}  # of params without a default
 

@@ -1,6 +1,7 @@
 """The small example flows behave as their comments describe."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,15 @@ def test_the_list_of_examples_is_complete() -> None:
 def test_a_test_executes_each_example(path: Path) -> None:
     tests = [*Path(__file__).parent.glob("test_*.py"), *(Path(__file__).parents[1] / "language").glob("test_*.py")]
     assert any(f'"{path.name}"' in file.read_text(encoding="utf-8") for file in tests)
+
+
+def test_a_book_is_made_of_the_pages_of_other_jobs(home: Path, tmp_path: Path) -> None:
+    here = partial(flowq, cwd=tmp_path)
+    run = run_flow(FLOWS / "artifacts.yaml", "-p", "title=Seals", cwd=tmp_path)
+    assert run["counts"] == {"finished": 5}
+    listed = json.loads(here("artifacts", "list", run["id"], "--json").out)
+    assert [item["name"] for item in listed if item["job"] == "book"] == ["book"]
+    assert here("result", run["id"], "book").out.split() == ["{", '"pages":', '"3"', "}"]
+    got = here("artifacts", "get", run["id"], "book", "--to", "downloads").out.strip()
+    assert (tmp_path / got).read_text().splitlines() == ["# Seals", "## About enemies", "## About food", "## About habitat"]
+    assert len(here("artifacts", "get", run["id"], "chapter", "--name", "log").out.splitlines()) == 3

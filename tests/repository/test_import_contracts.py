@@ -32,6 +32,9 @@ VIOLATIONS = {
 # user's code can reach what a horse can reach: add entries deliberately.
 IN_A_HORSE = ("flowq.worker.fork_server", "flowq.worker.horse", "flowq.worker.ipc")
 FOR_A_HORSE = {
+    "flowq.artifacts.limits",  # these three inside a function: only jobs with `artifacts` or `fetch` load them
+    "flowq.artifacts.paths",
+    "flowq.artifacts.writing",
     "flowq.dotted_names",
     "flowq.exceptions",
     "flowq.globs",

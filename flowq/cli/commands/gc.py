@@ -35,7 +35,8 @@ def command(
     """Delete expired data from the server.
 
     These are runs whose retention has passed, incomplete submissions and retries, and entries of expired plain jobs. Workers
-    delete them too; use this command on a server without workers. With --older-than or --keep, it also deletes old runs.
+    delete them too; use this command on a server without workers. With --older-than or --keep, it also deletes old runs. Where
+    there is a file store (FLOWQ_STORE), it also deletes what has been there for a day and no run has: only this command does.
     """
     wish = Wish(older_than, keep, flow)
     if flow is not None and not wish:
@@ -64,5 +65,7 @@ def _lines(gone: Garbage, *, dry_run: bool) -> Iterator[Line]:
     if gone.entries:
         count = plural(sum(gone.entries.values()), "entry", "entries")
         yield ((f"{verb} {count} of expired jobs in {plural(len(gone.entries), 'queue')}", ""),)
+    if gone.blobs:
+        yield ((f"{verb} {plural(len(gone.blobs), 'file')} from the file store that no run has", ""),)
     if not gone:
         yield (("nothing to remove", "good"),)

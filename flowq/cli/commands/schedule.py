@@ -20,7 +20,7 @@ from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.approval import user
-from flowq.schedules.requests import known_schedule
+from flowq.schedules.requests import Asked, known_schedule
 from flowq.schedules.requests import trigger as start_run
 from flowq.schedules.selection import select_schedule, select_schedules
 from flowq.schedules.views import entry_json, read_schedules, schedule_json
@@ -159,7 +159,7 @@ def trigger(session: CliContext, name: str, slot: str | None, params: tuple[tupl
     schedule = select_schedule(store, name)
     zone = known_schedule(store, schedule)[0].entry.timezone
     at = None if slot is None else moment(slot, zone, "--at")
-    run = start_run(store, schedule, at, params_of(params), user())
+    run = start_run(store, schedule, at, params_of(params), Asked(user()))
     if as_json:
         show_json({"run": run, "schedule": schedule})
     else:

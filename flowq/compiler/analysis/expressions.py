@@ -51,6 +51,7 @@ _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "fa
 _NOTHING = Type("map", keys={})
 _OUTPUT: Final = Type("string", output=True)
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
+_FILES: Final = Type("list", Type("map", keys={"path": STRING, "size": NUMBER, "sha256": STRING}))  # of an artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ def _type_of(source: str, scope: Mapping[str, Type]) -> Type:
 def _needs_result(use: _Use, job: JobSpec) -> bool:
     """Return whether a use fails without a result: not for a status, nor for the list of a matrix or foreach, which may contain null."""
     path = use.reference.path
-    return len(path) > 2 and path[2] == "result" and not job.several
+    return len(path) > 2 and path[2] in {"result", "artifacts"} and not job.several
 
 
 def _job_type(job: JobSpec, results: Results) -> Type:
@@ -286,7 +287,11 @@ def _job_type(job: JobSpec, results: Results) -> Type:
     if job.sub is not None:
         outputs = results.outputs.get(job.name)
         result = MAP if outputs is None else Type("map", keys=dict.fromkeys(outputs, ANY), part=f"output of `{job.name}`")
-    return Type("map", keys={"result": Type("list", result) if job.several else result, "status": _JOB_STATUS})
+    artifacts = Type("map", keys={one.name: _FILES for one in job.artifacts}, part=f"artifact of `{job.name}`")
+    return Type(
+        "map",
+        keys={"result": Type("list", result) if job.several else result, "status": _JOB_STATUS, "artifacts": artifacts},
+    )
 
 
 def axes_of(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from flowq import defaults
 from flowq.compiler.binding import fields
 from flowq.compiler.binding.actions import effective, read_action
+from flowq.compiler.binding.artifacts import read_artifacts, read_fetch
 from flowq.compiler.binding.cache import read_cache, warn_of_changing
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
@@ -50,24 +51,31 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     secrets = listed if action.kind != "join" else {}
     if secrets:
         check_leaks(job.whole, action.shell, secrets, report)
+    asking = SiteReader(report, Context.RESOURCES)
     workdir = get("workdir")
     foreach = bare_expression(get("foreach"), "foreach", listing, report)
     cache = read_cache(job, action, reader, scope, report)
     if cache is not None:
         warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
+    artifacts = read_artifacts(job, action, reader, scope, report)
+    fetch, fetch_spans = read_fetch(job, action, reader, report)
     condition = bare_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report)
     found: dict[str, Any] = {
         "env": {**head.env, **env} if env else head.env,
         "secrets": secrets,
+        "resources": fields.resources(get("resources"), asking, report),
         "condition": condition,
         "workdir": reader.value(workdir) if isinstance(workdir, ScalarNode) and isinstance(workdir.value, str) else None,
         "matrix": read_matrix(get("matrix"), job.whole, scope, report),
         "foreach": foreach,
         "concurrency": _job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
         "cache": cache,
+        "artifacts": artifacts,
+        "fetch": fetch,
+        "fetch_spans": fetch_spans,
         "sub": _sub_flow(job, scope, report),
     }
-    return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites)}
+    return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites, *asking.sites)}
 
 
 def _limit(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
@@ -109,7 +117,9 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
 }
 """The keys that map to a field of the same name, independently of other keys."""
 
-_OTHERS: Final = frozenset({"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "flow"})
+_OTHERS: Final = frozenset(
+    {"env", "secrets", "resources", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "artifacts", "fetch", "flow"}
+)
 
 
 def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:

@@ -77,6 +77,7 @@ class JobSpec(JobFields):
     stage: str = ""
     sub: SubFlow | None = None
     sites: tuple[ExpressionSite, ...] = ()
+    fetch_spans: tuple[Span, ...] = ()  # of the keys of `fetch`
 
     @property
     def several(self) -> bool:

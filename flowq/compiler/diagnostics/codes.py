@@ -46,6 +46,7 @@ class Code(StrEnum):
     UNKNOWN_SECRET = "FQ118"  # noqa: S105
     CACHE = "FQ120"
     CACHE_NEVER = "FQ121"
+    ARTIFACTS = "FQ122"
     # 2xx: parameters
     UNKNOWN_PARAM = "FQ201"
     MISSING_PARAM = "FQ202"
@@ -67,6 +68,8 @@ class Code(StrEnum):
     SUB_FLOW = "FQ311"
     SUB_FLOW_CYCLE = "FQ312"
     SUB_FLOW_IGNORES = "FQ313"
+    FETCH = "FQ314"
+    SAME_PLACE = "FQ315"
     # 4xx: expressions
     EXPRESSION = "FQ401"
     UNKNOWN_NAME = "FQ402"

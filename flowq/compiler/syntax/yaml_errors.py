@@ -44,6 +44,12 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     ("found undefined tag handle", "the tag is not known", "remove it, or put a string that begins with ! in quotes"),
 )
 
+_SCRIPTS: Final = frozenset({"run", "shell"})
+_BELOW: Final = "write `%s: |`, and the script on lines of its own below"
+_BESIDE: Final = re.compile(r"\s*(?:- )?([\w-]+):\s+(?=[^\s|>])")
+_QUOTED: Final = re.compile(r"""\s*(?:- )?([\w-]+):\s+("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?=[^\s#])""")
+"""A key with a value beside it, and one with a value in quotes that more follows."""
+
 
 def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str]:
     """Return code, place, message and help for an error of the YAML parser."""
@@ -59,10 +65,24 @@ def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str
     line = source.line(span.line)
     if line[: span.column].strip(" -") in ("\t", "") and "\t" in line[: span.column]:
         return Code.SYNTAX, span, "a tab cannot be used to indent", "use spaces"
+    if (quoted := _QUOTED.match(line)) and quoted.end() < span.column:
+        hint = (
+            _BELOW % quoted[1]
+            if quoted[1] in _SCRIPTS
+            else "put the whole value in quotes, the inner ones doubled or of the other kind"
+        )
+        return Code.SYNTAX, span, "text behind the closing quote of a value", hint
     for part, message, hint in _KNOWN:
         if part in problem:
-            return Code.SYNTAX, span, message, _expression_help(line) or hint
+            script = "" if "closed" in message else _script_help(line, span.column)
+            return Code.SYNTAX, span, message, script or _expression_help(line) or hint
     return Code.SYNTAX, span, f"this is not YAML: {problem}", _expression_help(line)
+
+
+def _script_help(line: str, column: int) -> str:
+    """Return the help for a script beside its key in which YAML finds something of its own; else ""."""
+    found = _BESIDE.match(line)
+    return _BELOW % found[1] if found and found[1] in _SCRIPTS and found.end() <= column else ""
 
 
 def _expression_help(line: str) -> str:

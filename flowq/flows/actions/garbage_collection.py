@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from flowq.flows.actions.blob_collection import find_unused, remove_unused
 from flowq.plan import Json
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import RunRecord
@@ -40,7 +41,8 @@ class Garbage:
     """The data that was found, or removed.
 
     `expired` are runs past their retention, `unfinished` submissions whose submitter died, `chosen` runs that a `Wish` chose, `retries`
-    runs with a retry that died before it took effect, `entries` counts list entries of plain jobs that have expired, by queue.
+    runs with a retry that died before it took effect, `entries` counts list entries of plain jobs that have expired, by queue, `blobs`
+    are contents in the file store that nothing names.
     """
 
     expired: list[str] = field(default_factory=list)
@@ -48,9 +50,10 @@ class Garbage:
     chosen: list[str] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
     entries: dict[str, int] = field(default_factory=dict)
+    blobs: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.expired or self.unfinished or self.chosen or self.retries or self.entries)
+        return bool(self.expired or self.unfinished or self.chosen or self.retries or self.entries or self.blobs)
 
     def remove(self, store: "Store") -> "Garbage":
         """Remove it, in bounded steps; return what was removed. Data that another client has removed or revived meanwhile is skipped."""
@@ -61,6 +64,7 @@ class Garbage:
             chosen=[run for run in self.chosen if runs.delete(run) is Outcome.DONE],
             retries=[run for run in self.retries if runs.unstage(run) is Outcome.DONE],
             entries={queue: went for queue in self.entries if (went := store.queues.shed_all(queue))},
+            blobs=remove_unused(store, self.blobs) if self.blobs else [],
         )
 
 
@@ -76,6 +80,7 @@ def find_garbage(store: "Store", wish: Wish | None = None) -> Garbage:
     found.retries = store.runs.staged_retries(run for run in kept if run not in going)
     stale = ((queue, store.queues.stale(queue)) for queue in store.queues.names() if "/" not in queue)
     found.entries = {queue: count for queue, count in stale if count}
+    found.blobs = find_unused(store)
     return found
 
 
@@ -87,6 +92,7 @@ def garbage_json(garbage: Garbage) -> dict[str, Json]:
         "chosen_runs": list(garbage.chosen),
         "dead_retries": list(garbage.retries),
         "expired_entries": dict(garbage.entries),
+        "unused_files": len(garbage.blobs),
     }
 
 

@@ -1,10 +1,13 @@
 """The files that travel with a run: put into the store when it is submitted, once for all runs that have the same."""
 
+import hashlib
+import io
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowq.bundles.archive import pack
+from flowq.artifacts.opening import WAYS, open_blobs
+from flowq.bundles.archive import pack, pointer
 from flowq.bundles.listing import BundleFile, Rules, hash_of, list_files
 from flowq.defaults import MAX_BUNDLE
 from flowq.exceptions import TooLargeError, UsageError
@@ -35,7 +38,8 @@ def ship(store: "Store", plan: Plan) -> dict[str, str]:
 
     Raises:
         UsageError: a flow file is not among them, or they cannot be read.
-        TooLargeError: they are over the limit.
+        TooLargeError: they are too large for the server, and there is no file store.
+        BlobError: the file store cannot be used.
     """
     shipment = plan.shipment
     if shipment is None:
@@ -45,14 +49,22 @@ def ship(store: "Store", plan: Plan) -> dict[str, str]:
     name = hash_of(files)
     if not store.bundles.keep(name):
         archive = pack(os.path.realpath(shipment.root), files)
-        if len(archive) > MAX_BUNDLE:
-            raise TooLargeError(
-                f"the files of {shipment.root} take {len(archive) / 1024**2:.1f} MiB packed, at most {MAX_BUNDLE // 1024**2} MiB"
-                " travel with a run: exclude data with `bundle.exclude` or .flowqignore"
-            )
-        store.bundles.put(name, archive)
+        store.bundles.put(name, archive if len(archive) <= MAX_BUNDLE else _put_elsewhere(store, archive, shipment.root))
     fields = {"bundle": name, "bundle_root": shipment.root, "bundle_requires": shipment.requires}
     return {key: value for key, value in fields.items() if value}
+
+
+def _put_elsewhere(store: "Store", archive: bytes, root: str) -> bytes:
+    """Put an archive that is too large for the server into the file store; return what the server keeps in its place."""
+    url = store.artifacts.file_store()
+    if not url:
+        raise TooLargeError(
+            f"the files of {root} take {len(archive) / 1024**2:.1f} MiB packed, at most {MAX_BUNDLE // 1024**2} MiB"
+            f" travel with a run: exclude data with `bundle.exclude` or .flowqignore, or {WAYS}"
+        )
+    digest = hashlib.sha256(archive).hexdigest()
+    open_blobs(url).put(digest, io.BytesIO(archive))
+    return pointer(digest)
 
 
 def _check_flow_files(plan: Plan, shipment: Shipment, files: "Sequence[BundleFile]") -> None:

@@ -90,6 +90,7 @@ def job_json(job: JobView) -> dict[str, Json]:
         "line": job.place.line,
         **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
         **({} if job.cache is None else {"cache": _cache_json(job.cache)}),
+        **({"artifacts": {name: one.to_json() for name, one in job.artifacts.items()}} if job.artifacts else {}),
     }
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flowq.artifacts.manifest import Manifest
 from flowq.flows.views.job_output import plain_output
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
@@ -88,6 +89,8 @@ class JobView:
     selected: bool = True  # a run of a part of the flow leaves the others out
     item: str = ""  # of a failed cell of a foreach, as JSON
     outcome: str | None = None  # of its latest execution: an end, retried, exceeded, lost, unclaimed
+    has_artifacts: bool = False  # it has left files
+    artifacts: Mapping[str, Manifest] = field(default_factory=dict)  # read by `views.artifacts`, where they are needed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
     @property
@@ -310,6 +313,7 @@ def _job_view(
         cache=None if record is None else _cache(record),
         selected=cell.selected,
         outcome=None if record is None else record.fields.get("outcome"),
+        has_artifacts=record is not None and "artifacts" in record.fields,
         lane=snapshot.lanes.get(cell.ordinal),
     )
 

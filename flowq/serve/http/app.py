@@ -26,7 +26,7 @@ from flowq.serve.http.access.doorkeeper import unauthorized
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.principals import ANONYMOUS, Demand, Principal, Role, may
-from flowq.serve.http.replies import JSON, RefusedError, Reply, error_reply, no_such, reply_to
+from flowq.serve.http.replies import JSON, OutOfScopeError, RefusedError, Reply, error_reply, reply_to
 from flowq.serve.http.requests import read_body, read_query
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.site import Site
@@ -89,7 +89,10 @@ class Application:
         self._site.used = time.monotonic()
         app: ASGIApp = self._starlette
         try:
-            scope = {**scope, "path": gate.check_host(self._site.options, scope["headers"], scope["path"])}
+            scope = {
+                **scope,
+                "path": gate.check_host(self._site.options, scope["headers"], scope["path"], scope["query_string"]),
+            }
         except RefusedError as error:
             app = _response(error.reply())
         await app(scope, receive, with_headers)
@@ -113,7 +116,8 @@ class Application:
 
     async def _answer(self, request: Request, route: Route, headers: Mapping[str, str]) -> Reply:
         try:
-            raw = b"" if route.safe else await asyncio.wait_for(_body(request, route.limit), _DEADLINE)
+            stranger = route.role > Role.OPEN and not self._site.doorkeeper.has_credentials(headers)
+            raw = b"" if route.safe or stranger else await asyncio.wait_for(_body(request, route.limit), _DEADLINE)
         except TimeoutError:
             return error_reply(408, "timeout", "the body did not come in time", headers={"Connection": "close"})
         except RefusedError as error:
@@ -125,17 +129,18 @@ class Application:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._serve, route, facts)
 
     def _serve(self, route: Route, facts: _Facts) -> Reply:
-        principal = ANONYMOUS
+        principal, noted = ANONYMOUS, 0
         try:
             if route.role > Role.OPEN:
                 principal = self._site.doorkeeper.principal(facts.headers, facts.address)
             reply = self._handle(route, facts, principal)
         except FlowqError as error:
             reply = reply_to(error)
+            noted = 403 if isinstance(error, OutOfScopeError) else 0
         except Exception:
             log.exception("%s %s failed", route.method, facts.shown)
             reply = error_reply(500, "bug", "this is a bug of flowq: the log of the server has the traceback")
-        self._note(route, facts, reply.by or principal, reply.status)
+        self._note(route, facts, reply.by or principal, noted or reply.status)
         if facts.method == "HEAD" and reply.stream is not None:
             return replace(reply, content=b"", stream=None)
         return _conditional(reply, facts.headers) if route.safe else reply
@@ -159,7 +164,7 @@ class Application:
         if not may(principal, Demand(route.role, not route.changes, target.flow_id, route.own, route.of_all)):
             if target.flow_id is None:
                 raise RefusedError(403, "forbidden", f"{principal.name} is limited to flows: {', '.join(principal.flows)}")
-            raise no_such(
+            raise OutOfScopeError(
                 *next((name, facts.path[name]) for name in ("run", "flow", "schedule", "backfill") if name in facts.path)
             )
         call = ApiCall(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)

@@ -36,6 +36,7 @@ class Route:
         raw: the body is passed on as bytes, of whatever type, because its signature is over these.
         limit: bytes of the body.
         errors: statuses of refusals, besides those of every route.
+        unready: status of an answer of the same schema that says no; the server itself may refuse with it, too.
         needs_key: it takes `Idempotency-Key`.
     """
 
@@ -55,6 +56,7 @@ class Route:
     raw: bool = False
     limit: int = BODY
     errors: Sequence[int] = ()
+    unready: int | None = None
     needs_key: bool = False
 
     @property

@@ -20,6 +20,8 @@ TEMPLATES: Final[dict[str, str]] = {
     "drafted": "drafted:{}",  # set: drafts that name this job as a parent
     "let_go": "let-go:{}",  # list: as of `parents`, of a job that has ended or was replaced, which its parents are still to learn
     "arrived": "arrived:{}",  # list: wakes clients that wait for a result; short-lived
+    "artifacts": "artifacts:{}",  # hash: name -> "<kept until, ms, or -> <manifest>" of the files that a job of a run has left
+    "artifact_files": "artifact-files:{}:{}",  # hash of an artifact of a job: digest -> content
     "meta_data": "meta:{}",  # string: the user's `job.meta`
     # -- queues and registries
     "queue": "queue:{}",  # zset: id -> (priority, sequence)
@@ -94,7 +96,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "handlers": "handlers:{}",  # list: ordinals of the jobs that are not part of the graph
     "items": "items:{}",  # hash of a foreach: index -> the item's JSON
     "events": "events:{}",  # stream per run; "-" for plain jobs
-    "logs": "logs:{}",  # stream per run; for plain jobs per job
+    "logs": "logs:{}",  # stream: output of a run, or of a plain job; of a job of a run: marks in the output of its run (job/append_logs)
     "bundle": "bundle:{}",  # string: the archive of the files that travel with runs, by their hash
     "bundle_runs": "bundle-runs:{}",  # set: the runs that have it
     "runs": "runs",  # zset: run -> created

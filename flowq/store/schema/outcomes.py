@@ -53,6 +53,24 @@ class CacheReport:
         return [self.info, self.identity, self.digest, self.record, self.latest, self.ttl_ms]
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactReport:
+    """The files of one artifact at the end of an execution.
+
+    `manifest` is opaque here; `contents` are kept on the server, by digest; `keep_ms` is how long, None: as long as the job's record.
+    """
+
+    name: str
+    manifest: str
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    keep_ms: int | None = None
+
+    def arguments(self) -> list[object]:
+        """Return its part of the arguments of the script `finish`."""
+        values: list[object] = [part for pair in self.contents.items() for part in pair]
+        return [self.name, self.keep_ms, self.manifest, len(values), *values]
+
+
 @record
 class Claim:
     """A job handed to a slot. `fields` is the job's record as stored; `payload` is what a plain job executes."""
@@ -90,6 +108,7 @@ class ExecutionReport:
     result_ttl_ms: int | None = None  # how long the record is kept when the job does not say
     unlisted: bool = False  # a failure is not listed in the registry of failed jobs
     cache: CacheReport | None = None  # of a job with `cache`
+    artifacts: tuple[ArtifactReport, ...] = ()
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `finish`."""
@@ -97,6 +116,7 @@ class ExecutionReport:
             *(self.id, self.token, self.outcome, self.reason, self.value is not None, self.value, self.allowed, self.retryable),
             *(self.delay_ms, self.max_returns, self.exit_code, self.at_front, self.result_ttl_ms, self.unlisted),
             [] if self.cache is None else self.cache.arguments(),
+            [part for artifact in self.artifacts for part in artifact.arguments()],
         ]
 
 
@@ -122,6 +142,15 @@ class ExchangeReply:
 
 
 @dataclass(frozen=True, slots=True)
+class BeatReply:
+    """The answer to a heartbeat: a verdict per execution, in order."""
+
+    verdicts: tuple[Verdict, ...]
+    unswept: bool  # no worker sweeps: this one should
+    callbacks: bool  # failure callbacks of lost executions wait on one of its queues
+
+
+@dataclass(frozen=True, slots=True)
 class SweepReply:
     """The result of a sweep. `more`: call again at once, the batch limit was reached."""
 
@@ -135,3 +164,4 @@ class SweepReply:
     set_aside: tuple[
         tuple[str, str], ...
     ] = ()  # "<kind>|<id>" of records that could not be processed, and why: this worker logs them
+    standby: float = 0.0  # s in which this worker need not sweep because another one does; then nothing was done

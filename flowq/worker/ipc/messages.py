@@ -11,9 +11,16 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     timeout?                               s; None is no limit
     stop_grace?                            s from SIGTERM to SIGKILL; absent: the worker's
     deaf?                                  stop signals are ignored
+    note?                                  a line of flowq's own, with which the output begins
+    resources?, files?                     of executors: what the engine is asked for; where the worker has the files of the run, see `worker.node.files`
     batch?                                 how many jobs may have the same horse; absent: one
     limit                                  bytes a result may have
     cache?                                 when an earlier result is taken over, see `lookup`
+    fetch?                                 files that are put into its directory first, a list of
+                                           {"name", "to": directory, "files": [[path, size, sha256, executable]], "contents": {sha256: bytes}};
+                                           what has no content there is in the file store
+    artifacts?                             files that are kept at last, a list of {"name", "path": patterns, "always": bool, "keep": ms or None}
+    store?                                 the file store: {"url", "python": interpreter for the process that uses it}
     call:   module, attribute, args, kwargs
     pickle: payload                        pickle of (name of the callable, args, kwargs)
     shell:  script, variables, shell       shell: argv that the script's file is appended to; empty: the default
@@ -27,10 +34,12 @@ Outcome, answered once:
      "bases"?: dotted names of the exception's base classes}
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
 and of a job that has left processes, or may have, `"left": True`: the next job does not begin before they are gone;
-of one whose horse waits for another task, `"stays": True`;
+of one whose horse waits for another task, `"stays": True`; of one of an executor that was not executed, `"unstarted": True`;
 and of a task with `cache`, also
     "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
               this one is kept, "record"?: kept with it, "latest"?: compared with the next execution}
+and of a task with `artifacts`, also
+    "artifacts": {"items": [{"name", "keep": ms or None, "files": as above, "remote": in the file store}], "contents": {sha256: bytes}}
 """
 
 from __future__ import annotations

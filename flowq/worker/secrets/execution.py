@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from flowq.worker.ipc.messages import failed
 from flowq.worker.secrets.encodings import SHORTEST
 from flowq.worker.secrets.masking import MASK, Mask, MaskedStream, too_short
 
@@ -46,6 +47,11 @@ class ExecutionSecrets:
             masked["error"] = self._mask.error(outcome["error"])
         if "cache" in outcome:
             masked["cache"] = self._cache(outcome["cache"])
+        if "artifacts" in outcome and (told := self._told_by_names(outcome["artifacts"])):
+            del masked["artifacts"]
+            if outcome["outcome"] == "finished":
+                return failed("error", told, exit_code=outcome["exit_code"]), []
+            return masked, [told]
         if outcome.get("outcome") != "finished":
             return masked, []
         written: bytes = outcome["value"]
@@ -57,6 +63,15 @@ class ExecutionSecrets:
             return masked, []
         masked["value"] = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
         return masked, [f"the job's result had the secret {name} in it: it is masked there too" for name in sorted(names)]
+
+    def _told_by_names(self, said: "Mapping[str, Json]") -> str:
+        """Return why files cannot be kept: a name would tell a secret. "" for none; their contents are the user's business."""
+        for item in said["items"]:
+            for row in item["files"]:
+                found = self._mask.apply(row[0].encode())[1]
+                if found:
+                    return f"artifacts: {item['name']}: the name of a file has the secret {min(found)} in it: such a file is not kept"
+        return ""
 
     def _cache(self, said: "Mapping[str, Json]") -> "dict[str, Json]":
         """Return a cache record without secrets: a file's name may contain one. Such a file is not found again, so the job runs."""

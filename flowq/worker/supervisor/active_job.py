@@ -11,7 +11,7 @@ from flowq.durations import milliseconds
 from flowq.retry import Retry
 from flowq.states import Reason
 from flowq.store.schema.log_streams import combine
-from flowq.store.schema.outcomes import CacheReport, Claim, ExecutionReport, LogLines
+from flowq.store.schema.outcomes import ArtifactReport, CacheReport, Claim, ExecutionReport, LogLines
 from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.slot import Slot
 
@@ -68,6 +68,7 @@ class ActiveJob:
                     exit_code=outcome["exit_code"],
                     result_ttl_ms=None if self.result_ttl is None else milliseconds(self.result_ttl),
                     cache=cache_report(outcome),
+                    artifacts=artifact_reports(outcome),
                 )
             case "retry":
                 returns = int(claim.fields.get("returns") or 0)
@@ -81,6 +82,7 @@ class ActiveJob:
                     max_returns=outcome["max"],
                     at_front=outcome["at_front"],
                     value=_asked(outcome).encode(),
+                    artifacts=artifact_reports(outcome),
                 )
             case _:
                 failure = self._execution(
@@ -91,7 +93,7 @@ class ActiveJob:
                     retryable=retryable,
                     exit_code=outcome["exit_code"],
                 )
-                return replace(failure, cache=cache_report(outcome))
+                return replace(failure, cache=cache_report(outcome), artifacts=artifact_reports(outcome))
 
     def _execution(
         self, outcome: str, reason: str, text: str, *, allowed: bool, retryable: bool = True, exit_code: int | None = None
@@ -127,3 +129,22 @@ def cache_report(outcome: TaskResult) -> CacheReport | None:
     if "digest" not in said:
         return CacheReport(info)
     return CacheReport(info, said["id"], said["digest"], said.get("record", ""), said.get("latest", ""), said["ttl"])
+
+
+def artifact_reports(outcome: TaskResult) -> tuple[ArtifactReport, ...]:
+    """Return the files that an execution has left."""
+    said = outcome.get("artifacts")
+    if said is None:
+        return ()
+    from flowq.artifacts.manifest import written  # few jobs have some
+
+    contents = said["contents"]
+    return tuple(
+        ArtifactReport(
+            item["name"],
+            written(item["files"], remote=item["remote"]),
+            {row[2]: contents[row[2]] for row in item["files"] if row[2] in contents},
+            item["keep"],
+        )
+        for item in said["items"]
+    )

@@ -1,9 +1,9 @@
 -- job/finish: records the reported end of one execution
 -- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited, queued -> started (the execution was taken for lost), scheduled -> started (likewise)
--- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl unlisted cache*
+-- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl unlisted cache* artifacts*
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job to another one gets fenced
 -- replies: {done | duplicate | fenced | not_found}
--- uses: job/release_dependents lib/execution_history lib/retry lib/cache lib/regain
+-- uses: job/release_dependents lib/execution_history lib/retry lib/cache lib/regain lib/artifacts
 -- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
 -- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
 -- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and schedules the job again.
@@ -11,6 +11,7 @@
 -- `unlisted`: a failure is not listed in the registry of failed jobs.
 -- `cache` (of a job with `cache`): the reason shown to users, and the result to keep or to reuse (see lib/cache). If the result to reuse
 -- has expired meanwhile, the job goes back to its queue uncharged and is decided again.
+-- `artifacts` are the files that the job has left, see lib/artifacts.
 local function again(job, delay, max_returns, front)
   local returns = tonumber(job.returns or 0)
   if returns >= max_returns then return false end
@@ -63,7 +64,7 @@ function L.finish()
   local has_value = valued == '1'
   allowed, retryable, front, unlisted = allowed == '1', retryable == '1', front == '1', unlisted == '1'
   delay, max_returns = tonumber(delay), tonumber(max_returns)
-  local cache = L.cache_report(A.list())
+  local cache, artifacts = L.cache_report(A.list()), A.list()
   local job = L.load(id)
   if job and job.outcome == 'lost' then L.regain(job, token, now) end
   local standing = L.standing(job, token)
@@ -78,6 +79,7 @@ function L.finish()
     if not value then return L.hand_back(job) end
   end
   job.cache = cache.info
+  if #artifacts > 0 and outcome ~= 'canceled' and outcome ~= 'stopped' then L.keep_artifacts(job, artifacts) end
   if outcome == 'retry' and again(job, delay, max_returns, front) then
     call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
     L.arrived(job)

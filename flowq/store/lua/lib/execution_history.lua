@@ -1,5 +1,5 @@
 -- lib/execution_history: an execution as its worker gets it, and the data kept of those before the latest: exactly nine results in a list, and the ledger of tokens.
--- uses: lib/status
+-- uses: lib/status lib/artifacts
 
 -- Before a new execution: the previous one's result goes to the list, its token to the ledger.
 function L.archive(job)
@@ -13,8 +13,9 @@ function L.archive(job)
     call('LTRIM', K.results(job.id), 0, D.RESULTS_KEPT - 2)
   end
   call('DEL', K.result(job.id))
-  call('HDEL', K.job(job.id), 'outcome', 'exit_code', 'ended_at', 'cache')
-  job.outcome, job.exit_code, job.ended_at, job.cache = nil, nil, nil, nil
+  if job.artifacts then L.drop_artifacts(job.id) end
+  call('HDEL', K.job(job.id), 'outcome', 'exit_code', 'ended_at', 'cache', 'artifacts')
+  job.outcome, job.exit_code, job.ended_at, job.cache, job.artifacts = nil, nil, nil, nil, nil
 end
 
 -- Whether a reporting execution may still end its job: nil (it holds the job), 'duplicate' or 'fenced'.

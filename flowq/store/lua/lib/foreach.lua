@@ -1,5 +1,5 @@
 -- lib/foreach: the cells of a foreach: made when its list is known, dropped when a retry evaluates the list again
--- uses: lib/outbox
+-- uses: lib/outbox lib/artifacts
 -- loaded: on first use
 -- Before its list is known a foreach is one job (kind `foreach`); then it is a group, and its cells get the next ordinals of the
 -- run, in bounded steps. Fields `cell:…` of the group are the first fields of each cell, `members` is "<first ordinal> <count>".
@@ -55,6 +55,7 @@ function L.step.drop(id, cursor, budget)
       L.add(run, 'jobs:' .. job.status, -1)
       L.add(run, 'total', -1)
       L.forget(job)
+      if job.artifacts then L.drop_artifacts(job.id) end
       call('DEL', unpack(L.keys_of(job.id)))
     end
   end

@@ -1,5 +1,5 @@
 -- lib/run_walks: walks over the jobs of a run at its start or at the start of its retry
--- uses: lib/status lib/outbox lib/job_end lib/foreach lib/redefinition
+-- uses: lib/status lib/outbox lib/job_end lib/foreach lib/redefinition lib/artifacts
 -- loaded: on first use
 
 -- A run has become visible: queue its roots, list the others as deferred. Handlers are not part of the graph, they wait for its end.
@@ -34,7 +34,7 @@ end
 -- first entry of such a retry is "@" with the fields of the run; "<ordinal> kept" is for a job that stays as it is and has other dependents.
 local TRACES = {
   'allowed', 'cancel', 'cancel_reason', 'halt', 'returns', 'verdict', 'exit_code', 'worker', 'ended_at', 'started_at', 'enqueued_at', 'decided_by', 'decided_at',
-  'decision', 'comment', 'asked_at', 'cache',
+  'decision', 'comment', 'asked_at', 'cache', 'artifacts',
 }
 
 local function arm_one(run, entry, plan)
@@ -47,6 +47,7 @@ local function arm_one(run, entry, plan)
   if not job or not L.ended(job.status) then return end
   if field[2] == 'kept' then return L.redefine_edges(job, new[2]) end
   if L.is_warning(job) then L.add(run, 'warnings', -1) end
+  if job.artifacts then L.drop_artifacts(job.id) end
   call('HDEL', K.job(job.id), unpack(TRACES))
   for _, name in ipairs(TRACES) do job[name] = nil end
   if field[8] == '1' then L.shrink(job) end

@@ -3,11 +3,11 @@
 -- args: run limit
 -- guard: the run has ended and its retention has passed, or newer ones are kept in its place; or it is still staged, or it is on its way out already
 -- replies: {done | wrong_state, 1 when jobs are left}
--- uses: lib/status lib/kept_runs
+-- uses: lib/status lib/kept_runs lib/artifacts
 -- memory: also when none is left
 -- The run is removed from the indexes first, then its jobs in batches; a timer continues with the rest.
 local function forget_member(run, id)
-  local job = call('HMGET', K.job(id), 'status', 'queue')
+  local job = call('HMGET', K.job(id), 'status', 'queue', 'artifacts')
   if job[1] and job[2] then
     call('ZREM', K.registry(job[1], job[2]), id)
     if string.sub(job[2], 1, #run + 1) == run .. '/' then
@@ -15,6 +15,7 @@ local function forget_member(run, id)
       call('DEL', K.wake(job[2]))
     end
   end
+  if job[3] then L.drop_artifacts(id) end
   call('DEL', K.items(id), unpack(L.keys_of(id)))
 end
 

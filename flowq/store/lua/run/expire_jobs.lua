@@ -3,19 +3,20 @@
 -- args: run limit
 -- guard: the run has ended, and the next of its jobs' times (field `expiry_times`, ms after the end, ascending) has passed
 -- replies: {done | wrong_state, 1 when jobs are left}
--- uses: lib/status
+-- uses: lib/status lib/artifacts
 -- memory: also when none is left
 -- Each time is one walk over the run's jobs, in batches; a timer brings the next. The run counts what is gone by how it had ended, in
 -- the fields `expired:…`, so that its own counters stay what the run came to.
 local function fade_one(run, ordinal, passed)
   local id = L.member(run, ordinal)
-  local job = call('HMGET', K.job(id), 'status', 'queue', 'keep', 'keep_failed')
+  local job = call('HMGET', K.job(id), 'status', 'queue', 'keep', 'keep_failed', 'artifacts')
   local status = job[1]
   if not status or not L.ended(status) then return end
   local failed = status == 'failed' or status == 'stopped'
   local keep = tonumber(job[failed and 4 or 3] or nil)
   if not keep or keep > passed then return end
   call('ZREM', K.registry(status, job[2]), id)
+  if job[5] then L.drop_artifacts(id) end
   call('DEL', unpack(L.keys_of(id)))
   call('HINCRBY', K.run(run), 'expired:' .. status, 1)
 end

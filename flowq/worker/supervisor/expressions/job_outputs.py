@@ -44,6 +44,7 @@ def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
     targets = [shape.targets[name] for name in (*node.reads, *parts)]
     ordinals = [*targets, *(ordinal for name in node.reads for ordinal in cells[name])]
     found = dict(zip(ordinals, store.runs.results(shape.run, ordinals), strict=True))
+    artifacts = _artifacts(store, shape, {name: cells[name] for name in node.reads if shape.nodes[name].artifacts})
     out: dict[str, Json] = {}
     for name in node.reads:
         target = shape.targets[name]
@@ -57,7 +58,42 @@ def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
             result = _outputs(store, shape, source, status)
         elif cells[name] == [target]:
             result = values[0]
-        out[name.removeprefix(node.scope)] = {"result": result, "status": str(status) if status is not None else None}
+        out[name.removeprefix(node.scope)] = {
+            "result": result,
+            "status": str(status) if status is not None else None,
+            "artifacts": artifacts.get(name),
+        }
+    return out
+
+
+def cells_of_nodes(store: "Store", shape: Shape, names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the ordinals of the cells of nodes, in expansion order; of a single job its own."""
+    members = _members(store, shape, names)
+    return {name: _cells(shape, name, members) for name in names}
+
+
+def _artifacts(store: "Store", shape: Shape, cells: Mapping[str, Sequence[int]]) -> dict[str, Json]:
+    """Return the files of each artifact of nodes, those of all cells in one list; None of a single job that has left none."""
+    if not cells:
+        return {}
+    ordinals = [ordinal for found in cells.values() for ordinal in found]
+    rows = store.artifacts.manifests([member_id(shape.run, ordinal) for ordinal in ordinals])
+    manifests = dict(zip(ordinals, rows, strict=True))
+    out: dict[str, Json] = {}
+    for name, found in cells.items():
+        source = shape.nodes[name]
+        if not (source.matrix or source.foreach is not None or any(manifests[ordinal] for ordinal in found)):
+            out[name] = None
+            continue
+        out[name] = {
+            artifact.name: [
+                file
+                for ordinal in found
+                if (one := manifests[ordinal].get(artifact.name)) is not None
+                for file in one.to_json()
+            ]
+            for artifact in source.artifacts
+        }
     return out
 
 

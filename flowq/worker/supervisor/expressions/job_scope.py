@@ -24,6 +24,7 @@ from flowq.worker.ipc.platform import PRIVATE
 from flowq.worker.supervisor.expressions.job_outputs import Shape, read_upstream
 
 if TYPE_CHECKING:
+    from flowq.bundles.cache import BundleCache
     from flowq.store import Store
 
 _PLANS: Final = 32  # runs whose plan is kept
@@ -134,6 +135,7 @@ class JobScopes:
         Raises:
             UnpreparableError: they are not in the store, or cannot be kept here.
         """
+        from flowq.bundles.archive import digest_in
         from flowq.bundles.cache import BundleCache
 
         cache, name = BundleCache(), run.record.bundle
@@ -143,9 +145,21 @@ class JobScopes:
         if archive is None:
             raise UnpreparableError(f"the files that travel with run {run.record.id} are not in the store any more")
         try:
-            cache.add(name, archive)
+            if digest := digest_in(archive):
+                self._note_place(cache, run, digest)
+            else:
+                cache.add(name, archive)
         except (OSError, UsageError) as error:
             raise UnpreparableError(f"the files that travel with run {run.record.id} cannot be kept here: {error}") from error
+
+    def _note_place(self, cache: "BundleCache", run: PlannedRun, digest: str) -> None:
+        url = self._store.artifacts.file_store()
+        if not url:
+            raise UnpreparableError(
+                f"the files that travel with run {run.record.id} are in a file store, and this worker has none: set FLOWQ_STORE as"
+                " where the run was submitted"
+            )
+        cache.add_place(run.record.bundle, url, digest)
 
     def find(self, run_id: str, ordinal: int, fields: Mapping[str, str]) -> JobPlace:
         """Return the place of a job; of a cell of a foreach, which is not in the plan, by the fields of its record.
@@ -236,6 +250,7 @@ def _uses_of_run(node: Node) -> frozenset[str]:
     values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
     if node.cache is not None:
         values += [node.cache.key, *node.cache.inputs, *node.cache.outputs]
+    values += [value for item in node.artifacts for value in item.path] + [item.to for item in node.fetch]
     sources = [source for value in values for source in _expressions(value)]
     sources += [source for source in (node.condition, node.foreach) if source is not None]
     used: set[str] = set()
