@@ -135,10 +135,10 @@ def too_fast(evidence: Evidence) -> Iterator[str]:
         if rate and change.new == "started" and (change.job, change.execution) not in seen:
             seen.add((change.job, change.execution))
             starts[row["semaphores"], int(rate), int(period)].append(change.at)
-    for (name, rate, period), times in starts.items():
-        for first, last in zip(sorted(times), sorted(times)[rate:], strict=False):
-            if last - first < period:
-                yield f"{rate + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {rate} may be in {period} ms"
+    for (name, most, within), times in starts.items():
+        for first, last in zip(sorted(times), sorted(times)[most:], strict=False):
+            if last - first < within:
+                yield f"{most + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {most} may be in {within} ms"
 
 
 def badly_shared(evidence: Evidence) -> Iterator[str]:
