@@ -119,7 +119,7 @@ LOADED = """() => {
     left: [...globalThis.early.keys()],
   };
 }"""
-"""Modules that are not loaded at once, such as are named and not loaded, the documents in the order of their requests, and those that nobody took."""
+"""Modules that are not loaded at once, such as are named and not loaded, the documents in the order of their requests, and those that were not taken."""
 
 
 def test_what_a_view_needs_is_asked_for_at_once(login: Login, asking: str) -> None:

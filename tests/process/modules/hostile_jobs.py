@@ -78,7 +78,7 @@ def leaves_daemons(directory):
 
 
 def hop(directory):
-    """Fork and exit, for ever: a process that has another number each time one looks."""
+    """Fork and exit without end: a process that has another number each time one looks."""
     while True:
         try:
             if os.fork():
