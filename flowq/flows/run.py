@@ -14,6 +14,7 @@ from flowq.flows.actions.selection import find_cell, find_jobs
 from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
 from flowq.flows.local_worker.worker import LocalWorker, stored_queues
+from flowq.flows.views.artifacts import JobArtifact, every_artifact, extract, with_artifacts
 from flowq.flows.views.follow import Follower
 from flowq.flows.views.job_result import result_of
 from flowq.flows.views.run_view import RunView
@@ -158,6 +159,30 @@ class Run:
         ordinals = self._find(job)
         found = read_output(self._store, self.id, ordinals)
         return "".join(found.get(ordinal, "") for ordinal in ordinals)
+
+    def artifacts(self, job: str | None = None) -> list[JobArtifact]:
+        """Return the artifacts of the run, or of one job, in graph order; without the contents of their files.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+        """
+        ordinals = None if job is None else self._find(job)
+        return list(every_artifact(with_artifacts(self._store, self.view()), ordinals))
+
+    def download(self, directory: str | Path, *, job: str | None = None, name: str | None = None) -> list[Path]:
+        """Write the files of artifacts below a directory, as `flowq artifacts get` does; return their paths.
+
+        Args:
+            directory: where to; it is made if it is not there.
+            job: only those of this job.
+            name: only the artifacts with this name.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+            UsageError: a file is missing, was altered or cannot be written.
+        """
+        chosen = [item for item in self.artifacts(job) if name in {None, item.name}]
+        return [Path(path) for path in extract(self._store, chosen, str(directory))]
 
     def retry(self, *jobs: str, only: bool = False) -> int:
         """Reset the failed jobs, or the named ones, and their dependents. `wait` then executes them.

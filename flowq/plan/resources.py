@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flowq.durations import parse_duration
+from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 
 KINDS: Final = {
@@ -88,8 +88,8 @@ def _size(value: object) -> int:
 
 def _shown(name: str, amount: float) -> str:
     if name == "time":
-        return f"{amount:g}s"
+        return format_duration(amount)
     if name in {"memory", "disk"}:
-        unit = next(unit for unit in "TGMK" if amount >= _UNITS[unit] or unit == "K")
+        unit = next((unit for unit in "TGMK" if amount >= _UNITS[unit]), "")
         return f"{amount / _UNITS[unit]:g}{unit}"
     return f"{amount:g}"

@@ -20,7 +20,7 @@ def main() -> int:
     if missing := kinds.choose(arguments.server):
         sys.exit(missing)
     with tempfile.TemporaryDirectory(prefix="fq-mutant-", dir="/tmp") as directory:
-        package = mutants.seed(arguments.mutant, Path(directory)) if arguments.mutant else None
+        package = mutants.seed(mutants.MUTANTS[arguments.mutant], Path(directory)) if arguments.mutant else None
         rounds = _rounds(arguments, package)
     sys.stdout.write(f"\n{table(rounds)}\n")
     is_late = late(rounds, arguments.lease)

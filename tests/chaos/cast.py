@@ -154,13 +154,15 @@ class Cast:
 
     def heal(self) -> None:
         """End all faults that last, and what makes runs without an end."""
-        for process in self._schedulers:
-            process.kill()
-            process.wait()
-        self._schedulers.clear()
         for _, action in sorted(self._later, key=lambda item: item[0]):
             action()
         self._later.clear()
+        for process in self._schedulers:
+            process.terminate()
+        for process in self._schedulers:
+            if process.wait(STARTING) not in {0, -signal.SIGTERM}:  # it may be about to start
+                self.problems.append(f"a scheduler ended with {process.returncode}")
+        self._schedulers.clear()
 
     @property
     def submitting(self) -> bool:
@@ -301,7 +303,7 @@ class Cast:
         ports = free_ports(3) if several else []
         server = server_of(self.setting.server, NAMESPACE, ports)
         nodes = server.nodes if isinstance(server, Group) else [server]
-        doors = map(str, ports or [self.place / SOCKET])
+        doors = [str(port) for port in ports] or [str(self.place / SOCKET)]
         behind = json.dumps({door: node.socket for door, node in zip(doors, nodes, strict=False)})
         numbers = [str(number) for number in (self.setting.seed, self.setting.seconds, self.setting.lease, self.start)]
         self._url = server.url if several else f"unix://{self.place / SOCKET}"

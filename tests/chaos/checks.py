@@ -14,7 +14,8 @@ from tests.support.expected_ends import inconsistencies
 from tests.support.invariants import ENDED
 
 READY: Final = frozenset({"queued", "scheduled"})
-PLAIN_EVENTS: Final = "events:-"  # the stream of all plain jobs, which is capped
+OF_THE_NAMESPACE: Final = frozenset({"events:-", "wake:@decide"})
+"""Keys that are of no job or run, and are capped: the stream of all plain jobs, and hints for workers that decide, of which the last may stay."""
 _NOT_ADMITTED: Final = frozenset({"concurrency", "canceling"})
 """Reasons of runs that are running only to end: their group has turned them away, or they were canceled while they waited for it."""
 
@@ -134,10 +135,10 @@ def too_fast(evidence: Evidence) -> Iterator[str]:
         if rate and change.new == "started" and (change.job, change.execution) not in seen:
             seen.add((change.job, change.execution))
             starts[row["semaphores"], int(rate), int(period)].append(change.at)
-    for (name, rate, period), times in starts.items():
-        for first, last in zip(sorted(times), sorted(times)[rate:], strict=False):
-            if last - first < period:
-                yield f"{rate + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {rate} may be in {period} ms"
+    for (name, most, within), times in starts.items():
+        for first, last in zip(sorted(times), sorted(times)[most:], strict=False):
+            if last - first < within:
+                yield f"{most + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {most} may be in {within} ms"
 
 
 def badly_shared(evidence: Evidence) -> Iterator[str]:
@@ -214,5 +215,5 @@ def orphans(store: Store) -> Iterator[str]:
         if key == "timers":
             timers = [item.decode() for item in client.zrange(raw, 0, -1)]
             yield from (f"the timer {timer} lasts" for timer in timers if not timer.startswith("admit|"))  # due in seconds
-        elif key != PLAIN_EVENTS and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
+        elif key not in OF_THE_NAMESPACE and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
             yield f"the key {key} lasts"

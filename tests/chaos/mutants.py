@@ -91,8 +91,8 @@ MUTANTS: Final = {
             (),
         ),
     ),
-    "a process goes on after a failure": Mutant(
-        "worker/horse/batch.py", 'outcome["outcome"] != "finished" or ', "", ("shared processes",)
+    "a refusal to share is not looked at": Mutant(
+        "isolation.py", "return BATCH in words and JOB not in words", "return BATCH in words", ("shared processes",)
     ),
     "an end of file is not looked at": Mutant(
         "store/client/async_connection.py",
@@ -109,25 +109,24 @@ MUTANTS: Final = {
 }
 
 
-def texts(name: str) -> dict[str, str]:
+def texts(mutant: Mutant | None) -> dict[str, str]:
     """Return the files of the package that a mutant changes, with their mistakes.
 
     Raises:
         AssertionError: a file has another text now.
     """
-    found, mutant = {}, MUTANTS[name]
-    while True:
+    found: dict[str, str] = {}
+    while mutant is not None:
         right = (_PACKAGE / mutant.file).read_text()
         assert right.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
         found[mutant.file] = right.replace(mutant.right, mutant.wrong)
-        if mutant.more is None:
-            return found
         mutant = mutant.more
+    return found
 
 
-def seed(name: str, directory: Path) -> Path:
+def seed(mutant: Mutant, directory: Path) -> Path:
     """Copy flowq with a mistake into a directory; return the directory, to be imported from."""
     shutil.copytree(_PACKAGE, directory / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
-    for file, text in texts(name).items():
+    for file, text in texts(mutant).items():
         (directory / "flowq" / file).write_text(text)
     return directory

@@ -12,7 +12,6 @@ from typing import Any
 
 from flowq.compiler import compile_file
 from flowq.flows.actions.submit import submit
-from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.schema.records import JobRecord
 from tests.executors.engines import NAME, table
@@ -92,14 +91,12 @@ class Bench:
 
     def left(self) -> list[int]:
         """Return the pids of the processes that may not outlive the worker: all but those of a Dask cluster."""
-        return [
-            pid for pid in self.processes("") if not re.search(r"\bdask (scheduler|worker)|resource_tracker", _command(pid))
-        ]
+        return [pid for pid in self.processes("") if not re.search(r"\bdask (scheduler|worker)|resource_tracker", command(pid))]
 
     def processes(self, word: str) -> list[int]:
         """Return the pids of this bench's processes with a word in their command line; "" for all."""
         found = {*survivors(self.mark), *survivors(self.worker.mark)}
-        return [pid for pid in sorted(found) if word in _command(pid)]
+        return [pid for pid in sorted(found) if word in command(pid)]
 
 
 class Ran:
@@ -168,11 +165,9 @@ def alive(pid: int) -> bool:
         return False
 
 
-def _command(pid: int) -> str:
+def command(pid: int) -> str:
+    """Return the command line of a process."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:
         return ""
-
-
-__all__ = ["Bench", "JobStatus", "Ran", "alive", "bench_of"]

@@ -17,7 +17,8 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 @pytest.fixture(autouse=True)
 def _clean(request: pytest.FixtureRequest) -> Iterator[None]:
     """Remove what the jobs of a case have written."""
+    directory = request.getfixturevalue("bench").directory if "bench" in request.fixturenames else None
     yield
-    if "bench" in request.fixturenames:
+    if directory is not None:
         for name in ("pid", "daemon"):
-            (request.getfixturevalue("bench").directory / name).unlink(missing_ok=True)
+            (directory / name).unlink(missing_ok=True)

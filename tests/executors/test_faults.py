@@ -2,10 +2,11 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.executors.bench import Bench, alive
+from tests.executors.bench import Bench, alive, command
 from tests.executors.engines import REMOTE
 from tests.support.wait import until
 
@@ -14,11 +15,12 @@ pytestmark = [pytest.mark.parametrize("bench", REMOTE, indirect=True)]
 SECOND = "jobs: {a: {call: 'jobs:second_time', args: [pid], retry: {max: 3, on: [abandoned]}}}"
 
 
-def node_of(bench: Bench) -> int:
-    """Return the pid of the node: the one among the processes of that name that leads to the fork servers."""
-    found = bench.processes("python -P -m flowq.worker.node") or bench.processes("-m flowq.worker.node")
-    assert found, bench.tail()
-    return found[-1]
+def node_of(job: int) -> int:
+    """Return the pid of the node that a job's process belongs to."""
+    pid = job
+    while "-m flowq.worker.node" not in command(pid):
+        pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    return pid
 
 
 def driver_of(bench: Bench) -> int:
@@ -35,7 +37,7 @@ def stopped(bench: Bench) -> bool:
 def test_a_node_that_is_killed(bench: Bench) -> None:
     run = bench.submit(SECOND)
     job = bench.begun(run)
-    os.kill(node_of(bench), signal.SIGKILL)
+    os.kill(node_of(job), signal.SIGKILL)
     ran = bench.ended(run)
     assert not alive(job)
     assert (ran.status, ran.result()) == ("finished", 2)
@@ -57,7 +59,7 @@ def test_a_worker_that_is_killed(bench: Bench) -> None:
     job = bench.begun(run)
     bench.worker.__exit__()
     until(lambda: not alive(job), message="the job to end with its worker")
-    until(lambda: not bench.left(), message="all processes to end with the worker")
+    until(lambda: not bench.left(), timeout=30, message="all processes to end with the worker")
     bench.start()
     assert bench.ended(run).result() == 2
 
@@ -73,7 +75,8 @@ def test_a_worker_that_is_stopped_for_too_long(bench: Bench) -> None:
 
 def test_a_node_that_is_stopped_for_too_long(bench: Bench) -> None:
     run = bench.submit(SECOND)
-    job, node = bench.begun(run), node_of(bench)
+    job = bench.begun(run)
+    node = node_of(job)
     os.kill(node, signal.SIGSTOP)
     until(lambda: not alive(job), message="the fork server to kill a job whose lease is not renewed")
     assert bench.ended(run).result() == 2
@@ -89,9 +92,9 @@ def test_a_worker_that_is_told_to_stop(bench: Bench) -> None:
     until(lambda: "running jobs are finished first" in bench.tail())
     until(lambda: stopped(bench), timeout=20, message="the worker to end")
     assert not alive(job)
-    until(lambda: not bench.left(), message="all processes to end with the worker")
+    until(lambda: not bench.left(), timeout=30, message="all processes to end with the worker")
     (bench.directory / "pid").unlink()
     bench.start()
-    bench.begun(run)  # it was handed back, so that this is its first attempt again
-    os.kill(node_of(bench), signal.SIGKILL)
+    job = bench.begun(run)  # it was handed back, so that this is its first attempt again
+    os.kill(node_of(job), signal.SIGKILL)
     assert bench.ended(run).job.attempt == 2

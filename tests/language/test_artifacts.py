@@ -154,6 +154,8 @@ on_failure:
 """)
     assert "3" in error(run, "a")
     assert paths(run) == {"log": ["a.log", "only-1"]}
+    contents = lab.store.session.keys("artifact_files", run.job("a").id, "log")
+    assert lab.store.client.hlen(contents) == 2, "nothing is left of the first attempt"
     assert str(run.job("on_failure/b").status) == "finished", run.job("on_failure/b").error
     assert "artifacts log: no file matches missing\nartifacts log: 2 files, 2 bytes\n2\n" in log(run)
     assert not (lab.directory / "outs").exists(), "there is no `out` after a failure"

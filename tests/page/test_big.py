@@ -68,7 +68,6 @@ def test_a_run_whose_jobs_all_change_is_drawn_live(login: Login, served: Served,
     for page in (graph, table):
         page.locator(".runhead").get_by_text("finished").first.wait_for(timeout=60_000)
         found.append(page.evaluate(FOUND))
-    print(found)
     assert all(item["heap"] < 150 for item in found), found  # MB
     assert all(item["p95"] < 50 * (1 + os.getloadavg()[0]) for item in found), found  # ms
     until(lambda: f"{4 * size} finished" in table.locator(".facts").inner_text(), message="the last count")

@@ -131,8 +131,9 @@ def test_what_a_view_needs_is_asked_for_at_once(login: Login, asking: str) -> No
         f"/runs/{asking}/jobs": "load[part=north]",
     }
     views |= {"/flows": "Every type of param", "/schedules": "shop/parts/nightly:default", "/workers": "idle"}
+    page = login("/")
     for path, text in views.items():
-        page = login(path)
+        page.goto(path)
         shows(page, text)
         found = page.evaluate(LOADED)
         assert found["late"] == [], path

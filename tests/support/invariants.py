@@ -52,7 +52,7 @@ _PATTERNS = {
     if name != "registry"
 } | {"registry": re.compile(r"^registry:([a-z_]+):(.+)$")}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
-_SATELLITES = ("payload", "result", "results", "ledger", "parents")
+_SATELLITES = ("payload", "result", "results", "ledger", "parents", "artifacts", "artifact_files")
 
 
 def check(store: Store) -> None:

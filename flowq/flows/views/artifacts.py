@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from flowq.artifacts.blobs import BlobError
@@ -37,6 +38,14 @@ def with_artifacts(store: "Store", run: RunView) -> RunView:
     return replace(run, jobs=tuple(replace(job, artifacts=found[job.id]) if job.id in found else job for job in run.jobs))
 
 
+def every_artifact(run: RunView, ordinals: Sequence[int] | None = None) -> Iterator[JobArtifact]:
+    """Yield the artifacts of a run, or of the jobs with these ordinals; jobs in graph order. `run`: see `with_artifacts`."""
+    chosen = None if ordinals is None else frozenset(ordinals)
+    for job in run.jobs:
+        if chosen is None or job.ordinal in chosen:
+            yield from (JobArtifact(job, name, manifest) for name, manifest in job.artifacts.items())
+
+
 def artifacts_of(run: RunView, ordinals: Sequence[int] | None = None, name: str | None = None) -> list[JobArtifact]:
     """Return the artifacts of a run, of some of its jobs, with one name; jobs in graph order.
 
@@ -48,9 +57,7 @@ def artifacts_of(run: RunView, ordinals: Sequence[int] | None = None, name: str 
     Raises:
         InvalidJobOperation: there is none.
     """
-    chosen = None if ordinals is None else frozenset(ordinals)
-    jobs = [job for job in run.jobs if chosen is None or job.ordinal in chosen]
-    every = [JobArtifact(job, key, manifest) for job in jobs for key, manifest in job.artifacts.items()]
+    every = list(every_artifact(run, ordinals))
     found = [item for item in every if name in {None, item.name}]
     if found:
         return found
@@ -58,9 +65,29 @@ def artifacts_of(run: RunView, ordinals: Sequence[int] | None = None, name: str 
         raise InvalidJobOperation(
             f"there is no artifact {name!r}: there are {', '.join(dict.fromkeys(one.name for one in every))}"
         )
-    where = f"run {run.id}" if ordinals is None or len(jobs) != 1 else f"job {jobs[0].name!r} of run {run.id}"
-    state = f" (it is {jobs[0].status})" if len(jobs) == 1 and ordinals is not None else ""
+    jobs = [job for job in run.jobs if ordinals is not None and job.ordinal in ordinals]
+    where = f"run {run.id}" if len(jobs) != 1 else f"job {jobs[0].name!r} of run {run.id}"
+    state = f" (it is {jobs[0].status})" if len(jobs) == 1 else ""
     raise InvalidJobOperation(f"{where} has no artifacts{state}: jobs leave files by `artifacts` in the flow")
+
+
+def open_file(store: "Store", item: JobArtifact, digest: str) -> Iterator[bytes]:
+    """Yield the content of a file of an artifact, which has been checked.
+
+    Raises:
+        InvalidJobOperation: there is no such file, or its content is missing or was altered; before anything is yielded.
+    """
+    file = next((file for file in item.manifest.files if file.sha256 == digest), None)
+    if file is None or item.manifest.expired(store.now_ms()):
+        raise InvalidJobOperation(
+            f"artifact {item.name} of job {item.job.name} has no file with this SHA-256, or it is not kept any more"
+        )
+    content = _Contents(store).read(item, file)
+    try:
+        first = next(content, b"")
+    except BlobError as error:
+        raise InvalidJobOperation(f"{item.job.name}: {item.name}: {readable(file.path)}: {error}") from error
+    return chain((first,), content)
 
 
 def extract(store: "Store", items: Sequence[JobArtifact], directory: str) -> Iterator[str]:

@@ -26,8 +26,9 @@ class Count:
     """A counter.
 
     Attributes:
-        kind: job (ended), times (of executions), took, waited (their sums, ms), run (ended), ran (sum, ms), slot, lost.
-        labels: words of flowq's own; of times and runs also bounds of buckets in ms, `inf` or nothing.
+        kind: job (ended), run (ended), slot (dealt with), lost (execution).
+        labels: words of flowq's own. Of a job: status, reason, and the buckets of the times of its last execution and of its wait before it: bounds in
+            ms, `inf`, or "" if it was not executed. Of a run: status, cause, and the bucket of its time. Of a slot: what became of it.
         first: the name of a flow, queue or schedule; "" where there is none.
         second: of a job, the name of its queue.
         value: how often.

@@ -5,16 +5,14 @@ from typing import Final
 
 from flowq import defaults
 
-TIME_BOUNDS: Final = (
-    *(10, 25, 50, 100, 250, 500),
-    *(1_000, 2_500, 5_000, 10_000, 30_000),
-    *(60_000, 300_000, 900_000),
-    *(3_600_000, 14_400_000, 86_400_000),
-)
-"""Bounds (ms) of the buckets in which times are counted: up to a second, a minute, an hour, a day."""
+TIME_BOUNDS: Final = (10, 50, 100, 500, 1_000, 5_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000, 86_400_000)
+"""Bounds (ms) of the buckets in which times are counted, up to a day."""
 
 COUNTED_NAMES: Final = 200
 """Flows, queues and schedules, each, that are counted by their names: those of others are counted together."""
+
+COUNTED_SERIES: Final = 50_000
+"""Counters from which on no more names are counted by themselves."""
 
 CONSTANTS: Final[dict[str, int | tuple[int, ...]]] = {
     "RESULT_TTL": int(defaults.RESULT_TTL * 1000),  # ms
@@ -23,6 +21,7 @@ CONSTANTS: Final[dict[str, int | tuple[int, ...]]] = {
     "RESULTS_KEPT": defaults.RESULTS_KEPT,
     "TIME_BOUNDS": TIME_BOUNDS,
     "COUNTED_NAMES": COUNTED_NAMES,
+    "COUNTED_SERIES": COUNTED_SERIES,
 }
 
 _CONSTANT: Final = re.compile(r"\bD\.(\w+)")

@@ -35,16 +35,16 @@ def sample(name: str, value: float, **labels: str) -> Sample:
 
 
 class Histogram:
-    """Times in buckets. The last one has no bound."""
+    """Times in buckets, of which the last one has no bound. The sum is known of times that were observed one by one."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS_S) + 1)
-        self.sum = 0.0  # s
+        self._sum: float | None = None  # s
 
     def observe(self, seconds: float) -> None:
         """Count a time."""
         self.add(seconds, 1)
-        self.sum += seconds
+        self._sum = (self._sum or 0.0) + seconds
 
     def add(self, bound: float, count: int) -> None:
         """Count times by the bound (s) of their bucket."""
@@ -56,7 +56,8 @@ class Histogram:
         for bound, count in zip((*BOUNDS_S, float("inf")), self._counts, strict=True):
             total += count
             yield Sample(name, (*pairs, ("le", "+Inf" if bound == float("inf") else f"{bound:g}")), total, "_bucket")
-        yield Sample(name, pairs, self.sum, "_sum")
+        if self._sum is not None:
+            yield Sample(name, pairs, self._sum, "_sum")
         yield Sample(name, pairs, total, "_count")
 
 

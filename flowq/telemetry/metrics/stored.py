@@ -1,7 +1,7 @@
 """Samples of what the store has counted, and of what there is at this moment."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from flowq import __version__
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _DURATION: Final = "flowq_job_duration_seconds"
 _WAIT: Final = "flowq_job_wait_seconds"
 _RUN: Final = "flowq_run_duration_seconds"
-_SUMS: Final = {"took": _DURATION, "waited": _WAIT, "ran": _RUN}
 
 
 def stored_samples(store: "Store") -> Iterator[Sample]:
@@ -36,40 +35,32 @@ def stored_samples(store: "Store") -> Iterator[Sample]:
     yield from schedule_samples(store)
 
 
-def _counted(counts: Sequence[Count]) -> Iterator[Sample]:
-    """Yield the counters of the store."""
+def _counted(counts: Iterable[Count]) -> Iterator[Sample]:
+    """Yield the counters of the store; what is counted by more than the labels of a metric is added up."""
+    jobs: Counter[tuple[str, str, str, str]] = Counter()
     runs: Counter[tuple[str, str, str]] = Counter()
+    times: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
     lost = 0
     for count in counts:
         match count.kind, count.labels:
-            case "job", (status, reason):
-                yield sample(
-                    "flowq_jobs_total", count.value, flow=count.first, queue=count.second, status=status, reason=reason
-                )
-            case "run", (status, cause, _):
+            case "job", (status, reason, took, waited):
+                jobs[count.first, count.second, status, reason] += count.value
+                if took:
+                    times[_DURATION, count.second].add(_seconds(took), count.value)
+                    times[_WAIT, count.second].add(_seconds(waited), count.value)
+            case "run", (status, cause, took):
                 runs[count.first, status, cause] += count.value
+                if took:
+                    times[_RUN, count.first].add(_seconds(took), count.value)
             case "slot", (outcome,):
                 yield sample("flowq_schedule_slots_total", count.value, schedule=count.first, outcome=outcome)
             case "lost", _:
                 lost += count.value
+    for (flow, queue, status, reason), value in jobs.items():
+        yield sample("flowq_jobs_total", value, flow=flow, queue=queue, status=status, reason=reason)
     for (flow, status, cause), value in runs.items():
         yield sample("flowq_runs_total", value, flow=flow, status=status, cause=cause)
     yield sample("flowq_leases_lost_total", lost)
-    yield from _times(counts)
-
-
-def _times(counts: Iterable[Count]) -> Iterator[Sample]:
-    """Yield the counted times as histograms."""
-    times: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
-    for count in counts:
-        match count.kind, count.labels:
-            case "times", (took, waited):
-                times[_DURATION, count.first].add(_seconds(took), count.value)
-                times[_WAIT, count.first].add(_seconds(waited), count.value)
-            case "run", (_, _, took) if took:
-                times[_RUN, count.first].add(_seconds(took), count.value)
-            case ("took" | "waited" | "ran") as kind, _:
-                times[_SUMS[kind], count.first].sum += count.value / 1000
     for (name, named), histogram in times.items():
         yield from histogram.samples(name, **{"flow" if name == _RUN else "queue": named})
 

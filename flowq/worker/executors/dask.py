@@ -114,7 +114,7 @@ class DaskEngine:
         try:
             self._loop.run_until_complete(self._main)
         except asyncio.CancelledError:
-            pass
+            pass  # by `close`
 
     async def _serve(self) -> None:
         pause = _FIRST_PAUSE
@@ -188,12 +188,11 @@ class DaskEngine:
     async def _watch(self, token: str, future: Any) -> None:
         """Tell the owner if the cluster cannot execute the task: its workers lack flowq, or die of it."""
         try:
-            await future
-        except asyncio.CancelledError:
-            pass
-        except Exception as error:  # noqa: BLE001 - of the cluster or its workers, of any class
-            if token in self._futures:
-                self._refuse(token, f"Dask could not start the job: {_first_line(error)}")
+            error = await future.exception()  # its result is not asked for: it may be gone, and Dask would compute it again
+        except (asyncio.CancelledError, *_LOST):
+            return
+        if isinstance(error, Exception) and future.status == "error" and token in self._futures:
+            self._refuse(token, f"Dask could not start the job: {_first_line(error)}")
 
     def _forget(self, token: str, cancel: bool) -> None:
         self._waiting = [item for item in self._waiting if item[0] != token]

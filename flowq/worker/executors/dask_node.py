@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 GONE: Final = "gone"
 """The first part of a message in place of a node's: it has ended."""
 
-_PULL: Final = 5.0  # s that a driver waits for messages in one call
-_FORGOTTEN: Final = 60.0  # s without a call of the driver after which it is gone
+_PULL: Final = 2.0  # s that a driver waits for messages in one call
+_FORGOTTEN: Final = 12.0  # s without a call of the driver after which it is gone
 _READ: Final = 256 * 1024
 
 _relays: dict[str, _Relay] = {}

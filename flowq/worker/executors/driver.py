@@ -7,6 +7,7 @@ but for what an engine starts. It ends with its control channel, and all nodes w
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import signal
 import sys
@@ -53,7 +54,7 @@ class Driver:
         self._lease = 0.0  # s; 0 before the first one
         self._leased_until = 0.0  # boot time: the horses of all nodes are killed then
         self._patient_until = 0.0  # boot time: the latest end of a lease that this process renews
-        self._heard: dict[str, float] = {}  # monotonic time of the last message of each node
+        self._asked: dict[str, float] = {}  # monotonic time since which each node has not answered a LEASE
         self._engine = make(self._loop, self, self._post)
 
     def serve(self) -> None:
@@ -67,7 +68,7 @@ class Driver:
                 self._loop.turn(_TURN)
                 now = time.monotonic()
                 if now - looked > _PAUSED:
-                    self._heard = dict.fromkeys(self._heard, now)  # it is not the nodes that were silent
+                    self._asked = dict.fromkeys(self._asked, now)  # it is not the nodes that were silent
                 self._tick(now)
                 looked = now
         except (PeerGoneError, ProtocolError):
@@ -147,7 +148,7 @@ class Driver:
 
     def received(self, node: str, message: Message) -> None:
         """Handle a message of a node."""
-        self._heard[node] = time.monotonic()
+        self._asked.pop(node, None)
         match message:
             case (wire.HELLO, str(version), str(host)):
                 self._greet(node, version, host)
@@ -166,7 +167,7 @@ class Driver:
 
     def lost(self, node: str, why: str) -> None:
         """Fence what was granted to a node."""
-        self._heard.pop(node, None)
+        self._asked.pop(node, None)
         granted = [lane for lane in self._lanes.values() if lane.stage is Stage.GRANTED and lane.node == node]
         _log.warning(
             "executor: node %s is lost: %s; %d of its jobs are given to others when their leases are over",
@@ -232,10 +233,9 @@ class Driver:
             _log.warning("executor: node %s does not end a job that was killed: the job counts as lost", lane.node)
             lane.fence()
         self._stand_by()
-        if self._lease:
-            for node, heard in tuple(self._heard.items()):
-                if now - heard > self._lease:
-                    self._engine.lose(node, f"it has not answered for {self._lease:g} s")
+        for node, asked in tuple(self._asked.items()):
+            if now - asked > self._lease:
+                self._engine.lose(node, f"it has not answered for {self._lease:g} s")
         self._engine.tick(now)
 
     def _stand_by(self) -> None:
@@ -249,6 +249,7 @@ class Driver:
     def _renew(self, seconds: float) -> None:
         self._leased_until = platform.boottime() + seconds
         for node in self._engine.nodes():
+            self._asked.setdefault(node, time.monotonic())
             self._engine.send(node, (wire.LEASE, seconds))
 
     # -- to the supervisor -------------------------------------------------------------------------------------------------
@@ -280,7 +281,8 @@ def _engine(settings: ExecutorSettings) -> Callable[[Loop, EngineOwner, Post], E
 def main() -> None:
     """Run as the program of a driver; `sys.argv[1]` is the control descriptor."""
     for number in platform.STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # the supervisor decides when this ends, by the control channel
+        # The supervisor decides when this ends, by the control channel. A handler, because what is ignored would be so in commands too.
+        signal.signal(number, operator.is_)
     control = Channel.adopt(int(sys.argv[1]))
     greeting, _ = control.wait()
     settings = ExecutorSettings(**greeting["executor"])

@@ -41,12 +41,23 @@ class Ended:
     usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
 
 
-def is_told(message: object) -> bool:
-    """Return whether a message has the form of what a horse tells (`flowq.worker.ipc.messages`): its job can write to the stream, too."""
+def is_told(message: object, *, by_driver: bool = False) -> bool:
+    """Return whether a message has the form of what a horse tells (`flowq.worker.ipc.messages`): its job can write to the stream, too.
+
+    Args:
+        message: what has come.
+        by_driver: it is from the driver of an executor, which jobs cannot reach: it also says what became of the start of a job.
+    """
     match message:
+        case {"granted": str()}:
+            return by_driver
+        case {"unstarted": _} if not by_driver:
+            return False
         case {"phase": int() | float() | None, "so_far": so_far}:
             return so_far is None or is_told(so_far)
         case {"cache": cache} if not isinstance(cache, dict):
+            return False
+        case {"artifacts": kept} if not _are_artifacts(kept):
             return False
         case {"outcome": "finished", "value": bytes(), "exit_code": int() | None}:
             return True
@@ -54,6 +65,29 @@ def is_told(message: object) -> bool:
             return isinstance(reason, str) and reason in _REASONS
         case {"outcome": "retry", "max": int(), "intervals": list(intervals), "at_front": bool()}:
             return all(isinstance(interval, int | float) for interval in intervals)
+    return False
+
+
+def _are_artifacts(kept: object) -> bool:
+    match kept:
+        case {"items": list(items), "contents": dict(contents)}:
+            return all(map(_is_artifact, items)) and all(
+                isinstance(digest, str) and isinstance(content, bytes) for digest, content in contents.items()
+            )
+    return False
+
+
+def _is_artifact(item: object) -> bool:
+    match item:
+        case {"name": str(), "keep": int() | None, "files": list(files), "remote": bool()}:
+            return all(_is_file(row) for row in files)
+    return False
+
+
+def _is_file(row: object) -> bool:
+    match row:
+        case [str(), int(), str(), bool() | int()]:
+            return True
     return False
 
 

@@ -1,5 +1,6 @@
 """Runs over HTTP: the documents are those of the command line, and changes do what its commands do."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flowq.artifacts.manifest import written
 from flowq.flows.documents.run_document import COLUMNS
 from flowq.serve.http.segments import quoted, segment
 from flowq.states import RunStatus
@@ -70,6 +72,34 @@ def test_documents_are_those_of_the_command_line(
     assert events["next"] == events["items"][-1]["seq"] == document["position"] == table["position"]
     after = page.api("GET", f"/runs/{run}/events?after={document['position']}", token=operator).document
     assert after == {"items": [], "next": None}
+
+
+def test_files_of_artifacts_are_downloads(page: PageServer, store: Store, flows: Path, operator: str) -> None:
+    run = start(store, flows)
+    execute(store, run)
+    job, content = f"{run}-0", b"<svg onload='alert(1)'/>"
+    digest = hashlib.sha256(content).hexdigest()
+    rows = [['out/a"\r\nb.svg', len(content), digest, False]]
+    store.client.hset(store.session.keys("job", job), "artifacts", "1")
+    store.client.hset(store.session.keys("artifacts", job), "pictures", b"- " + written(rows, remote=False).encode())
+    store.client.hset(store.session.keys("artifact_files", job, "pictures"), digest, content)
+    document = page.api("GET", f"/runs/{run}/jobs/0", token=operator).document
+    assert document["artifacts"] == {"pictures": [{"path": rows[0][0], "size": len(content), "sha256": digest}]}
+    path = f"/runs/{run}/jobs/0/artifacts"
+    got = page.api("GET", f"{path}/pictures/{digest}", token=operator)
+    assert (got.status, got.body) == (200, content)
+    assert got.headers["content-type"] == "application/octet-stream"
+    assert got.headers["content-disposition"] == 'attachment; filename="out_a___b.svg"'
+    assert (got.headers["content-security-policy"], got.headers["x-content-type-options"]) == ("sandbox", "nosniff")
+    for wrong in (
+        f"{path}/nothing/{digest}",
+        f"{path}/pictures/{digest[::-1]}",
+        f"/runs/{run}/jobs/1/artifacts/pictures/{digest}",
+    ):
+        assert page.api("GET", wrong, token=operator).status == 409
+    store.client.hset(store.session.keys("artifact_files", job, "pictures"), digest, b"other")
+    altered = page.api("GET", f"{path}/pictures/{digest}", token=operator)
+    assert (altered.status, "was altered on the server" in altered.document["error"]["message"]) == (409, True)
 
 
 def test_attempts_of_a_job_are_listed(page: PageServer, store: Store, flows: Path, operator: str) -> None:

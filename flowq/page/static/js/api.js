@@ -57,6 +57,7 @@ export async function request(method, path, { body, headers = {}, signal } = {})
   }
   if (response.status === 503 || response.status === 502 || response.status === 504) missed();
   else heard();
+  if (response.status === 401) globalThis.early?.clear(); // those of a user who signs in now are others
   if (response.status === 401 && path !== "/session") session.set(null);
   return response;
 }

@@ -8,8 +8,8 @@ const LONGEST = 4096; // characters of a line before it is cut
 const NEAR = 400; // px from the first or last line at which others are asked for
 
 // lines: [{ key, text, stream, ordinal, note }], with keys that grow. onTop, onBottom: asked for when the reader comes near the first or last line.
-// target: { key } of the line to scroll to; another object scrolls again.
-export function LogView({ lines, follow, setFollow, onTop = null, onBottom = null, target = null, label, names = null, find = "", open = null }) {
+// target: { key } of the line to scroll to; another object scrolls again. onPlace: told the key of the first line in view.
+export function LogView({ lines, follow, setFollow, onTop = null, onBottom = null, target = null, onPlace = null, label, names = null, find = "", open = null }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 500 });
   const [whole, setWhole] = useState(new Set());
@@ -39,6 +39,7 @@ export function LogView({ lines, follow, setFollow, onTop = null, onBottom = nul
     if (onTop && node.scrollTop < NEAR) onTop();
     else if (onBottom && node.scrollHeight - node.scrollTop - node.clientHeight < NEAR) onBottom();
     setView({ top: node.scrollTop, height: node.clientHeight });
+    onPlace?.(lines[Math.min(count - 1, Math.round(node.scrollTop / HIGH))]?.key);
   };
   const from = Math.max(0, Math.floor(view.top / HIGH) - OVER);
   const to = Math.min(count, Math.ceil((view.top + view.height) / HIGH) + OVER);

@@ -1,5 +1,6 @@
 """Jobs of a run: one job, its result, its explanation, its output, decisions and cancels."""
 
+import re
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import iterate_in_threadpool
@@ -10,7 +11,7 @@ from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import cause_json, explain
 from flowq.flows.local_worker.detached import ensure_worker
 from flowq.flows.run import Run
-from flowq.flows.views.artifacts import with_artifacts
+from flowq.flows.views.artifacts import artifacts_of, open_file, with_artifacts
 from flowq.flows.views.job_log import BYTES, LogChoice, read_page, read_page_before
 from flowq.flows.views.job_result import result_of
 from flowq.flows.views.log_bytes import find_text, read_chunks, read_part
@@ -26,6 +27,7 @@ from flowq.serve.http.schemas import COUNT, DONE, FLAG, MAP, TEXT, array, body, 
 from flowq.serve.http.segments import named
 
 _TEXT = "text/plain; charset=utf-8"
+_BYTES = "application/octet-stream"
 _JOB = f"{API}/runs/{{run}}/jobs/{{job}}"
 _POSITION = r"^\d{1,15}(-\d{1,15})?$"
 _LOG_QUERY = {
@@ -115,6 +117,22 @@ def _download(call: ApiCall, choice: LogChoice) -> Reply:
     return Reply(200, None, _TEXT, headers, stream=stream)
 
 
+def _artifact(call: ApiCall) -> Reply:
+    plan, snapshot = read_snapshot(call.store, call.run.id)
+    cell = _cell(call, plan)
+    (item,) = artifacts_of(with_artifacts(call.store, run_view(plan, snapshot)), [cell.ordinal], call.path["artifact"])
+    content = open_file(call.store, item, call.path["sha256"])
+
+    def stream() -> AsyncIterator[bytes]:
+        return iterate_in_threadpool(content)
+
+    name = re.sub(
+        r"[^A-Za-z0-9._-]", "_", next(file.path for file in item.manifest.files if file.sha256 == call.path["sha256"])
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{name[-100:]}"', "Content-Security-Policy": "sandbox"}
+    return Reply(200, None, _BYTES, headers, stream=stream)
+
+
 def _logs(call: ApiCall) -> Json:
     if "before" in call.query:
         return read_page_before(call.store, call.run.id, call.query["before"], call.query["limit"])
@@ -173,6 +191,16 @@ ROUTES = (
         answer=document({"entries": array(array({})), "hits": array(array({})), "next": {}}, ["entries", "hits", "next"]),
         media_types=(JSON, "text/plain"),
         handler=_log,
+    ),
+    Route(
+        method="GET",
+        path=f"{_JOB}/artifacts/{{artifact}}/{{sha256}}",
+        role=Role.VIEWER,
+        summary="A file of an artifact by its SHA-256, as the document of the job lists it; always as a download",
+        answer={},
+        media_types=(_BYTES,),
+        errors=(409,),
+        handler=_artifact,
     ),
     Route(
         method="GET",

@@ -135,17 +135,17 @@ function L.step.let_go(entry, _, budget)
   return #edges, #edges == budget and 0 or nil
 end
 
--- A plain job has no flow. A local run has queues of its own, whose names begin with its id.
+-- One series has all that is told of an end, so that it costs one call. A plain job has no flow. A local run has queues of its own, whose names
+-- begin with its id.
 local function count(job, was)
   local flow, queue = job.run and L.flow_of(job.run) or '', job.queue
   if job.run and string.sub(queue, 1, #job.run + 1) == job.run .. '/' then queue = string.sub(queue, #job.run + 2) end
-  L.count(L.series('job|' .. job.status .. '|' .. (job.reason or ''), flow, queue), 1)
-  if was ~= 'started' then return end
-  local began = tonumber(job.started_at) or now
-  local took, waited = math.max(0, now - began), math.max(0, began - (tonumber(job.enqueued_at) or began))
-  L.count(L.series('times|' .. L.bucket(took) .. '|' .. L.bucket(waited), queue), 1)
-  L.count(L.series('took', queue), took)
-  L.count(L.series('waited', queue), waited)
+  local times = '||'
+  if was == 'started' then
+    local began = tonumber(job.started_at) or now
+    times = '|' .. L.bucket(now - began) .. '|' .. L.bucket(began - (tonumber(job.enqueued_at) or began))
+  end
+  L.count(L.series('job|' .. job.status .. '|' .. (job.reason or '') .. times, flow, queue), 1)
 end
 
 -- End a job. The follow-up work for other jobs goes to the outbox. Field `allow_failure`: any failure of its own is allowed; a foreach

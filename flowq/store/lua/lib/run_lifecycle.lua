@@ -36,9 +36,8 @@ end
 
 -- A run that was turned away has not begun.
 local function count(f)
-  local took = f.started_at and math.max(0, now - f.started_at)
+  local took = f.started_at and now - f.started_at
   L.count(L.series('run|' .. f.outcome .. '|' .. (f.cause or '') .. '|' .. (took and L.bucket(took) or ''), f.flow or ''), 1)
-  L.count(L.series('ran', f.flow or ''), took or 0)
 end
 
 -- Move a run to the next phase, or end it, if none of its jobs is open.

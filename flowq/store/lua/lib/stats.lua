@@ -3,9 +3,7 @@
 -- A field is a series, "<kind>|<labels>…|#<bytes of the first name>|<names>": labels are words of our own tables, names those that users gave. What
 -- ends in one call is added up in memory first. Programs can make any number of names: those after the first ones of a sort are counted as `other`.
 local BOUNDS = D.TIME_BOUNDS
-local SORTS = { -- of the names of each kind
-  job = { 'flow', 'queue' }, times = { 'queue' }, took = { 'queue' }, waited = { 'queue' }, run = { 'flow' }, ran = { 'flow' }, slot = { 'schedule' }, lost = {},
-}
+local SORTS = { job = { 'flow', 'queue' }, run = { 'flow' }, slot = { 'schedule' }, lost = {} } -- of the names of each kind
 local sums = {} -- per call
 
 -- The least bound that a time is not above.
@@ -24,7 +22,7 @@ local function bounded(sort, name)
   if not sort or name == '' then return name end
   local key = K.counted_names(sort)
   if call('SISMEMBER', key, name) == 1 then return name end
-  if call('SCARD', key) >= D.COUNTED_NAMES then return 'other' end
+  if call('SCARD', key) >= D.COUNTED_NAMES or call('HLEN', K.stats()) > D.COUNTED_SERIES then return 'other' end
   call('SADD', key, name)
   return name
 end
@@ -49,7 +47,7 @@ L.count_now = write
 
 function L.write_counts()
   for series, by in pairs(sums) do
-    if by > 0 then write(series, by) end
+    write(series, by)
   end
   sums = {}
 end

@@ -88,7 +88,7 @@ class Lane:
         except ProtocolError:
             self._refuse()
             return []
-        told = [message for message, _ in received if is_told(message)]
+        told = [message for message, _ in received if is_told(message, by_driver=bool(self.fork_server.executor))]
         if len(told) < len(received) or any(fds for _, fds in received):
             for fd in (fd for _, fds in received for fd in fds if fd != LOST):
                 os.close(fd)

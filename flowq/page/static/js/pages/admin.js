@@ -105,10 +105,10 @@ function Garbage() {
   const ask = async (dry) => setFound(await post("/gc", { older_than: form.older_than || null, keep: form.keep === "" ? null : Number(form.keep), dry_run: dry }));
   const field = (name, title, more) => html`<label class="field"><span class="name">${title}</span><input class="input" value=${form[name]} onInput=${(event) => { setForm({ ...form, [name]: event.target.value }); setFound(null); }} ...${more} /></label>`;
   const rows = found ? counted(found) : [];
-  return html`<p class="muted">Workers delete what has expired by themselves. Here it is deleted at once, and old runs with it.</p>
+  return html`<div class="stack narrow"><p class="muted">Workers delete what has expired by themselves. Here it is deleted at once, and old runs with it.</p>
     ${field("older_than", "Also runs that ended longer ago than", { placeholder: "30d" })}${field("keep", "Keep the latest runs of each flow", { type: "number", min: 0, placeholder: "all" })}
     <p class="buttons"><${Action} role="admin" run=${() => ask(true)}>Show what goes<//><${Action} role="admin" kind="danger" disabled=${!found?.dry_run || !rows.length} run=${() => ask(false)}>Delete<//></p>
-    ${found ? html`<p role="status">${rows.length ? `${found.dry_run ? "Would delete" : "Deleted"}: ${rows.map(([count, what]) => `${count} ${what}`).join(", ")}.` : "There is nothing to delete."}</p>` : null}`;
+    ${found ? html`<p role="status">${rows.length ? `${found.dry_run ? "Would delete" : "Deleted"}: ${rows.map(([count, what]) => `${count} ${what}`).join(", ")}.` : "There is nothing to delete."}</p>` : null}</div>`;
 }
 
 function Serves() {

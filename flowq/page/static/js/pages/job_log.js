@@ -22,6 +22,7 @@ export function JobLog({ path, topic, status }) {
   const [follow, setFollow] = useState(true);
   const [target, setTarget] = useState(null); // { key }: the line to scroll to
   const [found, setFound] = useState(null);
+  const [place, setPlace] = useState(0); // number of the first byte in view
   const current = useRef(state);
   const following = useRef(true);
   following.current = follow;
@@ -71,6 +72,7 @@ export function JobLog({ path, topic, status }) {
       update({ blocks: [block], total: block.total, error: null });
     }
     setFollow(false);
+    setPlace(offset);
     setTarget({ key: offset });
   }, [read]);
 
@@ -94,11 +96,11 @@ export function JobLog({ path, topic, status }) {
   const long = state.total > 2 * TAIL;
   return html`<div class="logtools"><span class="muted small">${bytes(state.total)}${state.error ? ` – ${state.error.message}` : ""}</span>
       ${long ? html`<${Button} small onClick=${() => jump(0)}>First lines<//><${Button} small onClick=${toEnd}>Last lines<//>
-        <input type="range" class="grow" min="0" max=${state.total} step="1" value=${target && !follow ? target.key : state.total} aria-label="Place in the output" aria-valuetext=${`${bytes(target && !follow ? target.key : state.total)} of ${bytes(state.total)}`} onChange=${(event) => jump(Number(event.target.value))} />` : html`<span class="grow"></span>`}
+        <input type="range" class="grow" min="0" max=${state.total} step="1" value=${follow ? state.total : place} aria-label="Place in the output" aria-valuetext=${`${bytes(follow ? state.total : place)} of ${bytes(state.total)}`} onChange=${(event) => jump(Number(event.target.value))} />` : html`<span class="grow"></span>`}
       <label class="check"><input type="checkbox" checked=${follow} onChange=${() => (follow || atEnd ? setFollow(!follow) : toEnd())} /> follow</label>
       <a class="button button-small" href=${href(`${path}/log?download=true`)} download>Download</a></div>
     ${state.total ? html`<${Find} path=${path} jump=${jump} setFound=${setFound} />` : null}
-    ${lines.length ? html`<${LogView} lines=${lines} follow=${follow && atEnd} setFollow=${(on) => setFollow(on && atEnd)} target=${target} find=${found ?? ""} onTop=${first > (state.start ?? 0) ? backward : null} onBottom=${atEnd ? null : onward} label="Output of the job" />`
+    ${lines.length ? html`<${LogView} lines=${lines} follow=${follow && atEnd} setFollow=${(on) => setFollow(on && atEnd)} target=${target} onPlace=${(key) => setPlace(Math.max(0, Math.floor(key ?? 0)))} find=${found ?? ""} onTop=${first > (state.start ?? 0) ? backward : null} onBottom=${atEnd ? null : onward} label="Output of the job" />`
     : html`<${Empty}>It has written nothing.<//>`}`;
 }
 
