@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flowq.cli import exit_codes
 from flowq.compiler import compile_file
 from flowq.defaults import LEASE
 from flowq.flows.views.run_summary import LARGE, read_summary
@@ -17,6 +18,7 @@ from flowq.store import Store
 from flowq.store.schema.outcomes import Claim
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker
+from tests.support.wait import until
 
 PARTS = LARGE - 2
 FLOW = f"""
@@ -39,17 +41,22 @@ jobs:
 """
 
 
-@pytest.fixture
-def many(store: Store, tmp_path: Path, submit_plan: Callable[[Plan], str]) -> str:
-    (tmp_path / "child.yaml").write_text("jobs:\n  a: {run: 'true'}\n  b: {run: 'true'}\n")
-    path = tmp_path / "many.yaml"
-    path.write_text(FLOW)
+def submitted(store: Store, directory: Path, submit_plan: Callable[[Plan], str], text: str = FLOW) -> str:
+    """Submit the flow; return its run once all that can be queued is."""
+    (directory / "child.yaml").write_text("jobs:\n  a: {run: 'true'}\n  b: {run: 'true'}\n")
+    path = directory / "many.yaml"
+    path.write_text(text)
     plan = compile_file(path).plan
     assert plan is not None
     run = submit_plan(plan)
     while store.workers.sweep(LEASE).more:
         continue
     return run
+
+
+@pytest.fixture
+def many(store: Store, tmp_path: Path, submit_plan: Callable[[Plan], str]) -> str:
+    return submitted(store, tmp_path, submit_plan)
 
 
 @pytest.fixture
@@ -123,6 +130,17 @@ def test_the_exit_status_is_that_of_the_run(cli: Cli, many: str) -> None:
     outcome = cli("status", many, "--exit-status")
     assert outcome.code == 1
     assert f"run {many} has not ended" in outcome.err
+
+
+def test_the_exit_status_of_a_run_that_timed_out(
+    cli: Cli, store: Store, tmp_path: Path, submit_plan: Callable[[Plan], str]
+) -> None:
+    """It is told by the reason of jobs, of which the summary reads only some."""
+    run = submitted(store, tmp_path, submit_plan, FLOW.replace("name: many", "name: many\ntimeout: 1s"))
+    until(lambda: store.workers.sweep(LEASE).more or store.runs.require(run).ended)
+    outcome = cli("status", run, "--exit-status")
+    assert outcome.code == exit_codes.TIMED_OUT
+    assert "stage test" in outcome.out
 
 
 def test_each_status_has_a_letter() -> None:
