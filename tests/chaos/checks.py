@@ -20,7 +20,19 @@ _NOT_ADMITTED: Final = frozenset({"concurrency", "canceling"})
 """Reasons of runs that are running only to end: their group has turned them away, or they were canceled while they waited for it."""
 
 LASTING: Final = frozenset(
-    {"meta", "worker", "workers", "queues", "ended", "schedule", "schedules", "schedule-log", "schedule-loops"}
+    {
+        "meta",
+        "worker",
+        "workers",
+        "queues",
+        "ended",
+        "schedule",
+        "schedules",
+        "schedule-log",
+        "schedule-loops",
+        "stats",
+        "counted-names",
+    }
 )
 """The first words of keys that do not belong to a job or a run. All others must be gone when all jobs and runs
 are, or expire by themselves."""
