@@ -170,7 +170,9 @@ def test_times_are_counted_in_buckets(store: Store, driver: Driver) -> None:
     took = {float(le): count for (_, le), count in values(store, "flowq_job_duration_seconds", "_bucket").items()}
     waited = {float(le): count for (_, le), count in values(store, "flowq_job_wait_seconds", "_bucket").items()}
     assert [bound for bound, count in took.items() if count] == [bound for bound in took if bound >= 5]
-    assert [bound for bound, count in waited.items() if count] == [bound for bound in waited if bound >= 60], "a bucket takes its bound"
+    assert [bound for bound, count in waited.items() if count] == [bound for bound in waited if bound >= 60], (
+        "a bucket takes its bound"
+    )
     assert values(store, "flowq_job_duration_seconds", "_count") == {("default",): 1}, "one that was not executed took no time"
 
 
