@@ -113,7 +113,7 @@ def problems(query: str) -> Iterator[str]:
     yield from (f"no function {name}" for name in used - FUNCTIONS)
 
 
-@pytest.mark.parametrize(("place", "query"), expressions())
+@pytest.mark.parametrize(("place", "query"), list(expressions()))
 def test_queries_use_what_is_there(place: str, query: str) -> None:
     assert list(problems(query)) == [], place
 
@@ -157,7 +157,7 @@ def test_the_page_lists_every_metric() -> None:
     assert found == [(item.name, item.kind, item.labels, item.meaning) for item in FAMILIES]
 
 
-@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+@pytest.mark.parametrize("arguments", list(commands()), ids=" ".join)
 def test_commands_parse(arguments: list[str], tmp_path: Path) -> None:
     found = parsed(arguments, tmp_path)
     if arguments[0] == "serve":
