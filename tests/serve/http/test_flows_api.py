@@ -252,7 +252,7 @@ def test_queues_and_workers(page: PageServer, store: Store, flows: Path, operato
     assert page.api("POST", "/queues/resume", {}, token=operator).document == {"done": False}
     assert page.api("GET", "/workers", token=operator).document["items"] == []
     assert page.api("POST", "/workers/x/stop", {}, token=operator).status == 404
-    assert page.api("POST", "/workers/x/kill", {"job": "y"}, token=operator).status == 404
+    assert page.api("POST", "/workers/x/jobs/y/kill", {}, token=operator).status == 404
 
 
 def test_a_job_is_killed_on_the_worker_that_executes_it(page: PageServer, store: Store, flows: Path, operator: str) -> None:
@@ -260,13 +260,13 @@ def test_a_job_is_killed_on_the_worker_that_executes_it(page: PageServer, store:
     driver = Driver(store)
     claim = driver.take()
     driver.beat(claim)
-    path = "/workers/driver/kill"
-    assert page.api("POST", path, {"job": "another"}, token=operator).status == 404
-    assert page.api("POST", path, {"job": claim.id}, token=operator).status == 200
+    path = f"/workers/driver/jobs/{claim.id}/kill"
+    assert page.api("POST", "/workers/driver/jobs/another/kill", {}, token=operator).status == 404
+    assert page.api("POST", path, {}, token=operator).status == 200
     (verdict,) = driver.beat(claim)
     assert "cancel" in str(verdict).lower()
     driver.end(claim, "canceled")
-    assert page.api("POST", path, {"job": claim.id}, token=operator).status in {404, 409}  # until the worker's next heartbeat
+    assert page.api("POST", path, {}, token=operator).status in {404, 409}  # until the worker's next heartbeat
     driver.close()
 
 

@@ -11,7 +11,7 @@ from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import no_such
 from flowq.serve.http.route import API, Route
-from flowq.serve.http.schemas import COUNT, DONE, FLAG, MAP, TEXT, array, body, document, page, text
+from flowq.serve.http.schemas import COUNT, DONE, FLAG, MAP, TEXT, array, body, document, page
 from flowq.serve.http.segments import named
 from flowq.states import JobStatus
 from flowq.store.schema.documents import iso
@@ -82,9 +82,10 @@ def _worker(call: ApiCall) -> str:
 
 
 def _kill(call: ApiCall) -> Json:
-    worker, job = _worker(call), call.body["job"]
-    if job not in call.store.workers.jobs(worker):
-        raise no_such(f"job of worker {worker}", job)
+    worker = _worker(call)
+    job = named(call.path["job"], call.store.workers.jobs(worker))
+    if job is None:
+        raise no_such(f"job of worker {worker}", call.path["job"])
     outcome = call.store.jobs.cancel(job) if is_member_id(job) else call.store.jobs.stop(job)
     if outcome is not Outcome.DONE:
         raise InvalidJobOperation(f"{job} is not executed any more")
@@ -145,10 +146,10 @@ ROUTES = (
     ),
     Route(
         method="POST",
-        path=f"{API}/workers/{{worker}}/kill",
+        path=f"{API}/workers/{{worker}}/jobs/{{job}}/kill",
         role=Role.OPERATOR,
         summary="End a job that a worker executes now: SIGTERM to its processes, SIGKILL after its `stop_grace`",
-        body=body({"job": text(200)}, ["job"]),
+        body=body({}),
         answer=DONE,
         errors=(409,),
         handler=_kill,

@@ -63,7 +63,7 @@ export function WorkersPage() {
     ]} />` : html`<${Empty}>No worker is alive. <code>flowq worker</code> starts one.<//>`}
     ${stopping ? html`<${Confirm} title="Stop the worker?" action="Stop" kind="danger" onClose=${() => setStopping(null)} run=${() => post(`/workers/${segment(stopping.name)}/stop`).then(reload)}>
       <p>It finishes the jobs that it runs and takes no others. A parent such as <code>flowq serve</code> starts another one in its place.</p><//>` : null}
-    ${killing ? html`<${Confirm} title=${`Kill ${killing.job}?`} action="Kill" kind="danger" onClose=${() => setKilling(null)} run=${() => post(`/workers/${segment(killing.worker)}/kill`, { job: killing.job }).then(reload)}>
+    ${killing ? html`<${Confirm} title=${`Kill ${killing.job}?`} action="Kill" kind="danger" onClose=${() => setKilling(null)} run=${() => post(`/workers/${segment(killing.worker)}/jobs/${segment(killing.job)}/kill`).then(reload)}>
       <p>Its processes get SIGTERM, and SIGKILL when they do not end in time. It is not retried.</p><//>` : null}`;
 }
 
