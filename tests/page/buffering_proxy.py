@@ -1,4 +1,4 @@
-"""A proxy that holds back each answer until it has come whole, so that a stream never arrives, as some proxies do unless they are told not to."""
+"""A proxy that holds back each answer until it has come whole, so that a stream never arrives: what proxies do that are not told otherwise."""
 
 import socket
 import socketserver

@@ -137,7 +137,7 @@ def _lines(chunks: Iterator[tuple[int, bytes]], offset: int) -> Iterator[tuple[i
 
 
 def _counted(chunks: Iterator[tuple[int, bytes]], offset: int, limit: int, dropped: int, *, tail: bool) -> LogPart:
-    """Return a part of what has not been counted: all of it is read, and the part alone is kept."""
+    """Return a part of output that was not counted when it was written: all of it is read, and the part alone is kept."""
     found, total = bytearray(), 0
     for _, data in chunks:
         if tail:
