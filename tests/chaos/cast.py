@@ -303,7 +303,7 @@ class Cast:
         ports = free_ports(3) if several else []
         server = server_of(self.setting.server, NAMESPACE, ports)
         nodes = server.nodes if isinstance(server, Group) else [server]
-        doors = map(str, ports or [self.place / SOCKET])
+        doors = [str(port) for port in ports] or [str(self.place / SOCKET)]
         behind = json.dumps({door: node.socket for door, node in zip(doors, nodes, strict=False)})
         numbers = [str(number) for number in (self.setting.seed, self.setting.seconds, self.setting.lease, self.start)]
         self._url = server.url if several else f"unix://{self.place / SOCKET}"

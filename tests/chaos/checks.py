@@ -20,7 +20,19 @@ _NOT_ADMITTED: Final = frozenset({"concurrency", "canceling"})
 """Reasons of runs that are running only to end: their group has turned them away, or they were canceled while they waited for it."""
 
 LASTING: Final = frozenset(
-    {"meta", "worker", "workers", "queues", "ended", "schedule", "schedules", "schedule-log", "schedule-loops"}
+    {
+        "meta",
+        "worker",
+        "workers",
+        "queues",
+        "ended",
+        "schedule",
+        "schedules",
+        "schedule-log",
+        "schedule-loops",
+        "stats",
+        "counted-names",
+    }
 )
 """The first words of keys that do not belong to a job or a run. All others must be gone when all jobs and runs
 are, or expire by themselves."""
@@ -131,10 +143,10 @@ def too_fast(evidence: Evidence) -> Iterator[str]:
     seen: set[tuple[str, int]] = set()
     for change in evidence.changes:
         row = evidence.picture.jobs.get(change.job, {})
-        _, rate, period = row.get("rate_limit", "||").split("|")
-        if rate and change.new == "started" and (change.job, change.execution) not in seen:
+        _, most, within = row.get("rate_limit", "||").split("|")
+        if most and change.new == "started" and (change.job, change.execution) not in seen:
             seen.add((change.job, change.execution))
-            starts[row["semaphores"], int(rate), int(period)].append(change.at)
+            starts[row["semaphores"], int(most), int(within)].append(change.at)
     for (name, rate, period), times in starts.items():
         for first, last in zip(sorted(times), sorted(times)[rate:], strict=False):
             if last - first < period:
@@ -142,17 +154,19 @@ def too_fast(evidence: Evidence) -> Iterator[str]:
 
 
 def badly_shared(evidence: Evidence) -> Iterator[str]:
-    """A process takes another job only after one that came to its end, and none that refuses to share, as commands do."""
+    """A process takes another job only after one that came to its end, and none that refuses to share."""
     alone = {
         member_id(run, cell.ordinal)
         for run, plan in evidence.plans.items()
         for cell in plan.cells
-        if plan.node_of(cell).isolation == "job" or plan.node_of(cell).action.kind == "shell"
+        if plan.node_of(cell).isolation == "job"
     }
-    for pid, lines in evidence.shared.items():
-        yield from (f"execution {line.execution} of {line.job} has shared process {pid}" for line in lines if line.job in alone)
+    for lines in evidence.shared:
         yield from (
-            f"process {pid} went on after execution {line.execution} of {line.job}, which did not come to its end"
+            f"execution {line.execution} of {line.job} has shared process {line.pid}" for line in lines if line.job in alone
+        )
+        yield from (
+            f"process {line.pid} went on after execution {line.execution} of {line.job}, which did not come to its end"
             for line in lines[:-1]
             if line.key not in evidence.ended_well
         )
