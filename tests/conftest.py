@@ -61,8 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kind = config.getoption("--server")
     missing = kinds.choose(kind)
     for item in items:
-        if missing or (kind == "cluster" and item.get_closest_marker("one_server")):
-            item.add_marker(pytest.mark.skip(reason=missing or "needs keys of several namespaces on one server"))
+        reasons = [marker.args[1] for marker in item.iter_markers("not_on") if marker.args[0] == kind]
+        if missing or reasons:
+            item.add_marker(pytest.mark.skip(reason=missing or reasons[0]))
 
 
 def _begin_with_the_longest(items: list[pytest.Item]) -> None:

@@ -143,28 +143,30 @@ def too_fast(evidence: Evidence) -> Iterator[str]:
     seen: set[tuple[str, int]] = set()
     for change in evidence.changes:
         row = evidence.picture.jobs.get(change.job, {})
-        _, rate, period = row.get("rate_limit", "||").split("|")
-        if rate and change.new == "started" and (change.job, change.execution) not in seen:
+        _, most, within = row.get("rate_limit", "||").split("|")
+        if most and change.new == "started" and (change.job, change.execution) not in seen:
             seen.add((change.job, change.execution))
-            starts[row["semaphores"], int(rate), int(period)].append(change.at)
-    for (name, most, within), times in starts.items():
-        for first, last in zip(sorted(times), sorted(times)[most:], strict=False):
-            if last - first < within:
-                yield f"{most + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {most} may be in {within} ms"
+            starts[row["semaphores"], int(most), int(within)].append(change.at)
+    for (name, rate, period), times in starts.items():
+        for first, last in zip(sorted(times), sorted(times)[rate:], strict=False):
+            if last - first < period:
+                yield f"{rate + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {rate} may be in {period} ms"
 
 
 def badly_shared(evidence: Evidence) -> Iterator[str]:
-    """A process takes another job only after one that came to its end, and none that refuses to share, as commands do."""
+    """A process takes another job only after one that came to its end, and none that refuses to share."""
     alone = {
         member_id(run, cell.ordinal)
         for run, plan in evidence.plans.items()
         for cell in plan.cells
-        if plan.node_of(cell).isolation == "job" or plan.node_of(cell).action.kind == "shell"
+        if plan.node_of(cell).isolation == "job"
     }
-    for pid, lines in evidence.shared.items():
-        yield from (f"execution {line.execution} of {line.job} has shared process {pid}" for line in lines if line.job in alone)
+    for lines in evidence.shared:
         yield from (
-            f"process {pid} went on after execution {line.execution} of {line.job}, which did not come to its end"
+            f"execution {line.execution} of {line.job} has shared process {line.pid}" for line in lines if line.job in alone
+        )
+        yield from (
+            f"process {line.pid} went on after execution {line.execution} of {line.job}, which did not come to its end"
             for line in lines[:-1]
             if line.key not in evidence.ended_well
         )

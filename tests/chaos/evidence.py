@@ -21,13 +21,14 @@ from tests.support.invariants import Picture
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the execution log. `what` is begin or end, `time` is monotonic, in s."""
+    """A line of the execution log. `what` is begin or end, `time` is monotonic, in s; `started` tells processes of one pid apart, "-" is a command."""
 
     what: str
     job: str
     execution: int
     pid: int
     time: float
+    started: str = "-"
 
     @property
     def key(self) -> tuple[str, int]:
@@ -71,13 +72,13 @@ class Evidence:
         return {line.key for line in self.log if line.what == "end"}
 
     @cached_property
-    def shared(self) -> dict[int, list[Line]]:
-        """The first lines of the executions that had one process, one after the other: the pid -> at least two of them."""
-        begun: dict[int, list[Line]] = defaultdict(list)
+    def shared(self) -> list[list[Line]]:
+        """For each process that had several executions, one after the other: their first lines."""
+        begun: dict[tuple[int, str], list[Line]] = defaultdict(list)
         for line in self.log:
-            if line.what == "begin":
-                begun[line.pid].append(line)
-        return {pid: lines for pid, lines in begun.items() if len(lines) > 1}
+            if line.what == "begin" and line.started != "-":
+                begun[line.pid, line.started].append(line)
+        return [lines for lines in begun.values() if len(lines) > 1]
 
     @cached_property
     def created(self) -> dict[str, float]:
@@ -156,8 +157,8 @@ def _lost(store: Store, jobs: Iterable[str]) -> Iterator[tuple[tuple[str, int], 
 
 def _log(path: Path) -> Iterator[Line]:
     for text in path.read_text().splitlines() if path.exists() else ():
-        what, job, execution, pid, now = text.split(" ")
-        yield Line(what, job, int(execution), int(pid), float(now))
+        what, job, execution, pid, now, started = text.split(" ")
+        yield Line(what, job, int(execution), int(pid), float(now), started)
 
 
 def _network(place: Path) -> list[Strike]:

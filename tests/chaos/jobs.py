@@ -10,15 +10,18 @@ from typing import NoReturn
 LOG = "CHAOS_LOG"  # the variable with the path of the execution log
 
 SCRIPT = """
-say() { read -r now _ < /proc/uptime; echo "$1 $FLOWQ_JOB_ID $FLOWQ_EXECUTION $$ $now" >> "$CHAOS_LOG"; }
+say() { read -r now _ < /proc/uptime; echo "$1 $FLOWQ_JOB_ID $FLOWQ_EXECUTION $$ $now -" >> "$CHAOS_LOG"; }
 say begin; sleep %s; say end
 """
 """A job in the shell that takes so many seconds and does the same. The uptime is the monotonic clock of a machine that never sleeps."""
 
 
 def say(what: str) -> None:
-    """Append a line to the execution log: what happens, job, number of the execution, pid, monotonic time."""
-    line = f"{what} {os.environ['FLOWQ_JOB_ID']} {os.environ['FLOWQ_EXECUTION']} {os.getpid()} {time.monotonic():.3f}\n"
+    """Append a line to the execution log: what happens, job, number of the execution, pid, monotonic time, start of the process."""
+    started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # in ticks: ids are used again within minutes
+    line = (
+        f"{what} {os.environ['FLOWQ_JOB_ID']} {os.environ['FLOWQ_EXECUTION']} {os.getpid()} {time.monotonic():.3f} {started}\n"
+    )
     log = os.open(os.environ[LOG], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(log, line.encode())
     os.close(log)

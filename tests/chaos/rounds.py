@@ -129,7 +129,7 @@ def _counted(seed: int, evidence: Evidence) -> Findings:
         runs=len(evidence.picture.runs),
         jobs=len(evidence.jobs),
         executions=sum(line.what == "begin" for line in evidence.log),
-        shared=sum(map(len, evidence.shared.values())),
+        shared=sum(map(len, evidence.shared)),
         slots=sum("slot" in row for row in evidence.picture.runs.values()),
         repeated=sum(count > 1 for count in executed.values()),
         ends=Counter(row["status"] for row in evidence.jobs.values()),

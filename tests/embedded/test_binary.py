@@ -77,6 +77,7 @@ def test_no_server_is_an_error_before_anything_is_started(home: Path, monkeypatc
     assert not processes(home)
 
 
+@pytest.mark.not_on("redis7", "is about versions of Valkey")
 @pytest.mark.parametrize(
     ("written", "accepted"),
     [

@@ -40,6 +40,7 @@ def test_a_missing_script_is_left_to_the_loader(odd: PrivateServer) -> None:
         odd.client().evalsha("0" * 40, 0)
 
 
+@pytest.mark.not_on("redis7", "its text names neither user nor command")
 def test_a_missing_right(odd: PrivateServer) -> None:
     odd.client().acl_setuser("bob", enabled=True, passwords=["+p"], keys=["f*"], commands=["+ping"])
     error = told("GET", odd.client(username="bob", password="p"), "x")

@@ -77,6 +77,10 @@ def test_a_plain_queue_on_clients_of_users(store: Store, cluster: Cluster) -> No
         queue.store.close()
 
 
+only_valkey = pytest.mark.not_on("redis7", "moves a slot in one step")
+
+
+@only_valkey
 def test_the_slot_moves_while_a_worker_runs(store: Store, cluster: Cluster, tmp_path: Path) -> None:
     out, text = chain(tmp_path, 40)
     jobs = [node(f"j{number}", script(text)) for number in range(40)]
@@ -92,6 +96,7 @@ def test_the_slot_moves_while_a_worker_runs(store: Store, cluster: Cluster, tmp_
     assert lines == [f"{run}-{number}" for number in range(40)], "each job once, in order"
 
 
+@only_valkey
 def test_the_slot_moves_while_data_of_an_earlier_schema_is_migrated(store: Store, cluster: Cluster) -> None:
     for number in range(1000):
         store.client.hset(f"{{flowq}}:job:{number}", mapping={"status": "created", "origin": "default"})

@@ -109,8 +109,12 @@ class _Wire:
             raise ServerUnavailableError("the server closed the connection")
         self._reader.feed(data)
         reply = self._reader.gets()
-        if isinstance(reply, redis.exceptions.ResponseError) and isinstance(self._connection, SlotConnection):
-            self._check_moved(self._connection, str(reply))
+        if isinstance(reply, redis.exceptions.ResponseError):
+            if isinstance(self._connection, SlotConnection):
+                self._check_moved(self._connection, str(reply))
+            elif str(reply).startswith("READONLY ") and hasattr(self._connection, "connection_pool"):
+                # A Sentinel has led here, and does not any more, or not for long: the next connection asks it again.
+                raise ServerUnavailableError(f"the server is a replica now ({reply})")
         return reply
 
     def _check_moved(self, connection: SlotConnection, answer: str) -> None:
