@@ -26,10 +26,10 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps engines servers wheel clean
 
 help: ## list the targets
-	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps and bench]"
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines, servers and bench]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -38,7 +38,7 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; the run, in a browser:" && echo "$(BIN)/flowq ui $(FLOWS) --run @latest")
 
 test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint spelling types contract examples stale ## everything that is checked without running tests
 
@@ -85,8 +85,17 @@ chaos: $(DEVELOP) ## a real system under random faults, and what broke (ARGS='--
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
-	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
+
+engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap and Dask; what is missing is skipped, with the reason
+	@$(PIP) install 'distributed>=2024.1' || echo "not tried: Dask cannot be installed" >&2
+	$(BIN)/python -m pytest tests/executors -m 'engines or not engines' $(ARGS)
+
+servers: $(DEVELOP) ## the tests that talk to a server, and a round of chaos, on Redis 7, on a cluster and behind a Sentinel
+	$(BIN)/python -m pytest tests/embedded tests/store tests/process tests/chaos --server redis7 -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest tests/store tests/process tests/chaos --server cluster -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest tests/store tests/process tests/chaos --server sentinel -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing of an earlier build gets in)
 	$(BIN)/python -m build --outdir dist .

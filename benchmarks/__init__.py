@@ -14,5 +14,6 @@ machine mean little, so the test suite measures no times.
     startup          durations of interactive commands
     table            medians of the rounds, ratios of the medians
 
-`flows` measures big flows. `graph2flow` turns real workflow graphs into flow files; the tests run those too.
+`flows` measures big flows, `idle` what idle workers cost; `graphs` executes real graphs, and `simulation` says what
+larger fleets would do. `graph2flow` turns real workflow graphs into flow files; the tests run those too.
 """

@@ -47,6 +47,9 @@ class Settings:
     store: Setting | None  # address of the file store, for what is too large for the server; None: there is none
     heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
     notify: Setting | None  # messages about the runs of all flows: JSON of the file's value, which the compiler checks
+    executors: (
+        Setting | None
+    )  # where jobs can be executed beside this machine: likewise, checked by `flowq.worker.executor_settings`
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -64,7 +67,7 @@ _VARIABLES: Final = {
     "store": "FLOWQ_STORE",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
-_OF_FILES: Final = ("notify",)  # settings without a variable
+_OF_FILES: Final = ("notify", "executors")  # settings without a variable
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
 
@@ -107,6 +110,7 @@ def load_settings(
         store=_checked_store(found.get("store")),
         heartbeat=found.get("heartbeat"),
         notify=found.get("notify"),
+        executors=found.get("executors"),
     )
 
 

@@ -28,6 +28,25 @@ ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPE
 """Statuses that no worker and no clock leaves again; only a requeue (of the job, or of one that it depends on) or the retry of a run does."""
 
 
+LETTERS: Final = {
+    "n": JobStatus.CREATED,
+    "d": JobStatus.DEFERRED,
+    "w": JobStatus.SCHEDULED,
+    "q": JobStatus.QUEUED,
+    "l": JobStatus.RATE_LIMITED,
+    "r": JobStatus.STARTED,
+    "f": JobStatus.FINISHED,
+    "F": JobStatus.FAILED,
+    "a": JobStatus.FAILED,  # which was allowed
+    "S": JobStatus.STOPPED,
+    "A": JobStatus.STOPPED,  # likewise
+    "c": JobStatus.CANCELED,
+    "s": JobStatus.SKIPPED,
+    "-": None,  # the record has expired
+}
+"""What `run/read_statuses` answers with for each job."""
+
+
 class RunStatus(StrEnum):
     """The status of a run: `queued` waits for its concurrency group, `running` has open jobs, the others are ends.
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from tests.support import kinds
 from tests.support.server import PrivateServer
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A suite started in the background ignores SIGINT, and so would the commands that tests interrupt. A Python handler is not inherited,
     # so that children start with the default.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Images often forbid Python to write compiled modules. Each of the thousands of commands and workers that tests start would then compile
+# flowq again: a third of its processor time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +48,32 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that takes the right to call functions away, so that transitions are sent as scripts."""
+    """Add the kind of the tests' server, and the option that takes the right to call functions away: transitions are sent as scripts."""
+    parser.addoption("--server", choices=kinds.KINDS, default=kinds.KINDS[0], help="run the tests on a server of this kind")
     parser.addoption("--without-functions", action="store_true", help="let no user of the tests' server call its functions")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what the kind of server that was asked for cannot do, and everything where it cannot be had; order the rest."""
+    if hasattr(config, "workerinput"):
+        _begin_with_the_longest(items)
+    kind = config.getoption("--server")
+    missing = kinds.choose(kind)
+    for item in items:
+        if missing or (kind == "cluster" and item.get_closest_marker("one_server")):
+            item.add_marker(pytest.mark.skip(reason=missing or "needs keys of several namespaces on one server"))
+
+
+def _begin_with_the_longest(items: list[pytest.Item]) -> None:
+    """Let processes of a parallel test run begin with the files that take longest: one begun last would leave the others idle.
+
+    The weights are those of a slow test and of any other, in seconds.
+    """
+    weights: defaultdict[Path, float] = defaultdict(float)
+    for item in items:
+        weights[item.path] += 4 if item.get_closest_marker("slow") else 0.2
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +81,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[PrivateServer]:
     """A server per test process, without persistence. Tests that kill or restart a server create their own `PrivateServer`."""
     rights = ("--user", "default", "on", "nopass", "~*", "&*", "+@all", "-fcall")
     without = request.config.getoption("--without-functions")
-    private = PrivateServer().start(*(rights if without else ()))
+    private = kinds.server_of(request.config.getoption("--server")).start(*(rights if without else ()))
     with pytest.MonkeyPatch.context() as patch:
         if without:  # otherwise the first call of each session would be one more
             patch.setattr("flowq.store.client.session.Session.functions", False)
@@ -67,8 +98,15 @@ def redis_binary() -> str:
     return path
 
 
+@pytest.fixture(scope="module")
+def _fail_over(server: PrivateServer) -> None:
+    """Let the replica behind a Sentinel become the primary before a module of tests."""
+    if isinstance(server, kinds.SentinelServer):
+        server.fail_over()
+
+
 @pytest.fixture
-def redis_client(server: PrivateServer) -> Iterator[redis.Redis]:
+def redis_client(server: PrivateServer, _fail_over: None) -> Iterator[redis.Redis]:
     """A client of the private server, which is empty at the start of each test."""
     with server.client() as client:
         client.flushall()

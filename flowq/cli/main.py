@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "requeue": "Requeue failed jobs of a queue.",
     "empty": "Delete the jobs that wait in queues.",
     "info": "Show queues and workers.",
+    "metrics": "Print metrics in the text format of Prometheus.",
     "suspend": "Pause all workers.",
     "resume": "Resume suspended workers, or a RUN whose command was killed.",
     "server": "Start, stop or look at the embedded server.",
@@ -69,7 +70,7 @@ The module of the same name in `flowq.cli.commands` is imported when the command
 GROUPS: Final = {
     "Flows": ("init", "list", "run", "serve", "ui", "schedule", "notify", "validate", "plan", "graph", "schema"),
     "Runs": ("status", "logs", "why", "result", "artifacts", "runs", "trace", "retry", "cancel", "approve", "delete"),
-    "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "suspend", "resume"),
+    "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "metrics", "suspend", "resume"),
     "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
 }
 """The order of the commands in `flowq --help`; each of `COMMANDS` is in one group."""

@@ -1,6 +1,7 @@
 """Connections: settings to a client, and a client to the store.
 
 urls      addresses of servers, parsed and written
+imports   what redis-py imports beside itself
 clients   redis-py clients with all important options set, and the check of their server
 stores    a user's `connection` argument to the `Store`
 """

@@ -64,12 +64,14 @@ def release_hash() -> str:
 
 
 @cache
-def shell(prefix: str = "") -> bytes:
-    """Return the document, the same for every route of the page.
+def shell(prefix: str = "", views: tuple[str, ...] = ()) -> bytes:
+    """Return the document, the same for every route of the page but for what it preloads.
 
     Args:
         prefix: the path below which the server is reached, without a slash at its end: `""` or `"/flowq"`.
+        views: the modules of the route, which are loaded at once, by their paths below `static/`.
     """
+    first = dict.fromkeys(name for module in ("js/main.js", *views) for name in modules(module))
     base = f"{prefix}/assets/{release_hash()}"
     values = {
         "PREFIX": escape(prefix),
@@ -77,7 +79,7 @@ def shell(prefix: str = "") -> bytes:
         "STYLES": "\n".join(
             f'<link rel="stylesheet" href="{escape(base)}/{name}">' for name in _files() if name.endswith(".css")
         ),
-        "MODULES": "\n".join(f'<link rel="modulepreload" href="{escape(base)}/{name}">' for name in modules("js/main.js")),
+        "MODULES": "\n".join(f'<link rel="modulepreload" href="{escape(base)}/{name}">' for name in first),
     }
     text = (_STATIC / _SHELL).read_text(encoding="utf-8")
     for key, value in values.items():

@@ -16,6 +16,7 @@ PLAN_VERSION: Final = 4
 
 _READABLE: Final = (1, 2, 3, 4)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
+_WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
 
 
 class PlanVersionError(FlowqError):
@@ -166,12 +167,13 @@ class Plan:
         """
         try:
             with no_collection():
-                return cls._from(json.loads(text))
+                return cls.from_document(json.loads(text))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise CorruptRecordError(f"the stored plan cannot be read: {type(error).__name__}: {error}") from error
 
     @classmethod
-    def _from(cls, document: dict[str, Json]) -> "Plan":
+    def from_document(cls, document: dict[str, Json]) -> "Plan":
+        """Return the plan of a stored form that has been parsed, see `from_json`."""
         version = document.get("version")
         if version not in _READABLE:
             raise PlanVersionError(
@@ -200,8 +202,8 @@ class Plan:
 
 def _version_of(plan: Plan) -> int:
     """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
-    if any(node.artifacts or node.fetch for node in plan.nodes):
-        return PLAN_VERSION
+    if any(node.artifacts or node.fetch or node.resources for node in plan.nodes):
+        return _WITH_FILES
     return _WITH_PYTHON if plan.python else _WITH_PYTHON - 1
 
 

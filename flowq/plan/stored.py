@@ -131,6 +131,30 @@ def cell_to_json(cell: Cell) -> list[Json]:
     return row if cell.matrix is not None else row[:2]
 
 
+FLAGGED: Final = 4  # length of the shortest row of a cell with flags
+
+
+def is_shown_group(row: list[Json]) -> bool:
+    """Return whether a row is a group that users see as a job with cells."""
+    return len(row) >= FLAGGED and row[3] & (_GROUP | _HIDDEN) == _GROUP
+
+
+def is_no_job(row: list[Json]) -> bool:
+    """Return whether a row with flags is a group, or hidden from users."""
+    return bool(row[3] & (_GROUP | _HIDDEN))
+
+
+def is_hidden_job(row: list[Json]) -> bool:
+    """Return whether a row is a job that is hidden from users."""
+    return len(row) >= FLAGGED and row[3] & (_GROUP | _HIDDEN) == _HIDDEN
+
+
+def as_job(row: list[Json], node: int) -> list[Json]:
+    """Return a row as a job without parents, of the node with that index."""
+    flags, phase = (row[3] if len(row) >= FLAGGED else 0), (row[4] if len(row) > FLAGGED else "")
+    return [node, [], row[2] if len(row) > 2 else None, flags & ~_GROUP, phase]
+
+
 def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
     """Return the cell from its row."""
     node = cast("int", row[0])

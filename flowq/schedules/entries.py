@@ -174,6 +174,7 @@ class Description:
         queue_prefix: in front of the names of the queues of its runs.
         problem: why it cannot fire now, or "".
         notify: the messages of its flow, as a run's field `notify` has them.
+        ships: the files of the directory travel with its runs.
     """
 
     entry: Entry
@@ -182,6 +183,7 @@ class Description:
     queue_prefix: str = ""
     problem: str = ""
     notify: str = ""
+    ships: bool = False
 
     def to_json(self) -> str:
         """Return the stored text."""
@@ -193,7 +195,9 @@ class Description:
         try:
             found = json.loads(text)
             entry, notify = _entry(found["entry"]), found.get("notify", "")
-            return cls(entry, found["path"], found["root"], found["queue_prefix"], found["problem"], notify)
+            return cls(
+                entry, found["path"], found["root"], found["queue_prefix"], found["problem"], notify, found.get("ships", False)
+            )
         except (ValueError, KeyError, TypeError):
             return None
 

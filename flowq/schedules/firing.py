@@ -120,5 +120,5 @@ class Firing:
             log.error("%s: slot %s cannot run: %s", known.id, known.time(slot), problem)
 
     def _description(self, known: KnownEntry) -> str:
-        root, prefix = self._catalog.root, self._maker.queue_prefix
-        return Description(known.entry, known.flow.path, root, prefix, self._problem(known), known.notify).to_json()
+        root, prefix, ships = self._catalog.root, self._maker.queue_prefix, self._maker.ships
+        return Description(known.entry, known.flow.path, root, prefix, self._problem(known), known.notify, ships).to_json()

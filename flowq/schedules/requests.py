@@ -69,7 +69,22 @@ def known_schedule(store: "Store", schedule: str) -> tuple[KnownEntry, Descripti
     return known_entry(catalog, flow, found.entry), found
 
 
-def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str, Json], by: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a run.
+
+    Attributes:
+        by: the user.
+        cause: cli or api.
+        key: with the same key, user and schedule there is one run without a slot, however often it is asked for.
+    """
+
+    by: str
+    cause: str = "cli"
+    key: str | None = None
+
+
+def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str, Json], asked: Asked) -> str:
     """Start a run of an entry now; return its id.
 
     Args:
@@ -77,7 +92,7 @@ def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str
         schedule: the id of the schedule.
         slot: the run is that of this slot (ms), with the same id; None: it is of none.
         params: values that take precedence over those of the entry.
-        by: the user.
+        asked: by whom.
 
     Raises:
         UsageError: that is not a slot, or the flow file is not on this machine.
@@ -89,16 +104,27 @@ def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str
         raise UsageError(f"{time_in(slot, known.entry.timezone)} is no slot of {schedule}{beside(known, slot)}")
     if not Path(described.path).is_file():
         raise UsageError(f"{described.path} is not on this machine: run this command where the scheduler runs")
+    run_id = None if asked.key is None or slot is not None else slot_id(f"trigger/{schedule}/{asked.by}", asked.key)
+    if run_id is not None and store.runs.get(run_id) is not None:
+        return run_id
     at = store.now_ms() if slot is None else slot
     compiled = compile_slot(known.flow, known, at, params)
     if compiled.plan is None:
         raise InvalidFlowError(f"{described.path}: {first_problem(compiled)}", compiled.diagnostics)
     claim = SlotClaim("hand", schedule, at)
+    maker = Maker(store, described.root, described.queue_prefix, described.ships, asked.cause)
     if slot is not None:
-        made = Maker(store, described.root, described.queue_prefix).offer(known, compiled.plan, claim, by=by)
+        made = maker.offer(known, compiled.plan, claim, by=asked.by)
     else:
         made = offer(
-            store, compiled.plan, directory=described.root, queue_prefix=described.queue_prefix, cause="cli", by=by, slot=claim
+            store,
+            maker.prepared(compiled.plan),
+            directory=maker.root,
+            queue_prefix=maker.queue_prefix,
+            run_id=run_id,
+            cause=asked.cause,
+            by=asked.by,
+            slot=claim,
         )
     if not made.there:
         raise InvalidRunOperation(

@@ -40,7 +40,7 @@ class Scheduler:
     Args:
         store: where the runs are made.
         catalog: the flows.
-        queue_prefix: in front of the names of the queues of their runs, see `submit`.
+        maker: makes their runs; None: one that changes nothing about them.
         name: of the scheduler among others; by default made from host and process.
         tell: called when the flows have changed, once the store has answered.
         heart: beats after each turn that the store has answered.
@@ -51,7 +51,7 @@ class Scheduler:
         store: "Store",
         catalog: FlowsOfDirectory,
         *,
-        queue_prefix: str = "",
+        maker: Maker | None = None,
         name: str = "",
         tell: "Callable[[Summary], None] | None" = None,
         heart: Heart | None = None,
@@ -60,7 +60,7 @@ class Scheduler:
         self._store = store
         self._catalog = catalog
         self._entries = Entries(catalog, partial(recalled, store.schedules))
-        maker = Maker(store, catalog.root, queue_prefix)
+        maker = maker or Maker(store, catalog.root)
         self._firing = Firing(maker, catalog)
         self._backfiller = Backfiller(maker, catalog)
         self._triggers = Triggers(maker, catalog)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from flowq.compiler import Compilation
+from flowq.flows.actions.shipment import with_shipment
 from flowq.flows.actions.submit import Submitted, offer
 from flowq.plan import Json, Plan
 from flowq.plan.schedule import Scheduled
@@ -30,11 +31,19 @@ class Maker:
         store: where they are submitted.
         root: the directory that they belong to.
         queue_prefix: in front of the names of their queues.
+        ships: the files of the directory travel with them.
+        asked: the cause of runs that a user asks for: cli or api.
     """
 
     store: "Store"
     root: str
     queue_prefix: str = ""
+    ships: bool = False
+    asked: str = "cli"
+
+    def prepared(self, plan: Plan) -> Plan:
+        """Return a plan of a flow of the catalog as it is submitted."""
+        return with_shipment(plan, self.root) if self.ships else plan
 
     def offer(
         self,
@@ -49,12 +58,12 @@ class Maker:
         """Offer the run of a slot; its id is made of schedule, slot and `salt`."""
         return offer(
             self.store,
-            plan,
+            self.prepared(plan),
             directory=self.root,
             queue_prefix=self.queue_prefix,
             run_id=slot_id(known.id, str(claim.slot), salt),
             labels=labels,
-            cause="backfill" if claim.kind == "backfill" else "schedule" if claim.kind == "slot" else "cli",
+            cause="backfill" if claim.kind == "backfill" else "schedule" if claim.kind == "slot" else self.asked,
             by=by or known.id,
             slot=claim,
         )

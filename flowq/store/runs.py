@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
+_STATUSES: Final = 1000  # jobs whose statuses are read by one call: 2 ms of the server
 
 
 class Runs:
@@ -291,6 +292,11 @@ class Runs:
         """Return the records of jobs of a run."""
         return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
 
+    def statuses(self, run: str, count: int) -> str:
+        """Return a letter for each of the first `count` jobs and groups of a run: the status, see `flowq.states.LETTERS`."""
+        calls = ((run, first, min(first + _STATUSES, count) - 1) for first in range(0, count, _STATUSES))
+        return "".join(reply.decode() for reply in run_ahead(self._session, "run/read_statuses", calls))
+
     def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
         """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""
         found = self.jobs(run, groups) if groups else []
@@ -330,10 +336,11 @@ class Runs:
         rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
         return [entry for seq, row in rows for entry in log_entries(seq, row)]
 
-    def latest_logs(self, run: str, count: int) -> list[LogEntry]:
-        """Return the last entries of captured output, newest first."""
+    def latest_logs(self, run: str, count: int, before: str = "+") -> list[LogEntry]:
+        """Return the last entries of captured output before a position, newest first."""
+        end = before if before == "+" else f"({before}"
         with self._session.translated:
-            rows = self._session.client.xrevrange(self._keys("logs", run), count=count)
+            rows = self._session.client.xrevrange(self._keys("logs", run), end, count=count)
         return [entry for seq, row in rows for entry in reversed(log_entries(seq.decode(), row))]
 
     def position(self, run: str) -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from flowq.store.files.artifacts import Artifacts
     from flowq.store.files.bundles import Bundles
     from flowq.store.page.access import Accesses
+    from flowq.store.page.job_logs import JobLogs
     from flowq.store.page.live import LiveStreams
+    from flowq.store.page.stats import Stats
     from flowq.store.schedules import Schedules
 
 
@@ -70,6 +72,13 @@ class Store:
         return Backfills(self.session)
 
     @cached_property
+    def stats(self) -> "Stats":
+        """The counters for observers."""
+        from flowq.store.page.stats import Stats
+
+        return Stats(self.session)
+
+    @cached_property
     def accesses(self) -> "Accesses":
         """The tokens and sessions of the HTTP server, and what was done with them."""
         from flowq.store.page.access import Accesses
@@ -82,6 +91,13 @@ class Store:
         from flowq.store.files.bundles import Bundles
 
         return Bundles(self.session)
+
+    @cached_property
+    def job_logs(self) -> "JobLogs":
+        """Where the output of jobs is in the logs of their runs."""
+        from flowq.store.page.job_logs import JobLogs
+
+        return JobLogs(self.session)
 
     @cached_property
     def artifacts(self) -> "Artifacts":

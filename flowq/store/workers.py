@@ -11,10 +11,10 @@ from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
     exchange_arguments,
     heartbeat_arguments,
+    read_beat,
     read_claim,
     read_exchange,
     read_sweep,
-    read_verdicts,
     sweep_arguments,
 )
 
@@ -157,7 +157,7 @@ class Workers:
         executions = [] if claim is None else [(claim.id, claim.token)]
         state = "busy" if executions else "idle"
         flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
-        return next(iter(read_verdicts(self._session.run("worker/heartbeat", *flat))), None)
+        return next(iter(read_beat(self._session.run("worker/heartbeat", *flat)).verdicts), None)
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
         """Take over failure callbacks of executions that were lost with their worker; report each with `called`."""

@@ -1,5 +1,6 @@
-"""Telemetry: what observers outside see of runs. It reads what is stored, when a run has ended; workers execute nothing for it.
+"""Telemetry: what observers outside see. It reads what is stored; workers execute nothing for it.
 
+    metrics   numbers about everything, for scrapers
     spans     a run as spans, from its plan and its events
     endpoint  where the collector is
     export    spans to a collector, by OTLP

@@ -13,7 +13,10 @@ def main() -> int:
     signals.leave_when_stopped()
     import gc
 
-    from flowq.worker.program import work
+    from flowq.connections.imports import without_metrics
+
+    with without_metrics():
+        from flowq.worker.program import work
 
     code = work()
     gc.freeze()  # the process ends: no garbage needs collecting, and a process waits for the end

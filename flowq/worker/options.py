@@ -4,9 +4,12 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowq import defaults, ids
+
+if TYPE_CHECKING:
+    from flowq.worker.executor_settings import ExecutorSettings
 
 
 def _default_name() -> str:
@@ -40,6 +43,7 @@ class WorkerOptions:
         hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.horse.callbacks.adopt`.
         isolation: by queue, and "" for all others: "job" or "batch", see `flowq.isolation`. Clones have a horse for each job.
         allow: patterns of what may be called, see `flowq.worker.horse.allowlist`; none allow everything.
+        executor: executes the jobs elsewhere; None: forked here.
         killed: called with the id and the end of a plain job when its horse has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """
@@ -66,6 +70,7 @@ class WorkerOptions:
     hooks: Mapping[str, Any] = field(default_factory=dict)
     isolation: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    executor: "ExecutorSettings | None" = None
     killed: Callable[[str, Any], None] | None = None
     lease: float = defaults.LEASE
     beat: float = defaults.BEAT

@@ -8,16 +8,21 @@ import errno
 import json
 import os
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flowq import defaults
 from flowq.config import load_settings
 from flowq.connections.clients import open_store
-from flowq.exceptions import FlowqError, ServerError
+from flowq.exceptions import FlowqError, ServerError, UsageError
 from flowq.isolation import EXPECTED, read_isolation
 from flowq.log_format import log_to_stderr
 from flowq.worker.ipc.platform import describe
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervise import supervise
+
+if TYPE_CHECKING:
+    from flowq.worker.executor_settings import ExecutorSettings
 
 _USAGE_ERROR = 2
 _UNREACHABLE = 6
@@ -81,9 +86,11 @@ def _await_orders(descriptor: int) -> argparse.Namespace | None:
 
 def _options(arguments: argparse.Namespace) -> WorkerOptions:
     named = {"name": arguments.name} if arguments.name else {}
+    executor = _executor(arguments)
     return WorkerOptions(
         queues=tuple(arguments.queues),
-        slots=arguments.slots,
+        slots=arguments.slots or (1 if executor is None else executor.slots),
+        executor=executor,
         burst=arguments.burst,
         max_jobs=arguments.max_jobs,
         max_idle=arguments.max_idle,
@@ -103,6 +110,18 @@ def _options(arguments: argparse.Namespace) -> WorkerOptions:
     )
 
 
+def _executor(arguments: argparse.Namespace) -> "ExecutorSettings | None":
+    """Return the settings of the executor that was asked for."""
+    if not arguments.executor:
+        return None
+    from flowq.worker.executor_settings import load_executor
+
+    executor = load_executor(arguments.executor)
+    if arguments.preload:
+        raise UsageError(f"--preload is not for executor {executor.name}: its nodes import what jobs need")
+    return replace(executor, log=(arguments.log_level, arguments.log_format, arguments.date_format))
+
+
 def _isolation(asked: dict[str, str] | None) -> dict[str, str]:
     """Return what was asked for, else the setting."""
     if asked is not None:
@@ -116,7 +135,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="flowq-worker", description="Execute jobs; the server comes from FLOWQ_REDIS_URL or the configuration."
     )
     parser.add_argument("queues", nargs="*", default=[defaults.QUEUE], help="queues, in order of priority")
-    parser.add_argument("-c", "--slots", type=_positive, default=1, help="jobs executed at once")
+    parser.add_argument("-c", "--slots", type=_positive, help="jobs executed at once")
+    parser.add_argument("--executor", metavar="NAME", help="execute the jobs elsewhere: [executors.NAME] of flowq.toml")
     parser.add_argument("--name", help="the name it is listed under")
     parser.add_argument("--namespace", help="the namespace of all keys")
     parser.add_argument("--burst", action="store_true", help="stop when the queues are empty")

@@ -206,6 +206,7 @@ def test_many_parents_are_attached_again_in_steps(queue: Queue, marker: Path) ->
 DEPENDENTS = 3_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early", [False, True])
 def test_thousands_of_dependents_wait_again_in_bounded_steps(queue: Queue, work: Work, marker: Path, early: bool) -> None:
     """Also when the parent is requeued before all of them are skipped. A step takes about 12 ms."""

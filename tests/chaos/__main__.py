@@ -11,13 +11,16 @@ from tests.chaos import mutants
 from tests.chaos.cast import Setting
 from tests.chaos.report import SLACK, document, late, problems, table
 from tests.chaos.rounds import Findings, play
+from tests.support import kinds
 
 
 def main() -> int:
     """Play rounds until the time is over; return 1 when a check has found a problem."""
     arguments = _parser().parse_args()
+    if missing := kinds.choose(arguments.server):
+        sys.exit(missing)
     with tempfile.TemporaryDirectory(prefix="fq-mutant-", dir="/tmp") as directory:
-        package = mutants.seed(arguments.mutant, Path(directory)) if arguments.mutant else None
+        package = mutants.seed(mutants.MUTANTS[arguments.mutant], Path(directory)) if arguments.mutant else None
         rounds = _rounds(arguments, package)
     sys.stdout.write(f"\n{table(rounds)}\n")
     is_late = late(rounds, arguments.lease)
@@ -30,7 +33,9 @@ def _rounds(arguments: argparse.Namespace, package: Path | None) -> list[Finding
     rounds: list[Findings] = []
     end = time.monotonic() + arguments.minutes * 60
     while not rounds or time.monotonic() < end:
-        setting = Setting(arguments.seed + len(rounds), arguments.seconds, arguments.lease, arguments.calm, package)
+        setting = Setting(
+            arguments.seed + len(rounds), arguments.seconds, arguments.lease, arguments.calm, package, arguments.server
+        )
         findings = play(setting, arguments.keep)
         rounds.append(findings)
         if arguments.json:
@@ -40,7 +45,10 @@ def _rounds(arguments: argparse.Namespace, package: Path | None) -> list[Finding
             f" {findings.seconds:.0f} s\n"
         )
         if findings.broken:
-            again = f"python -m tests.chaos --seed {setting.seed} --minutes 0 --seconds {setting.seconds:g} --lease {setting.lease:g}"
+            again = (
+                f"python -m tests.chaos --seed {setting.seed} --minutes 0 --seconds {setting.seconds:g} --lease {setting.lease:g}"
+                f" --server {setting.server}"
+            )
             sys.stdout.write(f"{problems(findings)}\n  again: {again}\n")
         sys.stdout.flush()
         if findings.broken and arguments.mutant:
@@ -55,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=40.0, help="how long a round has faults")
     parser.add_argument("--lease", type=float, default=2.0, help="of the workers, in seconds")
     parser.add_argument("--calm", type=float, default=15.0, help="seconds without progress after which what is left is stuck")
+    parser.add_argument("--server", choices=kinds.KINDS, default=kinds.KINDS[0], help="the kind of the server")
     parser.add_argument("--mutant", choices=sorted(mutants.MUTANTS), help="run a flowq with this mistake, until it is found")
     parser.add_argument(
         "--punctual", action="store_true", help="late recovery is a problem too; for a machine with nothing else to do"

@@ -16,9 +16,11 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.retry import plan_retry
 from flowq.store import Store
 from tests.chaos.jobs import LOG
-from tests.chaos.network import SOCKET
+from tests.chaos.network import READY, SOCKET
 from tests.chaos.schedule import Fault
 from tests.chaos.workload import QUEUES, SUB_FLOW, sub_flow, workload
+from tests.support.cluster import free_ports
+from tests.support.kinds import Group, SentinelServer, server_of
 from tests.support.server import PrivateServer, die_with_parent
 from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
@@ -26,7 +28,11 @@ from tests.support.workers import WorkerProcess
 
 NAMESPACE: Final = "chaos"
 SUBMITTERS: Final = 3
+SCHEDULERS: Final = 2
 WORKERS: Final = 3
+BATCHES: Final = (
+    0  # the number of the worker whose jobs may share processes unless they refuse; those of the others may if they ask
+)
 SLOTS: Final = 6
 UNREACHABLE: Final = 6  # the exit code of a worker that cannot reach the server when it starts: it is started again
 STARTING: Final = 30.0  # s, on a machine with much else to do
@@ -44,6 +50,7 @@ class Setting:
         lease: of the workers, in s.
         calm: s without any progress, after the last fault, that show that what is left is stuck.
         package: the directory of another flowq.
+        server: the kind of the server.
     """
 
     seed: int
@@ -51,6 +58,7 @@ class Setting:
     lease: float = 2.0
     calm: float = 15.0
     package: Path | None = None
+    server: str = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +96,16 @@ class Cast:
         self._frozen: dict[str, float] = {}  # mark of a worker -> until when it is stopped
         self._unfit_since: float | None = None  # since when there is no such worker
         self._down = False  # the server
-        self.server = PrivateServer().start("--appendfsync", "always", appendonly=True)
-        self._client: Any = self.server.client()  # redis-py annotates its replies for all its modes at once
-        self.store = Store(self._client, NAMESPACE).open()
+        self.start = time.time()
+        self.server = self._server()
+        self._reach()
         parts = workload(self.setting.seed, self.setting.seconds, SUBMITTERS)
         (self.place / "workload").write_text(json.dumps([[item.document() for item in part] for part in parts]))
         (self.place / SUB_FLOW).write_text(json.dumps(sub_flow()))
         for name in ("flowq.toml", "log"):
             (self.place / name).touch()
-        self.start = time.time()
-        numbers = [str(number) for number in (self.setting.seed, self.setting.seconds, self.setting.lease, self.start)]
-        self._network = self._python("tests.chaos.network", str(self.place), self.server.socket, *numbers)
-        until((self.place / SOCKET).exists, message="the proxy")
         self._submitters = [self._submitter(number) for number in range(SUBMITTERS)]
+        self._schedulers = [self._scheduler() for _ in range(SCHEDULERS)]
         self._workers = [self._worker(number) for number in range(WORKERS)]
 
     # -- what a director does
@@ -113,8 +118,10 @@ class Cast:
                 self._strike_worker(how, what, fault)
             case "server":
                 self._strike_server(how, fault)
-            case "submitter":
-                self._strike_submitter(fault)
+            case "over":
+                self._fail_over(fault)
+            case "submitter" | "scheduler":
+                self._strike_one(self._submitters if what == "submitter" else self._schedulers, fault)
             case "scripts":
                 self._speak(self._flush)
                 self._hit(fault)
@@ -136,12 +143,26 @@ class Cast:
                 if process.returncode > 0:
                     self.problems.append(f"submitter {number} ended with {process.returncode}")
                 self._submitters[number] = self._submitter(number)
+        self._tend_schedulers()
+
+    def _tend_schedulers(self) -> None:
+        for number, process in enumerate(self._schedulers):
+            if process.poll() is not None:
+                if process.returncode >= 0:
+                    self.problems.append(f"scheduler {number} ended with {process.returncode}")
+                self._schedulers[number] = self._scheduler()
 
     def heal(self) -> None:
-        """End all faults that last."""
+        """End all faults that last, and what makes runs without an end."""
         for _, action in sorted(self._later, key=lambda item: item[0]):
             action()
         self._later.clear()
+        for process in self._schedulers:
+            process.terminate()
+        for process in self._schedulers:
+            if process.wait(STARTING) not in {0, -signal.SIGTERM}:  # it may be about to start
+                self.problems.append(f"a scheduler ended with {process.returncode}")
+        self._schedulers.clear()
 
     @property
     def submitting(self) -> bool:
@@ -171,7 +192,7 @@ class Cast:
 
     def close(self) -> None:
         """Kill everything."""
-        for process in (*self._submitters, self._network):
+        for process in (*self._submitters, *self._schedulers, self._network):
             process.kill()
             process.wait()
         for worker in self._workers:
@@ -229,8 +250,18 @@ class Cast:
         self._down = True
         self._later.append((begun + fault.length, end))
 
-    def _strike_submitter(self, fault: Fault) -> None:
-        running = [process for process in self._submitters if process.poll() is None]
+    def _fail_over(self, fault: Fault) -> None:
+        """Let the replica take over, as an operator does who wants to lose nothing."""
+        assert isinstance(self.server, SentinelServer)
+        if not self._down:
+            begun = time.time()
+            self.server.fail_over()
+            self.store.close()
+            self._reach()
+            self.strikes.append(Strike(fault.kind, begun, time.time()))
+
+    def _strike_one(self, processes: list[subprocess.Popen[bytes]], fault: Fault) -> None:
+        running = [process for process in processes if process.poll() is None]
         if running:
             running[int(fault.pick * len(running))].kill()
             self._hit(fault)
@@ -266,6 +297,25 @@ class Cast:
 
     # -- processes
 
+    def _server(self) -> PrivateServer:
+        """Start the server, and the network before it."""
+        several = self.setting.server in {"cluster", "sentinel"}
+        ports = free_ports(3) if several else []
+        server = server_of(self.setting.server, NAMESPACE, ports)
+        nodes = server.nodes if isinstance(server, Group) else [server]
+        doors = [str(port) for port in ports] or [str(self.place / SOCKET)]
+        behind = json.dumps({door: node.socket for door, node in zip(doors, nodes, strict=False)})
+        numbers = [str(number) for number in (self.setting.seed, self.setting.seconds, self.setting.lease, self.start)]
+        self._url = server.url if several else f"unix://{self.place / SOCKET}"
+        self._network = self._python("tests.chaos.network", str(self.place), behind, *numbers)
+        until((self.place / READY).exists, message="the proxy")
+        return server.start("--appendfsync", "always", appendonly=True)
+
+    def _reach(self) -> None:
+        """Connect to the server past the network."""
+        self._client: Any = PrivateServer.client(self.server)  # redis-py annotates its replies for all its modes at once
+        self.store = Store(self._client, NAMESPACE).open()
+
     def _replace(self, index: int) -> None:
         worker = self._workers[index]
         code = worker.process.returncode
@@ -298,6 +348,7 @@ class Cast:
         worker = WorkerProcess(
             self._url,
             *queues,
+            *(("--isolation", "batch") if index == BATCHES else ()),
             *("-c", str(SLOTS), "--lease", str(self.setting.lease), "--log-level", "warning"),
             namespace=NAMESPACE,
             env=self._environment,
@@ -310,6 +361,9 @@ class Cast:
     def _submitter(self, number: int) -> subprocess.Popen[bytes]:
         return self._python("tests.chaos.submitter", str(self.place), str(number), str(self.start))
 
+    def _scheduler(self) -> subprocess.Popen[bytes]:
+        return self._python("tests.chaos.scheduler")
+
     def _python(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -320,10 +374,6 @@ class Cast:
             stderr=self._output,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - a round has no threads
         )
-
-    @property
-    def _url(self) -> str:
-        return f"unix://{self.place / SOCKET}"
 
     @property
     def _environment(self) -> dict[str, str]:

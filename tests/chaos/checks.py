@@ -8,16 +8,20 @@ from flowq.ids import member_id
 from flowq.store import Store
 from tests.chaos.cast import NAMESPACE
 from tests.chaos.evidence import Change, Evidence, Line
+from tests.chaos.scheduler import EVERY
 from tests.support import invariants
 from tests.support.expected_ends import inconsistencies
 from tests.support.invariants import ENDED
 
 READY: Final = frozenset({"queued", "scheduled"})
-PLAIN_EVENTS: Final = "events:-"  # the stream of all plain jobs, which is capped
+OF_THE_NAMESPACE: Final = frozenset({"events:-", "wake:@decide"})
+"""Keys that are of no job or run, and are capped: the stream of all plain jobs, and hints for workers that decide, of which the last may stay."""
 _NOT_ADMITTED: Final = frozenset({"concurrency", "canceling"})
 """Reasons of runs that are running only to end: their group has turned them away, or they were canceled while they waited for it."""
 
-LASTING: Final = frozenset({"meta", "worker", "workers", "queues", "ended"})
+LASTING: Final = frozenset(
+    {"meta", "worker", "workers", "queues", "ended", "schedule", "schedules", "schedule-log", "schedule-loops"}
+)
 """The first words of keys that do not belong to a job or a run. All others must be gone when all jobs and runs
 are, or expire by themselves."""
 
@@ -95,7 +99,9 @@ def overlapping(evidence: Evidence) -> Iterator[str]:
     for job, row in evidence.picture.jobs.items():
         for line in row["semaphores"].split("\n") if row.get("semaphores") else ():
             number, name = line.split(" ", 1)
-            limits[job].append((name, int(number)))
+            at_once = row["rate_limit"].partition("|")[0] if "rate_limit" in row else number
+            if at_once:
+                limits[job].append((name, int(at_once)))
     for run, row in evidence.picture.runs.items():
         if "semaphore" in row:
             limits[f"run {run}"].append((row["semaphore"], int(row["max_runs"])))
@@ -117,6 +123,47 @@ def _enters(change: Change) -> bool:
     if change.job:
         return change.new == "started"
     return change.new == "running" and change.reason not in _NOT_ADMITTED
+
+
+def too_fast(evidence: Evidence) -> Iterator[str]:
+    """No more jobs under a rate limit start within its period than it allows. A job that is given back to its execution does not start."""
+    starts: dict[tuple[str, int, int], list[int]] = defaultdict(list)
+    seen: set[tuple[str, int]] = set()
+    for change in evidence.changes:
+        row = evidence.picture.jobs.get(change.job, {})
+        _, rate, period = row.get("rate_limit", "||").split("|")
+        if rate and change.new == "started" and (change.job, change.execution) not in seen:
+            seen.add((change.job, change.execution))
+            starts[row["semaphores"], int(rate), int(period)].append(change.at)
+    for (name, most, within), times in starts.items():
+        for first, last in zip(sorted(times), sorted(times)[most:], strict=False):
+            if last - first < within:
+                yield f"{most + 1} jobs under {name.partition(' ')[2]} were started within {last - first} ms, {most} may be in {within} ms"
+
+
+def badly_shared(evidence: Evidence) -> Iterator[str]:
+    """A process takes another job only after one that came to its end, and none that refuses to share, as commands do."""
+    alone = {
+        member_id(run, cell.ordinal)
+        for run, plan in evidence.plans.items()
+        for cell in plan.cells
+        if plan.node_of(cell).isolation == "job" or plan.node_of(cell).action.kind == "shell"
+    }
+    for pid, lines in evidence.shared.items():
+        yield from (f"execution {line.execution} of {line.job} has shared process {pid}" for line in lines if line.job in alone)
+        yield from (
+            f"process {pid} went on after execution {line.execution} of {line.job}, which did not come to its end"
+            for line in lines[:-1]
+            if line.key not in evidence.ended_well
+        )
+
+
+def wrong_slots(evidence: Evidence) -> Iterator[str]:
+    """Each slot of the schedule from the first one on has one run."""
+    slots = Counter(int(row["slot"]) for row in evidence.picture.runs.values() if row.get("slot"))
+    yield from (f"slot {slot} has {count} runs" for slot, count in slots.items() if count > 1)
+    if slots:
+        yield from (f"slot {slot} has no run" for slot in range(min(slots), max(slots), EVERY) if slot not in slots)
 
 
 def over_attempts(evidence: Evidence) -> Iterator[str]:
@@ -151,6 +198,9 @@ CHECKS: Final[Mapping[str, Callable[[Evidence], Iterator[str]]]] = {
     "early dependents": early,
     "finished without a good execution": unearned,
     "over their limits": overlapping,
+    "over their rates": too_fast,
+    "shared processes": badly_shared,
+    "slots": wrong_slots,
     "attempts over the bound": over_attempts,
     "inconsistent": inconsistent,
 }
@@ -165,5 +215,5 @@ def orphans(store: Store) -> Iterator[str]:
         if key == "timers":
             timers = [item.decode() for item in client.zrange(raw, 0, -1)]
             yield from (f"the timer {timer} lasts" for timer in timers if not timer.startswith("admit|"))  # due in seconds
-        elif key != PLAIN_EVENTS and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
+        elif key not in OF_THE_NAMESPACE and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
             yield f"the key {key} lasts"

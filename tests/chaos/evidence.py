@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +69,15 @@ class Evidence:
     def ended_well(self) -> set[tuple[str, int]]:
         """The executions whose code came to its end."""
         return {line.key for line in self.log if line.what == "end"}
+
+    @cached_property
+    def shared(self) -> dict[int, list[Line]]:
+        """The first lines of the executions that had one process, one after the other: the pid -> at least two of them."""
+        begun: dict[int, list[Line]] = defaultdict(list)
+        for line in self.log:
+            if line.what == "begin":
+                begun[line.pid].append(line)
+        return {pid: lines for pid, lines in begun.items() if len(lines) > 1}
 
     @cached_property
     def created(self) -> dict[str, float]:

@@ -73,6 +73,33 @@ MUTANTS: Final = {
     "a payload stays": Mutant(
         "store/lua/lib/status.lua", "K.job(id), K.payload(id), K.result(id)", "K.job(id), K.result(id)", ("orphan keys",)
     ),
+    "rates without a period": Mutant(
+        "store/lua/lib/rate_limits.lua",
+        "if rate and (places >= rate or frees_at(name, rate - places, period)) then return false end",
+        "if rate and places >= rate then return false end",
+        ("over their rates",),
+    ),
+    "a slot of two schedulers": Mutant(
+        "store/lua/lib/slot_claims.lua",
+        "if tonumber(found[1] or -1) ~= claim.after then return 'conflict' end",
+        "if tonumber(found[1] or -1) ~= claim.after and tonumber(found[1]) ~= claim.slot then return 'conflict' end",
+        ("slots",),
+        more=Mutant(
+            "schedules/slot_runs.py",
+            "slot_id(known.id, str(claim.slot), salt)",
+            'slot_id(known.id, __import__("os").urandom(9).hex(), salt)',
+            (),
+        ),
+    ),
+    "a refusal to share is not looked at": Mutant(
+        "isolation.py", "return BATCH in words and JOB not in words", "return BATCH in words", ("shared processes",)
+    ),
+    "an end of file is not looked at": Mutant(
+        "store/client/async_connection.py",
+        '        if not data:\n            raise ServerUnavailableError("the server closed the connection")\n',
+        "",
+        ("stuck", "processes"),
+    ),
     "an exit is a success": Mutant(
         "worker/supervisor/ends.py",
         "    if code >= 0:\n",
@@ -82,25 +109,24 @@ MUTANTS: Final = {
 }
 
 
-def texts(name: str) -> dict[str, str]:
+def texts(mutant: Mutant | None) -> dict[str, str]:
     """Return the files of the package that a mutant changes, with their mistakes.
 
     Raises:
         AssertionError: a file has another text now.
     """
-    found, mutant = {}, MUTANTS[name]
-    while True:
+    found: dict[str, str] = {}
+    while mutant is not None:
         right = (_PACKAGE / mutant.file).read_text()
         assert right.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
         found[mutant.file] = right.replace(mutant.right, mutant.wrong)
-        if mutant.more is None:
-            return found
         mutant = mutant.more
+    return found
 
 
-def seed(name: str, directory: Path) -> Path:
+def seed(mutant: Mutant, directory: Path) -> Path:
     """Copy flowq with a mistake into a directory; return the directory, to be imported from."""
     shutil.copytree(_PACKAGE, directory / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
-    for file, text in texts(name).items():
+    for file, text in texts(mutant).items():
         (directory / "flowq" / file).write_text(text)
     return directory

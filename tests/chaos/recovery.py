@@ -9,7 +9,7 @@ from tests.chaos.evidence import Change, Evidence
 
 WORKER = frozenset({"kill worker", "stop worker"})
 HORSE = frozenset({"kill horse", "kill fork server"})
-_OUTAGES = frozenset({"kill server", "stop server"})
+_OUTAGES = frozenset({"kill server", "stop server", "fail over"})
 _SLACK = (
     1.0  # s: a process that was hit may still say that it has begun; a worker that goes on needs a moment to send a heartbeat
 )

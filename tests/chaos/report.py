@@ -27,6 +27,8 @@ def figures(rounds: Sequence[Findings]) -> dict[str, Any]:
         "jobs": sum(item.jobs for item in rounds),
         "ends": dict(sum((item.ends for item in rounds), Counter[str]()).most_common()),
         "executions": sum(item.executions for item in rounds),
+        "executions in shared processes": sum(item.shared for item in rounds),
+        "slots of a schedule": sum(item.slots for item in rounds),
         "executed to the end more than once": sum(item.repeated for item in rounds),
         **{name: sum(len(item.problems[name]) for item in rounds) for name in ZEROS},
         "recovery after a lost worker": _times([value for item in rounds for value in item.after_worker]),
@@ -41,7 +43,7 @@ def late(rounds: Sequence[Findings], lease: float) -> bool:
 
 def table(rounds: Sequence[Findings]) -> str:
     """Return the figures as lines of text."""
-    return "\n".join(f"{name:34}{_text(value)}" for name, value in figures(rounds).items())
+    return "\n".join(f"{name:36}{_text(value)}" for name, value in figures(rounds).items())
 
 
 def problems(findings: Findings) -> str:

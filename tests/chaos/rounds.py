@@ -29,6 +29,8 @@ class Findings:
     runs: int = 0
     jobs: int = 0
     executions: int = 0
+    shared: int = 0  # executions in a process that had another one before or after
+    slots: int = 0  # of the schedule, with a run
     repeated: int = 0  # jobs that were executed to their end more than once
     ends: Counter[str] = field(default_factory=Counter)
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -69,7 +71,8 @@ def play(setting: Setting, keep: Path | None = None) -> Findings:
 
 def _act(cast: Cast) -> None:
     setting = cast.setting
-    faults = [fault for fault in schedule(setting.seed, setting.seconds, setting.lease) if fault.kind not in NETWORK]
+    planned = schedule(setting.seed, setting.seconds, setting.lease, setting.server)
+    faults = [fault for fault in planned if fault.kind not in NETWORK]
     while faults:
         cast.tend()
         if cast.start + faults[0].at <= time.time():
@@ -126,6 +129,8 @@ def _counted(seed: int, evidence: Evidence) -> Findings:
         runs=len(evidence.picture.runs),
         jobs=len(evidence.jobs),
         executions=sum(line.what == "begin" for line in evidence.log),
+        shared=sum(map(len, evidence.shared.values())),
+        slots=sum("slot" in row for row in evidence.picture.runs.values()),
         repeated=sum(count > 1 for count in executed.values()),
         ends=Counter(row["status"] for row in evidence.jobs.values()),
         after_worker=list(after_lost_workers(evidence)),

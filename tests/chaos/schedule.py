@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-NETWORK: Final = {"drop request": 6.0, "drop reply": 6.0, "cut reply": 3.0, "delay": 6.0, "cut": 1.0}
-"""Faults of the network, each with its weight. The first four hit the next transition that is sent, `cut` all connections."""
+NETWORK: Final = {"drop request": 6.0, "drop reply": 6.0, "cut reply": 3.0, "delay": 6.0, "half close": 1.5, "cut": 1.0}
+"""Faults of the network, each with its weight. All but `cut` hit the next transition that is sent, `cut` all connections."""
 
 PROCESSES: Final = {
     "kill worker": 3.0,
@@ -19,10 +19,14 @@ PROCESSES: Final = {
     "stop server": 0.7,
     "flush scripts": 1.5,
     "kill submitter": 2.0,
+    "kill scheduler": 1.0,
     "cancel run": 1.5,
     "retry run": 2.5,
 }
 """Faults of processes and what users do meanwhile, each with its weight."""
+
+OF_KINDS: Final = {"sentinel": {"fail over": 1.0}}
+"""Further faults of processes on some kinds of servers."""
 
 NETWORK_PAUSE: Final = 0.16  # s between two faults of the network, on average
 PROCESS_PAUSE: Final = 0.7  # s between two others
@@ -42,18 +46,19 @@ class Fault:
     length: float
 
 
-def schedule(seed: int, seconds: float, lease: float) -> list[Fault]:
+def schedule(seed: int, seconds: float, lease: float, server: str = "embedded") -> list[Fault]:
     """Return the faults of a round in order of their times.
 
     Args:
         seed: of the round.
         seconds: how long there are faults.
         lease: of the workers, in s: the measure for outages and frozen workers.
+        server: the kind of the server.
     """
     dice = random.Random(f"faults {seed}")
     faults = [
         Fault(at, kind, dice.random(), _length(dice, kind, lease))
-        for kinds, pause in ((NETWORK, NETWORK_PAUSE), (PROCESSES, PROCESS_PAUSE))
+        for kinds, pause in ((NETWORK, NETWORK_PAUSE), (PROCESSES | OF_KINDS.get(server, {}), PROCESS_PAUSE))
         for at, kind in _times(dice, kinds, pause, seconds)
     ]
     return sorted(faults, key=lambda fault: fault.at)

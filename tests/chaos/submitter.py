@@ -13,14 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from flowq import Dependency, Queue, Retry
+from flowq import Dependency, Queue, RateLimit, Retry
 from flowq.compiler import compile_text
 from flowq.connections.clients import open_store
 from flowq.exceptions import DuplicateJobError, ServerUnavailableError
 from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.chaos import jobs
-from tests.chaos.workload import QUEUES, Submission
+from tests.chaos.workload import QUEUES, RATES, Submission
 
 AGAIN: Final = 0.1  # s until what the server did not answer is tried again
 
@@ -88,6 +88,7 @@ class Submitter:
             "result_ttl": -1,
             "failure_ttl": -1,
             "retry": Retry(item.retries) if item.retries else None,
+            "rate_limit": RateLimit(item.limit, *RATES[item.limit]) if item.limit else None,
             "depends_on": Dependency(parents, allow_failure=item.allow) if parents else None,
         }
         call = getattr(jobs, function)

@@ -27,8 +27,8 @@ ROUNDS = 5  # until a mutant is found
 @only_linux
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_round_of_chaos_breaks_no_guarantee() -> None:
-    findings = play(Setting(seed=1, seconds=25.0))
+def test_a_round_of_chaos_breaks_no_guarantee(request: pytest.FixtureRequest) -> None:
+    findings = play(Setting(seed=1, seconds=25.0, server=request.config.getoption("--server")))
     assert not findings.broken, problems(findings)
     assert set(findings.problems) == set(ZEROS)
     assert findings.faults.total() > 30  # a busy machine has fewer requests that faults could hit
@@ -40,7 +40,7 @@ def test_a_round_of_chaos_breaks_no_guarantee() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", mutants.MUTANTS)
 def test_a_mutant_is_found(name: str, tmp_path: Path) -> None:
-    setting = replace(MUTANT, package=mutants.seed(name, tmp_path))
+    setting = replace(MUTANT, package=mutants.seed(mutants.MUTANTS[name], tmp_path))
     found: set[str] = set()
     for number in range(ROUNDS):
         if not found & set(mutants.MUTANTS[name].checks):
@@ -51,7 +51,7 @@ def test_a_mutant_is_found(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", mutants.MUTANTS)
 def test_mutants_are_mistakes_of_the_present_text(name: str) -> None:
-    assert mutants.MUTANTS[name].wrong in mutants.texts(name)[mutants.MUTANTS[name].file]
+    assert mutants.MUTANTS[name].wrong in mutants.texts(mutants.MUTANTS[name])[mutants.MUTANTS[name].file]
     assert set(mutants.MUTANTS[name].checks) <= set(ZEROS)
 
 

@@ -4,6 +4,7 @@ A flow is some blocks of hard shapes, some of which depend on an earlier block. 
 faults of a round do not use them up; those that fail by design are only retried when their worker was lost.
 """
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,9 @@ from tests.chaos.jobs import SCRIPT
 
 ENOUGH: Final = 30  # retries
 GROUPS: Final = {"red": 1, "blue": 2}  # how many jobs may run at once
+RATES: Final = {"one": (1, None, None), "brisk": (None, 3, 0.8)}
+"""Rate limits of plain jobs: how many at once, how many in how many s."""
+
 RUN_GROUP: Final = "one at a time"
 QUEUES: Final = ("default", "other")
 SUB_FLOW: Final = "sub.yaml"
@@ -29,7 +33,8 @@ class Submission:
     """A flow or a plain job that a submitter submits `at` s after the start of the round.
 
     `flow` is its document, for a plain job empty. `call` is the function and the argument of a plain job, `after` are ids of plain jobs
-    that the same submitter submitted before, `allow` whether they may fail, `delay` s it waits, `unique` whether it refuses its id twice.
+    that the same submitter submitted before, `allow` whether they may fail, `delay` s it waits, `unique` whether it refuses its id twice,
+    `limit` the key of its rate limit.
     """
 
     id: str
@@ -41,6 +46,7 @@ class Submission:
     delay: float = 0.0
     unique: bool = False
     retries: int = ENOUGH
+    limit: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -55,6 +61,11 @@ def workload(seed: int, seconds: float, submitters: int) -> list[list[Submission
 def sub_flow() -> dict[str, Any]:
     """Return the document of the flow that others include."""
     return {"jobs": {"first": work(), "second": {"depends_on": "first", "run": SCRIPT % 0.02, "retry": ENOUGH}}}
+
+
+def tick() -> str:
+    """Return the text of the flow that is due every second."""
+    return json.dumps({"jobs": {"tick": work(0.02)}})
 
 
 def work(seconds: float = 0.05, **more: Any) -> dict[str, Any]:
@@ -83,6 +94,9 @@ def _plain(dice: random.Random, name: str, at: float, before: list[str]) -> list
     for number in range(dice.randrange(4)):
         others = dice.sample(before, min(len(before), dice.randrange(3)))
         found.append(_submission(f"{name}-{number + 1}", at, _call(dice), after=(first.id, *others), allow=dice.random() < 0.3))
+    if dice.random() < 0.4:
+        limit = dice.choice(sorted(RATES))
+        found += [_submission(f"{name}-r{number}", at, ("work", 0.1), limit=limit) for number in range(dice.randint(2, 5))]
     return found if dice.random() < 0.3 else [first, *found[2:]]
 
 
@@ -113,6 +127,8 @@ def _flow(dice: random.Random) -> dict[str, Any]:
         earlier += made
         jobs |= made
     flow: dict[str, Any] = {"jobs": jobs, "defaults": {"queue": dice.choice(QUEUES)}}
+    if dice.random() < 0.6:
+        flow["defaults"]["isolation"] = dice.choice(["batch", "batch", "job"])
     if dice.random() < 0.15:
         flow["fail_fast"] = True
     if dice.random() < 0.2:

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pexpect
 import pytest
 
 from flowq.flows.actions.submit import submit
+from flowq.flows.views.follow import Follower
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.cli.manual_worker import HandWorker
@@ -149,6 +152,30 @@ def test_ctrl_c_detaches_from_a_run_of_other_workers(start: Start, store: Store,
     assert following.wait() == 130
     assert f"detached; run {run_id} goes on" in following.err
     assert not store.runs.require(run_id).ended
+
+
+def test_many_events_are_read_together(server: PrivateServer, store: Store, tmp_path: Path) -> None:
+    """A command that follows a run of 10,000 short jobs must not work as much as their worker."""
+    jobs = 200
+    node = Node(name="job", line=1, action=Action(kind="shell", script="true"), queue="default", timeout=60.0, matrix=True)
+    cells = tuple(Cell(number, f"job[n={number}]", 0, matrix={"n": number}) for number in range(jobs))
+    run = submit(store, Plan(name="many", nodes=(node,), cells=cells, file="/x/many.yaml"), directory=tmp_path)
+
+    def work() -> None:
+        driver = Driver(Store(server.client(), store.namespace, follow=False).open())
+        driver.settle()
+        for _ in range(jobs):
+            driver.end(driver.take())
+        driver.close()
+
+    thread = threading.Thread(target=work)
+    begun = time.monotonic()
+    thread.start()
+    updates = [update for update in Follower(store, run).updates() if update.events]
+    took = time.monotonic() - begun
+    thread.join()
+    assert sum(event.new == "finished" for update in updates for event in update.events) == jobs + 1, "and the run"
+    assert len(updates) <= 20 + 20 * took + 1
 
 
 def test_logs_follow_until_the_end(start: Start, store: Store, run_id: str) -> None:

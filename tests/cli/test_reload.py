@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from flowq.cli.main import run as flowq
 from flowq.store import Store
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Outcome
 from tests.cli.process import FLOWQ
 from tests.support.server import PrivateServer
 from tests.support.workers import WorkerProcess
+
+pytestmark = pytest.mark.slow
 
 BROKEN = """
 params: {who: {type: string, default: world}}
@@ -33,34 +36,35 @@ MENDED = (
 )
 
 
-class Done:
-    """The outcome of a command."""
-
-    def __init__(self, done: "subprocess.CompletedProcess[str]") -> None:
-        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+READING = {"status", "logs", "why"}
 
 
 class Project:
-    """A directory with a flow, and the command in it."""
+    """A directory with a flow, and the command in it: a process of its own, except for commands that only read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, captured: pytest.CaptureFixture[str]) -> None:
         self.path = path
+        self._captured = captured
 
     def write(self, text: str, name: str = "flow.yaml") -> None:
         (self.path / name).write_text(text)
 
-    def flowq(self, *arguments: str) -> Done:
-        return Done(
-            subprocess.run(
-                [*FLOWQ, *arguments],
-                cwd=self.path,
-                env=dict(os.environ),  # readline puts COLUMNS into the environment of the process, not into this one
-                capture_output=True,
-                text=True,
-                timeout=90,
-                check=False,
-            )
+    def flowq(self, *arguments: str) -> Outcome:
+        if arguments[0] in READING:
+            self._captured.readouterr()
+            with chdir(self.path):
+                code = flowq(arguments)
+            return Outcome(code, *self._captured.readouterr())
+        done = subprocess.run(
+            [*FLOWQ, *arguments],
+            cwd=self.path,
+            env=dict(os.environ),  # readline puts COLUMNS into the environment of the process, not into this one
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
         )
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     def status(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.flowq("status", "--json").out)
@@ -78,9 +82,9 @@ class Project:
 
 
 @pytest.fixture
-def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Project:
     assert home.is_dir()
-    return Project(tmp_path)
+    return Project(tmp_path, capfd)
 
 
 def failed(project: Project, text: str = BROKEN, *arguments: str) -> None:

@@ -18,6 +18,8 @@ from tests.cli.process import FLOWQ, Process
 from tests.support import namespaces
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 RUN = "resumed0"
 FLOW = "jobs: {work: {run: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo done', retry: 2}}\n"
 

@@ -1,5 +1,6 @@
 """The group: help, imports, and the boundary that turns errors into messages and exit codes."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -29,12 +30,13 @@ HEAVY = {
 }
 
 
-def imported_by(*arguments: str) -> set[str]:
-    """Return the modules that a `flowq` process has imported at its end."""
+def imported_by(*arguments: str, call: str = "flowq.cli.main import run") -> set[str]:
+    """Return the modules that a `flowq` process has imported at its end. `call`: the function that runs the arguments."""
     code = (
         "import sys, json, atexit\n"
-        "from flowq.cli.main import run\n"
-        f"code = run({list(arguments)!r})\n"
+        f"from {call} as begin\n"
+        f"sys.argv[1:] = {list(arguments)!r}\n"
+        f"begin({'' if call.endswith('main') else 'sys.argv[1:]'})\n"
         "sys.stdout.flush()\n"
         "sys.stderr.write('\\n@' + json.dumps(sorted(sys.modules)))\n"
     )
@@ -57,6 +59,20 @@ def test_a_group_alone_shows_its_help(arguments: list[str], capsys: pytest.Captu
 
 def test_validate_needs_no_server() -> None:
     assert not {"redis", "rich"} & imported_by("validate", "no-such-file.yaml")
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"), [("flowq.cli.main import run", "runs"), ("flowq.worker.main import main", "--burst")]
+)
+def test_metrics_of_the_client_are_left_out(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch, call: str, argument: str
+) -> None:
+    """Where OpenTelemetry is installed, as here, redis-py would import it in every process."""
+    assert importlib.util.find_spec("opentelemetry.sdk.metrics")
+    monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
+    imported = imported_by(argument, call=call)
+    assert "redis" in imported
+    assert not {name for name in imported if name.startswith("opentelemetry.sdk")}
 
 
 def test_jsonschema_is_imported_only_for_errors(tmp_path: Path) -> None:

@@ -163,5 +163,6 @@ def test_the_raw_text_of_an_error_is_translated_too() -> None:
         ("OOM command not allowed when used memory > 'maxmemory'.", ServerError),
         ("NOAUTH Authentication required.", ServerError),
         ("CLUSTERDOWN Hash slot not served", ServerUnavailableError),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed", ServerUnavailableError),
     ):
         assert type(translate(redis.exceptions.ResponseError(text))) is kind, text

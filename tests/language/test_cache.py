@@ -321,6 +321,7 @@ def test_hashing_is_part_of_the_attempt_and_blocks_no_other_jobs(lab: Lab) -> No
     assert run.states()["slow"] == "failed/timeout"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_caches_no_wrong_result(lab: Lab, sources: Path) -> None:
     """The job has written its outputs, and its worker is killed before it reports: the next execution writes them again."""
     text = """

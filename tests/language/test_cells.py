@@ -174,6 +174,7 @@ def test_max_parallel(lab: Lab, many: str) -> None:
     assert len(found) == 6
 
 
+@pytest.mark.slow
 def test_a_foreach_over_ten_thousand_items(large_lab: Lab) -> None:
     """The cells wait for an hour, so this tests only the engine: expansion, release and cancel in bounded steps."""
     items = json.dumps([{"n": number} for number in range(10_000)])

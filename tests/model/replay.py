@@ -18,7 +18,7 @@ from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
 from flowq.store.client import async_connection, scripts, session
 from flowq.store.jobs import NewJob
-from flowq.store.schema.outcomes import ExchangeReply, ExecutionReport
+from flowq.store.schema.outcomes import BeatReply, ExchangeReply, ExecutionReport
 from tests.model.explore import Explored
 from tests.model.state import ABSENT, ADMIT, HOLDING, Call, Job, Shape, State
 from tests.model.transitions import Model
@@ -132,8 +132,8 @@ class Replay:
     def _heartbeat(self, call: Call) -> str:
         self.driver.link.heartbeat(self.driver.registration, "busy", [(self.ids[call.job], self._token(call))])
         answer = self.driver.reply()
-        assert isinstance(answer, list)
-        return str(answer[0])
+        assert isinstance(answer, BeatReply)
+        return str(answer.verdicts[0])
 
     def _return_claim(self, call: Call) -> str:
         return self._run("job/return_claim", self.ids[call.job], self._token(call))

@@ -2,6 +2,8 @@
 
 import json
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,12 +63,16 @@ class Served:
         """Kill it with all its children."""
         self.process.__exit__(None)
 
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """Open the store of the server."""
+        with self._server.client() as client:
+            yield Store(client).open()
+
     def secret(self, role: str) -> str:
         """Return a token of a user with this role, who has the role's name."""
         if role not in self._secrets:
-            with self._server.client() as client:
-                store = Store(client)
-                store.open()
+            with self.store() as store:
                 self._secrets[role] = grant(store, AccessRecord("", "token", role, role, ()))[0]
         return self._secrets[role]
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from flowq.plan.schedule import Entry
+from flowq.schedules.entries import Description
 from tests.page.conftest import Login
 from tests.page.served import Served
 from tests.support.wait import until
@@ -162,6 +164,71 @@ def test_a_schedule_is_paused_resumed_triggered_and_backfilled(login: Login, ser
     dialog.get_by_role("button", name="Start 3 runs").click()
     page.get_by_role("table", name="Backfills").wait_for()
     until(lambda: len(served.api("GET", "/runs?cause=backfill")["items"]) == 3, timeout=30, message="three runs")
+
+
+def test_a_backfill_is_paused_resumed_and_canceled(login: Login, served: Served) -> None:
+    served.api("POST", "/queues/suspend", {})  # its first run stays open
+    try:
+        body = {"from": "2019-01-01", "to": "2023-02-01"}
+        made = served.api("POST", "/schedules/shop:parts:nightly::default/backfill", body)["backfill"]
+        page = login("/schedules")
+        for button, then in (("Pause", "Resume"), ("Resume", "Pause")):
+            page.get_by_role("button", name=f"{button} backfill {made}").click()
+            page.get_by_role("button", name=f"{then} backfill {made}").wait_for()
+        page.get_by_role("button", name=f"Cancel backfill {made}").click()
+        page.get_by_role("row").filter(has_text=made).get_by_text("canceled").wait_for()
+        (found,) = [item for item in served.api("GET", "/backfills")["items"] if item["id"] == made]
+        assert found["state"] == "canceled"
+    finally:
+        served.api("POST", "/queues/resume", {})
+
+
+def test_a_backlog_is_skipped(login: Login, served: Served) -> None:
+    name, path = "shop/late:default", "/schedules/shop:late::default"
+    with served.store() as store:  # known, and no scheduler fires it
+        store.schedules.beat("test", [(name, "d", False)])
+        flow = str(served.directory / "shop.yaml")
+        described = Description(Entry(name="default", line=1, every=1000), flow, str(served.directory))
+        store.schedules.describe({name: described.to_json()})
+        until(lambda: served.api("GET", path)["backlog"] > 1, message="slots that are late")
+        page = login("/schedules")
+        page.get_by_role("button", name=f"Skip the backlog of {name}").click()
+        page.get_by_role("dialog").get_by_role("button", name="Skip").click()
+        page.get_by_role("dialog").wait_for(state="detached")
+        assert any(
+            "skip" in item["outcome"] or "left" in item["outcome"] for item in served.api("GET", f"{path}/history")["items"]
+        )
+        served.api("POST", f"{path}/pause", {})
+
+
+def test_a_job_is_killed_and_a_worker_stopped(login: Login, served: Served, tmp_path: Path) -> None:
+    run = served.launch("slow", marker=str(tmp_path / "never"))
+    page = login("/workers")
+    page.get_by_role("button", name=f"Kill {run}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Kill").click()
+    served.wait(run, "canceled")
+    (before,) = [item["name"] for item in served.api("GET", "/workers")["items"]]
+    page.get_by_role("button", name=f"Stop worker {before}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
+    until(
+        lambda: [item["name"] for item in served.api("GET", "/workers")["items"] if item["name"] != before],
+        message="another worker",
+    )
+
+
+def test_old_runs_are_counted_and_then_deleted(login: Login, served: Served) -> None:
+    runs = [served.run("parts:nightly") for _ in range(2)]
+    page = login("/admin?view=gc")
+    page.get_by_label("Keep the latest runs").fill("1")
+    delete = page.get_by_role("button", name="Delete", exact=True)
+    assert delete.is_disabled()
+    page.get_by_role("button", name="Show what goes").click()
+    page.get_by_text("Would delete").wait_for()
+    assert served.api("GET", f"/runs/{runs[0]}")["status"] == "finished"
+    delete.click()
+    page.get_by_text("Deleted: ").wait_for()
+    assert not served.api("GET", f"/runs?q={runs[0]}")["items"]
+    assert served.api("GET", f"/runs?q={runs[1]}")["items"]
 
 
 def test_workers_are_suspended_and_resumed(login: Login, served: Served) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from flowq.page.assets import assets, modules, release_hash, shell
+from flowq.serve.http import pages
 
 STATIC: Final = Path(__file__).parents[2] / "flowq" / "page" / "static"
 SCRIPTS: Final = sorted((STATIC / "js").rglob("*.js"))
@@ -16,6 +17,13 @@ BUDGET: Final = 150_000
 
 def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def test_every_address_names_modules_that_are_there() -> None:
+    for views in pages.ROUTES.values():
+        assert {f"js/pages/{view}.js" for view in views} <= set(modules("js/main.js")) | {
+            path.relative_to(STATIC).as_posix() for path in SCRIPTS
+        }
 
 
 @pytest.mark.parametrize("page", sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / "js" / "pages").glob("*.js")))
@@ -61,7 +69,7 @@ def test_no_script_makes_markup_or_code_from_text(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["Intl.DateTimeFormat", "toLocale", "toISOString", "getHours", "getMinutes", "toFixed"])
 def test_one_module_formats_times(word: str) -> None:
-    sizes = {"job_log.js"} if word == "toFixed" else set()  # of files: 1.5 MB
+    sizes = {"log_model.js"} if word == "toFixed" else set()  # of files: 1.5 MB
     assert {script.name for script in SCRIPTS if word in text_of(script)} - sizes <= {"time.js"}
 
 

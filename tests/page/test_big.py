@@ -1,11 +1,15 @@
 """A run of 10,000 jobs on the page: table, graph and timeline stay usable."""
 
+import os
 import time
 
 import pytest
 
+from flowq.store.schema.outcomes import Claim
 from tests.page.conftest import Login
 from tests.page.served import Served
+from tests.support.slot_driver import Driver, execution
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +31,46 @@ FRAMES = """async (selector) => {
 def big(served: Served) -> str:
     """Return a run of 10,000 jobs, none of which is executed."""
     return served.launch("big")
+
+
+PROBE = """() => {
+  const state = (window.probe = { last: performance.now(), took: [] });
+  const frame = (now) => { state.took.push(now - state.last); state.last = now; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
+FOUND = """() => {
+  const took = window.probe.took.sort((a, b) => a - b);
+  return { frames: took.length, p95: took[Math.floor(took.length * 0.95)], heap: performance.memory.usedJSHeapSize / 1e6 };
+}"""
+
+
+@pytest.mark.parametrize("size", [300, pytest.param(2500, marks=pytest.mark.chaos)])
+def test_a_run_whose_jobs_all_change_is_drawn_live(login: Login, served: Served, size: int) -> None:
+    """Each job is claimed and ended by real transitions while two tabs show the run: folded in the graph, and as a table."""
+    run = served.launch("big", n=size)
+    graph, table = login(f"/runs/{run}"), login(f"/runs/{run}/jobs")
+    graph.locator(f'[data-box="score ×{size}"]').wait_for(timeout=30_000)
+    table.get_by_text(f"{4 * size} jobs").wait_for(timeout=30_000)
+    for page in (graph, table):
+        page.locator('[data-stream="live"]').wait_for(timeout=30_000)
+        page.evaluate(PROBE)
+    with served.store() as store:
+        driver, done = Driver(store, "deaf"), 0
+        held: list[Claim] = []
+        while done < 4 * size:
+            reply = driver.step(*(execution(claim) for claim in held), claims=50)
+            done += len(held)
+            held = [claim for claim in reply.claims if claim is not None]
+            if not held:
+                driver.settle()
+        driver.close()
+    found = []
+    for page in (graph, table):
+        page.locator(".runhead").get_by_text("finished").first.wait_for(timeout=60_000)
+        found.append(page.evaluate(FOUND))
+    assert all(item["heap"] < 150 for item in found), found  # MB
+    assert all(item["p95"] < 50 * (1 + os.getloadavg()[0]) for item in found), found  # ms
+    until(lambda: f"{4 * size} finished" in table.locator(".facts").inner_text(), message="the last count")
 
 
 def test_ten_thousand_jobs_scroll_and_are_found(login: Login, big: str) -> None:

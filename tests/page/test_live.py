@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.page.buffering_proxy import BufferingProxy
 from tests.page.conftest import Login
 from tests.page.served import Served
 
@@ -47,14 +48,14 @@ def test_new_runs_wait_behind_a_pill(login: Login, served: Served) -> None:
 
 
 def test_without_the_stream_the_page_asks_again_and_again(login: Login, served: Served) -> None:
-    page = login("/login")
-    page.route("**/api/v1/events*", lambda _route: None)  # as a proxy that holds back what it gets
     run = served.launch("shop", owner="ann")
-    page.goto(f"/runs/{run}")
-    page.locator('[data-stream="polling"]').wait_for()
-    served.api("POST", f"/runs/{run}/cancel", {})
-    page.locator(".runhead").get_by_text("canceled").first.wait_for()
-    page.unroute_all(behavior="ignoreErrors")
+    with BufferingProxy(served.port) as proxy:
+        page = login(f"{proxy.url}/runs/{run}")
+        page.locator('[data-stream="polling"]').wait_for()
+        page.locator(".runhead").get_by_text("running").first.wait_for()
+        served.api("POST", f"/runs/{run}/cancel", {})
+        page.locator(".runhead").get_by_text("canceled").first.wait_for()
+        page.goto("about:blank")
 
 
 def test_colours_of_a_terminal_become_classes(login: Login, served: Served) -> None:

@@ -57,6 +57,8 @@ PAGES = {
     "/admin?view=audit": "/api/v1/flows/shop/runs",
     "/admin?view=doctor": "D201",
     "/admin?view=serves": "answers here",
+    "/admin?view=settings": "FLOWQ_REDIS_URL",
+    "/admin?view=gc": "Keep the latest runs",
 }
 
 
@@ -105,6 +107,42 @@ def test_pages_have_no_barriers_in_both_themes_and_fit_a_narrow_window(login: Lo
         page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": 1280, "height": 800})
     assert "\n".join(f"{path}: {items}" for path, items in found.items() if items) == ""
+
+
+LOADED = """() => {
+  const preloaded = new Set([...document.querySelectorAll('link[rel=modulepreload], script')].map((node) => node.href || node.src));
+  const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+  return {
+    late: loaded.filter((name) => name.includes("/js/") && !preloaded.has(name)),
+    unused: [...preloaded].filter((name) => !loaded.includes(name)),
+    documents: loaded.filter((name) => name.includes("/api/v1/") && !name.includes("/events")).map((name) => name.split("/api/v1")[1]),
+    left: [...globalThis.early.keys()],
+  };
+}"""
+"""Modules that are not loaded at once, such as are named and not loaded, the documents in the order of their requests, and those that were not taken."""
+
+
+def test_what_a_view_needs_is_asked_for_at_once(login: Login, asking: str) -> None:
+    """Not module by module, and documents not after them: each step would cost a view a round trip and, on slow devices, more than that."""
+    views = {
+        "/": "Waiting for a decision",
+        "/runs": "shop",
+        f"/runs/{asking}": "consent",
+        f"/runs/{asking}/jobs": "load[part=north]",
+    }
+    views |= {"/flows": "Every type of param", "/schedules": "shop/parts/nightly:default", "/workers": "idle"}
+    page = login("/")
+    for path, text in views.items():
+        page.goto(path)
+        shows(page, text)
+        found = page.evaluate(LOADED)
+        assert found["late"] == [], path
+        assert found["unused"] == [], path
+        assert found["documents"][0] == "/session"
+        first = [name for name in found["documents"] if name.startswith(path.removesuffix("/jobs")) or name == "/attention"]
+        if page.evaluate("performance.now()") < 4000:  # else they are asked for again
+            assert found["left"] == [], path
+            assert len(first) == len(set(first)) or path == "/", first
 
 
 def test_the_login_page_takes_a_token_and_has_no_barriers(login: Login, served: Served) -> None:

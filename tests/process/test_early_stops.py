@@ -134,9 +134,7 @@ def test_a_horse_has_a_clean_mask_in_the_program_of_a_user(store: Store, server:
         "Worker([queue]).work()\n"
         "print(sorted(int(n) for n in signal.pthread_sigmask(signal.SIG_BLOCK, ())))\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", source, server.url.removeprefix("unix://")], stdout=subprocess.PIPE, text=True
-    ) as program:
+    with subprocess.Popen([sys.executable, "-c", source, server.socket], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "0\n"
         until(lambda: not signals(program.pid, "SigBlk") & 1 << signal.SIGTERM - 1)

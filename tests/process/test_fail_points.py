@@ -5,6 +5,7 @@ The points are reached from outside: by the requests that a worker sends through
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -16,6 +17,8 @@ import pytest
 
 from flowq.plan import RetryPolicy
 from flowq.store import Store
+from tests.chaos import mutants
+from tests.chaos.mutants import Mutant
 from tests.support.job_history import ENDED
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
@@ -152,6 +155,58 @@ def test_a_job_ends_once(
     point: str,
     fault: str,
 ) -> None:
+    play(store, server, proxies, tmp_path, (point, fault))
+
+
+NOT_REPEATED = Mutant("store/lua/job/claim.lua", "  if again then return again end\n", "", ())
+ONE_TOO_FEW = Mutant("store/lua/lib/retry.lua", "if attempt > max or", "if attempt >= max or", ())
+KILLED_WELL = Mutant(
+    "worker/supervisor/ends.py",
+    '    text = f"the job\'s process was {killed_text(-code)}"\n',
+    '    return {"outcome": "finished", "value": b"null", "exit_code": 0}\n    text = ""\n',
+    (),
+)
+MISTAKES: dict[tuple[str, str], Mutant] = {
+    # a cell -> a mistake that it must find: one at least for each point
+    ("claim unsent", "lost request"): mutants.MUTANTS["lost outbox"],
+    ("claim", "lost reply"): NOT_REPEATED,
+    ("claim", "worker killed"): mutants.MUTANTS["no lease expires"],
+    ("called", "exception"): ONE_TOO_FEW,
+    ("called", "horse killed"): KILLED_WELL,
+    ("written", "horse killed"): KILLED_WELL,
+    ("written", "worker stopped"): mutants.MUTANTS["no lease expires"],
+    ("report unsent", "worker killed"): mutants.MUTANTS["no lease expires"],
+    ("report", "lost reply"): mutants.MUTANTS["a report counts twice"],
+}
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("point", "fault"), MISTAKES)
+def test_a_mistake_at_each_point_is_found(
+    store: Store,
+    server: PrivateServer,
+    proxies: Callable[[Callable[[int], bool]], Proxy],
+    tmp_path: Path,
+    point: str,
+    fault: str,
+) -> None:
+    package = mutants.seed(MISTAKES[point, fault], tmp_path / "mutant")
+    with pytest.raises((AssertionError, subprocess.TimeoutExpired)):
+        play(store, server, proxies, tmp_path, (point, fault), PYTHONPATH=str(package), PYTHONSAFEPATH="1")
+    store.client.flushall()
+    store.open()
+
+
+def play(
+    store: Store,
+    server: PrivateServer,
+    proxies: Callable[[Callable[[int], bool]], Proxy],
+    tmp_path: Path,
+    cell: tuple[str, str],
+    **env: str,
+) -> None:
+    """Play a cell with workers that have these variables, and check its end."""
+    point, fault = cell
     act, attempts = CELLS[point, fault]
     claims_of_b = 2 if point == "report" and fault != "lost reply" else 1
     requested = REQUESTS.get(point.removesuffix(" unsent"))
@@ -176,14 +231,14 @@ def test_a_job_ends_once(
         return fault == "lost reply"
 
     scene = Scene(run, proxies(at), tmp_path)
-    with WorkerProcess(scene.proxy.url, *WORKER) as scene.worker:
+    with WorkerProcess(scene.proxy.url, *WORKER, env=env) as scene.worker:
         started.set()
         if requested is not None:
             assert reached.wait(20), "the point was not reached"
         else:
             until((tmp_path / "reached").exists, timeout=20)
             act(scene)
-        with WorkerProcess(server.url, *WORKER) as other:
+        with WorkerProcess(server.url, *WORKER, env=env) as other:
             until(lambda: speaks(store, other.process.pid, 0), timeout=20)
             ended(store, run, timeout=RECOVERY)
             if fault == "worker stopped":

@@ -325,7 +325,7 @@ def test_a_command_that_resets_is_killed(
 def test_the_proxy_kills_before_and_after(server: PrivateServer, store: Store) -> None:
     """Check the proxy: the tests above prove nothing if the call is executed in both cases."""
     for carried_out in (True, False):
-        key = f"probe-{carried_out}"
+        key = f"{{{store.namespace}}}:probe-{carried_out}"
         killer = Killer(server, 1, carried_out=carried_out)
         script = f"import redis; redis.Redis(unix_socket_path={killer.proxy.path!r}).eval(\"redis.call('SET', KEYS[1], 1)\", 1, {key!r})"
         with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as victim:

@@ -88,6 +88,7 @@ def test_a_job_that_tells_more_than_its_outcome_ends_its_lane(attribute: str, en
             assert stand.run(call("echo", "mine")).outcome["value"] == b'"mine"'
 
 
+@pytest.mark.slow
 def test_many_short_jobs_in_several_slots_all_end_well() -> None:
     """The outcome and the exit of a horse, and the task of the next, often come in one turn of the loop."""
     with Stand(slots=3) as stand:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -496,3 +497,17 @@ def test_an_unreachable_server_ends_in_one_sentence_and_code_6(tmp_path: Path, c
     error = capfd.readouterr().err
     assert error.startswith("error: ")
     assert "Traceback" not in error
+
+
+def test_another_worker_takes_over_the_sweeps_of_a_killed_one(server: PrivateServer, store: Store) -> None:
+    def sweeper() -> str:
+        client: Any = store.client
+        return str((client.hget(store.session.keys("meta"), "sweeper") or b"").decode().partition(" ")[2])
+
+    with WorkerProcess(server.url, "--name", "first") as first, WorkerProcess(server.url, "--name", "second") as second:
+        until(lambda: len(store.workers.live()) == 2 and sweeper(), message="a worker to sweep for both")
+        gone, left = (first, "second") if sweeper() == "first" else (second, "first")
+        gone.signal(signal.SIGKILL)
+        killed = time.monotonic()
+        until(lambda: sweeper() == left, message="the other one to sweep")
+        assert time.monotonic() - killed < 3, "a turn, and the time until the next look"

@@ -169,6 +169,7 @@ _PLACES: Final = {
     Context.FLOW_ENV: "`env` of the flow",
     Context.JOB_ENV: "`env` of a job",
     Context.JOB: "everything else of a job",
+    Context.RESOURCES: "`resources`",
     Context.LIST: "`foreach`",
     Context.WHOLE: "`if` of a job with `foreach`",
     Context.OUTPUTS: "`outputs`",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contestants, patterns
+from benchmarks import contestants, floors, patterns
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
 from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
@@ -70,6 +70,14 @@ def test_flowq_needs_one_round_trip_and_no_connection_for_a_job(worker: Worker) 
 @pytest.mark.parametrize("task", [Task("chain", 3, standing=True), Task("span", 3, standing=True)], ids=lambda task: task.name)
 def test_a_standing_worker_is_timed_by_the_driver(task: Task) -> None:
     assert figures(FLOWQ_2_FLOW, task, 0)["ms"] > 0
+
+
+def test_every_floor_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert floors.main(["--rounds", "1", "--calls", "2"]) == 0
+    rows = [line.rsplit(maxsplit=3) for line in capsys.readouterr().out.splitlines()[3:]]
+    assert all(float(wall.replace(",", "")) > 0 for _, wall, _, _ in rows)
+    assert [name for name, *_ in rows if "commands of an enqueue" in name] != ["the 0 commands of an enqueue"]
+    assert len(rows) == 10
 
 
 def test_marks_are_read_one_by_one_and_missing_after_the_last_process(tmp_path: Path) -> None:

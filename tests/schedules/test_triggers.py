@@ -172,6 +172,7 @@ def test_more_ends_than_are_kept_are_reported(store: Store, driver: Driver) -> N
     assert len(started(store)) == 1
 
 
+@pytest.mark.slow
 def test_no_event_is_lost_while_runs_wait(store: Store, driver: Driver) -> None:
     scheduler = looking(store, followers(AFTER))
     for number in range(1, 16):

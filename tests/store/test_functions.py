@@ -54,7 +54,7 @@ def libraries(client: Any) -> list[object]:
 
 def user(server: PrivateServer, *rights: str) -> redis.Redis:
     """Return a client of a user that has the rights of docs/server.md, without the ones of functions, and `rights`."""
-    usual = ["+@read", "+@write", "+@connection", "+eval", "+evalsha", "+time", "-fcall", "-@dangerous"]
+    usual = ["+@read", "+@write", "+@connection", "+eval", "+evalsha", "+time", "-fcall", "-@dangerous", "+cluster|slots"]
     server.client().acl_setuser("limited", enabled=True, reset=True, passwords=["+p"], keys=["*"], commands=[*usual, *rights])
     return server.client(username="limited", password="p")
 

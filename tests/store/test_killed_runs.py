@@ -122,6 +122,7 @@ def bury(store: Store) -> None:
     driver.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("budget", [100, 2])
 def test_a_death_at_every_call(store: Store, monkeypatch: pytest.MonkeyPatch, budget: int, carried_out: bool) -> None:

@@ -107,6 +107,7 @@ def test_migrated_fields_are_declared() -> None:
     ]
 
 
+@pytest.mark.one_server
 def test_groups_and_everything_else(client: redis.Redis) -> None:
     client.hset("{old}:group:album", mapping={"n:finished": 2, "n:queued": 1, "open": 1})
     others = ("{old}:group-like:a", "{old}:worker:a", "{old}:cron:a", "{older}:job:a", "old:job:a", "job:a")

@@ -461,7 +461,7 @@ def written(driver: Driver, claim: Claim, first: int, last: int) -> None:
         driver.step(logs=(LogLines(claim.id, claim.token, index, "out", b"%d " % index + MEBIBYTE),))
 
 
-def test_a_noisy_job_keeps_the_end_of_its_output_and_the_others_all(store: Store, driver: Driver) -> None:
+def test_a_noisy_job_keeps_the_first_and_the_end_of_its_output_and_the_others_all(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": [], "b": []})
     noisy, quiet = driver.take(), driver.take()
     for index in range(1, 101):
@@ -470,7 +470,7 @@ def test_a_noisy_job_keeps_the_end_of_its_output_and_the_others_all(store: Store
     driver.step(logs=(LogLines(noisy.id, noisy.token, 41, "err", b"the reason"),))
     entries = store.runs.logs(run)
     kept = [entry.data for entry in entries if entry.job == noisy.id]
-    assert [data.partition(b" ")[0] for data in kept] == [b"%d" % index for index in range(26, 41)] + [b"the"]
+    assert [data.partition(b" ")[0] for data in kept] == [b"1", *(b"%d" % index for index in range(27, 41)), b"the"]
     assert len(entries) - len(kept) == 100
     assert store.runs.logs_dropped(run) == 25
     for claim in (noisy, quiet):

@@ -55,6 +55,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("right", "wrong"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_in_the_scripts_is_found(store: Store, right: str, wrong: str) -> None:
     assert any(right in load(name).text for name in transition_names()), "the scripts have another text now"

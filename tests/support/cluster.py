@@ -10,7 +10,7 @@ from redis.crc import key_slot
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 
-_SLOTS = 16384
+SLOTS = 16384
 
 
 class Cluster:
@@ -72,8 +72,8 @@ def running_cluster() -> Iterator[Cluster]:
 
 
 def _join(cluster: Cluster, buses: list[int]) -> None:
-    cluster.ask(0, "ADDSLOTSRANGE", 0, _SLOTS // 2 - 1)
-    cluster.ask(1, "ADDSLOTSRANGE", _SLOTS // 2, _SLOTS - 1)
+    cluster.ask(0, "ADDSLOTSRANGE", 0, SLOTS // 2 - 1)
+    cluster.ask(1, "ADDSLOTSRANGE", SLOTS // 2, SLOTS - 1)
     for number in range(3):
         cluster.ask(number, "SET-CONFIG-EPOCH", number + 1)
     for number in (1, 2):

@@ -113,10 +113,10 @@ class JobMachine(RuleBasedStateMachine):
         holding = [self.holds(claim) for claim in own]
         registration = Registration(worker, ("default",), "test", 1, lease=LEASE_MS / 1000)
         executions = [(claim.id, claim.token) for claim in own]
-        reply = self.call(
+        verdicts, *_ = self.call(
             "worker/heartbeat", *heartbeat_arguments(registration, "busy", counters=(0, 0, 0), executions=executions)
         )
-        for claim, holds, verdict in zip(own, holding, reply, strict=True):
+        for claim, holds, verdict in zip(own, holding, verdicts, strict=True):
             assert holds == (verdict != b"fenced"), (
                 f"{claim.id}: {verdict.decode()}, and it {'holds' if holds else 'has lost'} it"
             )

@@ -15,12 +15,19 @@ class Proxy:
     """A proxy that forwards connections of its unix socket to another one.
 
     `lose_reply(n)` is called before the answer to the n-th request (of all connections, from 1) is forwarded; if it returns True, the
-    proxy closes the connection instead.
+    proxy closes the connection instead. `forward` sends the bytes of replies to the client. `upstream` may be changed: the next
+    connections lead there.
     """
 
-    def __init__(self, upstream: str, lose_reply: Callable[[int], bool]) -> None:
-        self._upstream = upstream
+    def __init__(
+        self,
+        upstream: str,
+        lose_reply: Callable[[int], bool] = lambda _number: False,
+        forward: Callable[[socket.socket, bytes], object] = socket.socket.sendall,
+    ) -> None:
+        self.upstream = upstream
         self._lose_reply = lose_reply
+        self._forward = forward
         self._directory = Path(tempfile.mkdtemp(prefix="fq-p-", dir="/tmp"))
         self.path = str(self._directory / "s")
         self.requests = 0
@@ -58,7 +65,7 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         server = socket.socket(socket.AF_UNIX)
         try:
-            server.connect(self._upstream)
+            server.connect(self.upstream)
         except OSError:  # the server is down
             server.close()
             client.close()
@@ -93,7 +100,7 @@ class Proxy:
             while data := server.recv(1 << 20):
                 if doomed.is_set():
                     break
-                client.sendall(data)
+                self._forward(client, data)
         except OSError:
             pass
         for item in (client, server):  # a shutdown wakes the other thread, a close would not

@@ -34,10 +34,14 @@ class PrivateServer:
         self.directory = Path(
             tempfile.mkdtemp(prefix="fq-", dir="/tmp")
         )  # short, because a socket's path has at most 107 bytes
-        self.socket = str(self.directory / "s")
         self.log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._options: tuple[str, ...] = ()
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket."""
+        return str(self.directory / "s")
 
     @property
     def url(self) -> str:
@@ -84,7 +88,7 @@ class PrivateServer:
             command,
             stdin=subprocess.DEVNULL,
             env=self._environment,
-            preexec_fn=die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
+            preexec_fn=_as_a_server,  # noqa: PLW1509, no other thread runs while a test starts its server
         )
         if wait:
             until(self._answers, 20, f"the server to answer, see {self.log}")
@@ -112,6 +116,11 @@ class PrivateServer:
             self._process.kill()
             self._process.wait(10)
         self._process = None
+
+
+def _as_a_server() -> None:
+    die_with_parent()
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a limit of its files is an error for it, like a full disk
 
 
 def die_with_parent() -> None:

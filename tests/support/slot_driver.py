@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from flowq import ids
 from flowq.store import Store
 from flowq.store.client.async_connection import Reply
-from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
+from flowq.store.schema.outcomes import BeatReply, Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
 from flowq.store.schema.records import Registration
 
 
@@ -91,8 +91,8 @@ class Driver:
     def beat(self, *claims: Claim) -> list[Verdict]:
         self.link.heartbeat(self.registration, "busy", [(claim.id, claim.token) for claim in claims])
         answer = self.reply()
-        assert isinstance(answer, list)
-        return answer
+        assert isinstance(answer, BeatReply)
+        return list(answer.verdicts)
 
 
 def execution(claim: Claim, outcome: str = "finished", **more: object) -> ExecutionReport:

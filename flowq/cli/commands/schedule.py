@@ -10,7 +10,7 @@ import click
 from flowq.cli.completion.candidates import complete_schedules
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.options.queues import logging_options
-from flowq.cli.options.serving import reload_option
+from flowq.cli.options.serving import reload_option, ship_option
 from flowq.cli.options.types import Pair, params_of
 from flowq.cli.render.output import show, show_json
 from flowq.cli.schedule.backfills import backfill, backfills
@@ -20,7 +20,7 @@ from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.approval import user
-from flowq.schedules.requests import known_schedule
+from flowq.schedules.requests import Asked, known_schedule
 from flowq.schedules.requests import trigger as start_run
 from flowq.schedules.selection import select_schedule, select_schedules
 from flowq.schedules.views import entry_json, read_schedules, schedule_json
@@ -159,7 +159,7 @@ def trigger(session: CliContext, name: str, slot: str | None, params: tuple[tupl
     schedule = select_schedule(store, name)
     zone = known_schedule(store, schedule)[0].entry.timezone
     at = None if slot is None else moment(slot, zone, "--at")
-    run = start_run(store, schedule, at, params_of(params), user())
+    run = start_run(store, schedule, at, params_of(params), Asked(user()))
     if as_json:
         show_json({"run": run, "schedule": schedule})
     else:
@@ -169,6 +169,7 @@ def trigger(session: CliContext, name: str, slot: str | None, params: tuple[tupl
 @command.command(epilog="Example: flowq schedule run flows/")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.option("--name", metavar="NAME", help="First part of the names of schedules.  [default: the directory's name]")
+@ship_option
 @reload_option
 @click.option("--lifeline", type=int, hidden=True, help="An inherited descriptor: its end stops the scheduler.")
 @click.option("--report", type=int, hidden=True, help="An inherited descriptor for JSON lines about the flows.")
@@ -183,6 +184,7 @@ def run(
     report: int | None,
     log: dict[str, str],
     *,
+    ships: bool,
     polls: bool,
 ) -> None:
     """Fire the schedules of the flows of a directory, in the foreground; the first Ctrl+C ends it.
@@ -196,6 +198,7 @@ def run(
     from flowq.schedules.directory.names import served_prefix
     from flowq.schedules.heartbeat import Heart
     from flowq.schedules.scheduler import Scheduler
+    from flowq.schedules.slot_runs import Maker
 
     log_to_stderr(log["level"], log["format"], log["dates"])
     store = session.store()
@@ -205,7 +208,7 @@ def run(
     prefix = served_prefix(catalog.name) if settings.url is None else ""
     tell = None if report is None else _reporter(report)
     heart = None if settings.heartbeat is None else Heart(settings.heartbeat.value)
-    Scheduler(store, catalog, queue_prefix=prefix, tell=tell, heart=heart).run(lifeline)
+    Scheduler(store, catalog, maker=Maker(store, root, prefix, ships), tell=tell, heart=heart).run(lifeline)
 
 
 def _reporter(descriptor: int) -> "Callable[[Summary], None]":

@@ -13,7 +13,7 @@ import click
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.page import PageOptions, has_server, page_options
 from flowq.cli.options.queues import logging_options
-from flowq.cli.options.serving import reload_option
+from flowq.cli.options.serving import reload_option, ship_option
 from flowq.cli.options.types import Duration
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
@@ -45,6 +45,7 @@ _PATHS: Final = ("FLOWQ_HOME", "FLOWQ_PYTHON")  # variables with paths that may 
 @click.option("--no-scheduler", is_flag=True, help="Only execute jobs.")
 @click.option("--no-page", is_flag=True, help="Without the page.")
 @page_options
+@ship_option
 @reload_option
 @click.option(
     "--drain",
@@ -70,6 +71,7 @@ def command(
     no_scheduler: bool,
     no_page: bool,
     page: PageOptions,
+    ships: bool,
     polls: bool,
 ) -> int:
     """Run the flows of a directory by themselves.
@@ -88,6 +90,7 @@ def command(
     catalog = catalog_name(served, name)
     _log_as(log)
     embedded = _embedded_server(session)
+    whose = (*(() if name is None else (f"--name={name}",)), *(("--ship",) if ships else ()))
     options = ServeOptions(
         served,
         catalog,
@@ -96,10 +99,10 @@ def command(
         queues,
         scheduler=not no_scheduler,
         worker=not no_workers,
-        page=None if no_page else _page(page, name),
+        page=None if no_page else _page(page, *whose),
         traces=bool(endpoint()),
         drain=drain,
-        scheduling=(*(() if name is None else (f"--name={name}",)), *(() if polls else ("--reload=never",))),
+        scheduling=(*whose, *(() if polls else ("--reload=never",))),
         log=log,
     )
     announcement = _Announcement(served, as_log=log["format"] == "json")
@@ -112,10 +115,10 @@ def command(
             embedded.close()
 
 
-def _page(page: PageOptions, name: str | None) -> tuple[str, ...] | None:
+def _page(page: PageOptions, *more: str) -> tuple[str, ...] | None:
     """Return the options of the page; None, with a message, where its packages are not installed."""
     if has_server():
-        return (*page.arguments(), *(() if name is None else (f"--name={name}",)))
+        return (*page.arguments(), *more)
     logging.getLogger("flowq.serve").info("no page: pip install 'flowq-workflows[serve]' brings what it needs")
     return None
 

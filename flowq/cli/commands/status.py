@@ -11,9 +11,11 @@ from flowq.cli.options.flows import Manner, output_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.reports import Reporting
 from flowq.cli.render.run_table import run_lines
+from flowq.cli.render.summary_table import summary_table
 from flowq.cli.targets import select_run, tell_orphaned
 from flowq.flows.views.artifacts import with_artifacts
 from flowq.flows.views.json_documents import run_json
+from flowq.flows.views.run_summary import LARGE, read_summary
 from flowq.flows.views.run_view import RunView
 from flowq.flows.views.snapshot import read_view
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Follow: show every change until the run has ended.")
 @output_option
 @click.option("--failed", is_flag=True, help="Show only the jobs that failed.")
+@click.option(
+    "--all", "every", is_flag=True, help="Show each job, also of a run of more than 1000, which is summed up otherwise."
+)
 @click.option("--junit", metavar="FILE", help="Also write a JUnit report: one test case per job.")
 @click.option("--exit-status", is_flag=True, help="Exit with the code of the run (1 while it has not ended).")
 @zone_option
@@ -40,6 +45,7 @@ def command(
     watch: bool,
     output: str | None,
     failed: bool,
+    every: bool,
     junit: str | None,
     exit_status: bool,
 ) -> int:
@@ -57,6 +63,11 @@ def command(
     if watch:
         tell_orphaned(store, run_id)
         return _watch(store, run_id, manner, exit_status=exit_status)
+    record = store.runs.require(run_id)
+    if record.total > LARGE and not (every or as_json or failed or junit):
+        summary = read_summary(store, record)
+        show(summary_table(summary, session.out), session.out)
+        return _code(summary.run) if exit_status else 0
     view = read_view(store, run_id)
     manner.reporting.write(store, view)
     if as_json:

@@ -10,6 +10,7 @@ from flowq.cli.completion.candidates import complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.page import PageOptions, page_options, require_server
 from flowq.cli.options.queues import logging_options
+from flowq.cli.options.serving import ship_option
 from flowq.cli.options.types import Duration
 from flowq.cli.terminal import echo
 
@@ -20,6 +21,7 @@ _LINE = "%(asctime)s %(message)s"
 @click.argument("directory", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False))
 @page_options
 @click.option("--name", metavar="NAME", help="First part of the names of schedules.  [default: the directory's name]")
+@ship_option
 @click.option("--run", "run", metavar="RUN", shell_complete=complete_runs, help="Print the address of the page of this run.")
 @click.option("--idle", type=Duration(), hidden=True, help="End after so long without a request, and with the server.")
 @click.option("--lifeline", type=int, hidden=True, help="An inherited descriptor: its end stops the server.")
@@ -38,6 +40,7 @@ def command(
     log: dict[str, str],
     *,
     page: PageOptions,
+    ships: bool,
 ) -> None:
     """Show runs, flows, schedules and workers in a browser.
 
@@ -63,11 +66,12 @@ def command(
         trusted=page.trusted,
         readonly=page.readonly,
         everyone=user() if page.no_auth else None,
+        ships=ships,
         queue_prefix=served_prefix(catalog_name(served, name)) if embedded and served is not None else "",
     )
     store = session.store()
     path = "" if run is None else f"runs/{select_run(store, run)}"
-    wanted = Wanted(options, page.port, served, name, lifeline, reporting, idle, path)
+    wanted = Wanted(options, page.port, served, name, lifeline, reporting, idle, path, page.metrics)
     for address in serve(store, wanted, user()):
         if reporting is not None:
             report(reporting, address)

@@ -30,7 +30,7 @@ class _WorkerOptions:
     """The options of the worker."""
 
     queues: tuple[str, ...]
-    concurrency: int
+    concurrency: int | None
     name: str | None
     burst: bool
     max_jobs: int | None
@@ -43,6 +43,7 @@ class _WorkerOptions:
     preload: tuple[str, ...]
     allow: tuple[str, ...]
     isolation: str | None
+    executor: str | None
     log: dict[str, str] = field(default_factory=dict)
 
 
@@ -65,7 +66,7 @@ def _with_settings_by_c(command: Any) -> Any:
         numbers = [value for value in concurrency if isinstance(value, int)]
         if modules:
             more["config"] = modules[-1]
-        return command(session, *arguments, concurrency=numbers[-1] if numbers else 1, **more)
+        return command(session, *arguments, concurrency=numbers[-1] if numbers else None, **more)
 
     return sorted_out
 
@@ -135,6 +136,11 @@ def _not_needed(command: Any) -> Any:
     metavar="[job|batch]",
     help="A process for each job, or one for several that leave nothing behind; as batch,QUEUE=job for some queues.  [default: job]",
 )
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Execute the jobs elsewhere, as [executors.NAME] of flowq.toml says.",
+)
 @click.option("--pid", type=click.Path(dir_okay=False), metavar="FILE", help="Write the process id to this file.")
 @logging_options("--log-level", "--logging-level", "--logging_level", "-l")
 @_not_needed
@@ -145,7 +151,7 @@ def _not_needed(command: Any) -> Any:
 def command(
     session: CliContext,
     queues: tuple[str, ...],
-    concurrency: int,
+    concurrency: int | None,
     name: str | None,
     max_jobs: int | None,
     max_idle_time: float | None,
@@ -156,6 +162,7 @@ def command(
     preload: tuple[str, ...],
     allow: tuple[str, ...],
     isolation: str | None,
+    executor: str | None,
     pid: str | None,
     log: dict[str, str],
     common: QueueOptions,
@@ -191,6 +198,7 @@ def command(
         preload,
         allow,
         isolation,
+        executor,
         log,
     )
     common.set_up_logging()
@@ -212,11 +220,13 @@ def command(
         unlisted,
         common.settings.get("DICT_CONFIG"),
     )
-    if any(own) and isolation is not None:
-        complain(
-            "error: --isolation is not for workers with classes or functions of their own: each job of these has its process"
-        )
-        return exit_codes.USAGE
+    for option, reason in (
+        ("--isolation" if isolation is not None else "", "each job of these has its process"),
+        ("--executor" if executor is not None else "", "each job of these is forked from a copy of the worker"),
+    ):
+        if any(own) and option:
+            complain(f"error: {option} is not for workers with classes or functions of their own: {reason}")
+            return exit_codes.USAGE
     if any(own):
         _run_worker(options, common, session)
     else:
@@ -236,9 +246,10 @@ def _isolation_problem(text: str | None) -> str | None:
 
 def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:
     """Replace this process by a worker: a light program that receives signals directly."""
-    argv = ["-c", str(options.concurrency)]
-    argv += ["--burst"] if options.burst else []
+    argv = ["--burst"] if options.burst else []
     values = {
+        "--slots": options.concurrency,
+        "--executor": options.executor,
         "--name": options.name,
         "--max-jobs": options.max_jobs,
         "--max-idle": options.max_idle_time,
@@ -292,7 +303,7 @@ def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliConte
         max_jobs=options.max_jobs,
         max_idle_time=options.max_idle_time,
         dequeue_strategy=options.dequeue_strategy,
-        slots=options.concurrency,
+        slots=options.concurrency or 1,
         allow=options.allow,
     )
 

@@ -21,6 +21,7 @@ class PageOptions:
     trusted: str
     readonly: bool
     no_auth: bool
+    metrics: str
 
     def arguments(self) -> tuple[str, ...]:
         """Return them as arguments of `flowq ui`."""
@@ -30,6 +31,7 @@ class PageOptions:
         given += [f"--trust-proxy={self.trusted}"] if self.trusted else []
         given += ["--read-only"] if self.readonly else []
         given += ["--no-auth"] if self.no_auth else []
+        given += [f"--metrics-open={self.metrics}"] if self.metrics else []
         return tuple(given)
 
 
@@ -38,7 +40,7 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_page(*arguments: Any, **given: Any) -> Any:
-        names = ("host", "port", "public_url", "trusted", "readonly", "no_auth")
+        names = ("host", "port", "public_url", "trusted", "readonly", "no_auth", "metrics")
         return command(*arguments, page=PageOptions(**{name: given.pop(name) for name in names}), **given)
 
     options = (
@@ -54,6 +56,13 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--trust-proxy", "trusted", default="", metavar="ADDRESS", help="Believe this proxy's X-Forwarded-For."),
         click.option("--read-only", "readonly", is_flag=True, help="The page shows everything and changes nothing."),
         click.option("--no-auth", is_flag=True, help="Ask for no token; only on an address of this machine."),
+        click.option(
+            "--metrics-open",
+            "metrics",
+            default="",
+            metavar="[HOST:]PORT",
+            help="Show the metrics to everyone who reaches this port.",
+        ),
     )
     for option in reversed(options):
         with_page = option(with_page)

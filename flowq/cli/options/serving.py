@@ -12,3 +12,8 @@ reload_option = click.option(
     help="Look for changed files every 2 s, or never: only at the start and at SIGHUP.",
 )
 """`--reload`, for a parameter `polls`: whether changed files are looked for."""
+
+ship_option = click.option(
+    "--ship", "ships", is_flag=True, help="Let the files of DIR travel with its runs, as `code: ship` does."
+)
+"""`--ship`, for a parameter `ships`."""

@@ -6,7 +6,7 @@ time and note are left out, last the name is cut. The list of failed jobs alone 
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -82,8 +82,8 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
     return [*lines, (("", ""),), *advice] if advice else lines
 
 
-def head_lines(run: RunView, zone: str = "UTC") -> Iterator[Line]:
-    """Yield the lines above the table: id, status, times in a zone, params."""
+def head_lines(run: RunView, zone: str = "UTC", total: Line | None = None) -> Iterator[Line]:
+    """Yield the lines above the table: id, status, times in a zone, params. `total` counts the jobs if the run has others than the view."""
     states = [word for word, holds in (("canceling", run.canceling), ("orphaned", run.orphaned)) if holds and not run.ended]
     yield (
         (f"run {run.id}", "bold"),
@@ -95,8 +95,7 @@ def head_lines(run: RunView, zone: str = "UTC") -> Iterator[Line]:
     if run.turned_away_by:
         yield ((f"its concurrency group was held by run {run.turned_away_by}", "dim"),)
     yield (
-        (f"{run_count_text(run)}: ", ""),
-        *_count_segments(run.selected_jobs),
+        *(total or ((f"{run_count_text(run)}: ", ""), *_count_segments(run.selected_jobs))),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
     yield ((f"started {clock(run.started_ms or run.created_ms, zone)}", "dim"),)
@@ -182,10 +181,12 @@ def _segments(row: Row, name: str, *, wide: bool) -> Line:
 
 
 def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
-    """Yield commands to run next: decide about approvals, read the log of failed jobs, retry, start a missing worker.
+    """Yield the commands to run next, one per line."""
+    return commands_lines(next_commands(run), width)
 
-    Users copy the commands, so they are never cut; a remark that does not fit after its command is left out.
-    """
+
+def next_commands(run: RunView) -> list[tuple[str, str]]:
+    """Return commands to run next: decide about approvals, read the log of failed jobs, retry, start a missing worker."""
     commands: list[tuple[str, str]] = [
         (approval_command(job), "" if job.approval is None else safe_line(job.approval.message))
         for job in run.approvals[:NAMES_SHOWN]
@@ -198,7 +199,7 @@ def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
         commands.append(retry_command(run))
     elif not run.ended:
         commands += missing_worker_commands(run)
-    yield from commands_lines(commands, width)
+    return commands
 
 
 def retry_command(run: RunView) -> tuple[str, str]:
@@ -209,7 +210,10 @@ def retry_command(run: RunView) -> tuple[str, str]:
 
 
 def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
-    """Yield commands with their remarks, one per line."""
+    """Yield commands with their remarks, one per line.
+
+    Users copy the commands, so they are never cut; a remark that does not fit after its command is left out.
+    """
     widest = max((columns(command) for command, _why in commands), default=0)
     for index, (command, why) in enumerate(commands):
         lead = "next: " if index == 0 else "      "
@@ -350,13 +354,17 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
     idle = sum(job.is_idle_handler for job in jobs)
-    counts = Counter(word(job.status) for job in jobs if not job.is_idle_handler)
-    cached = _cached(jobs)
-    order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
+    counts = Counter(job.status for job in jobs if not job.is_idle_handler)
+    return count_segments(counts, cached=_cached(jobs), idle=idle)
+
+
+def count_segments(counts: Mapping[JobStatus | None, int], *, cached: int = 0, idle: int = 0) -> tuple[Segment, ...]:
+    """Return `3 finished, 1 failed, 2 waiting`; `cached` of the finished ones had a cached result, `idle` handlers are not in `counts`."""
     merged: dict[str, tuple[int, str]] = {}
-    for text, style in order:
-        if counts[text, style]:
-            merged[text] = (merged.get(text, (0, ""))[0] + counts[text, style], style)
+    for status in (*_COUNT_ORDER, None):
+        text, style = word(status)
+        if counts.get(status):
+            merged[text] = (merged.get(text, (0, ""))[0] + counts[status], style)
     segments: list[Segment] = []
     for text, (count, style) in merged.items():
         segments += [(", ", "") if segments else ("", ""), (f"{count} {text}", style)]

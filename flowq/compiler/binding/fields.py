@@ -20,6 +20,7 @@ from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.expr import Expression, to_text
 from flowq.plan import Concurrency, RetryPolicy
+from flowq.plan.resources import KINDS, parse_resource
 from flowq.slots.timezones import named
 
 MAX_WAIT: Final = 365 * 86_400.0  # s; backoff stops growing here
@@ -177,6 +178,24 @@ def environment(
             hint = "write it as a constant; numbers, booleans, enums and constants of the file may stand in it"
             report.add(Code.PROTECTED_ENV, value.span, message, hint)
     return found, reader.sites
+
+
+def resources(node: YamlNode | None, reader: SiteReader, report: Report) -> dict[str, Json]:
+    """Return what a job asks for, by name: amounts in their units, or templates where the value has expressions."""
+    if not isinstance(node, MapNode):
+        return {}
+    found: dict[str, Json] = {}
+    for name, (_, value) in node.entries.items():
+        if name not in KINDS or not isinstance(value, ScalarNode) or value.value is None:
+            continue
+        if has_holes(value):
+            found[name] = reader.value(value)
+            continue
+        try:
+            found[name] = parse_resource(name, value.value)
+        except UsageError as error:
+            report.add(Code.DURATION if name == "time" else Code.WRONG_VALUE, value.span, f"resources.{name}: {error}", "")
+    return found
 
 
 def _text(value: ScalarNode, reader: SiteReader) -> Json:

@@ -51,6 +51,7 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     secrets = listed if action.kind != "join" else {}
     if secrets:
         check_leaks(job.whole, action.shell, secrets, report)
+    asking = SiteReader(report, Context.RESOURCES)
     workdir = get("workdir")
     foreach = bare_expression(get("foreach"), "foreach", listing, report)
     cache = read_cache(job, action, reader, scope, report)
@@ -62,6 +63,7 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     found: dict[str, Any] = {
         "env": {**head.env, **env} if env else head.env,
         "secrets": secrets,
+        "resources": fields.resources(get("resources"), asking, report),
         "condition": condition,
         "workdir": reader.value(workdir) if isinstance(workdir, ScalarNode) and isinstance(workdir.value, str) else None,
         "matrix": read_matrix(get("matrix"), job.whole, scope, report),
@@ -73,7 +75,7 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
         "fetch_spans": fetch_spans,
         "sub": _sub_flow(job, scope, report),
     }
-    return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites)}
+    return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites, *asking.sites)}
 
 
 def _limit(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
@@ -116,7 +118,7 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
 """The keys that map to a field of the same name, independently of other keys."""
 
 _OTHERS: Final = frozenset(
-    {"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "artifacts", "fetch", "flow"}
+    {"env", "secrets", "resources", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "artifacts", "fetch", "flow"}
 )
 
 

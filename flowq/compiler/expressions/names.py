@@ -126,6 +126,10 @@ def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, s
     )
 
 
+_RESULTS: Final = frozenset({"output", "outputs", "value", "return_value"})
+"""The words of other systems for the result of a job."""
+
+
 def _text_hint(root: str, place: Context) -> str:
     return "" if close_match(root, place.roots) else f"; a string is written '{root[:40]}'"
 
@@ -173,10 +177,9 @@ def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:
         hint = f"a name with a dot is written jobs['{dotted}']" if dotted else did_you_mean(name, known.jobs, "the jobs are")
         return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", hint
     if len(rest) > 1 and rest[1] not in ("result", "status", "artifacts"):
-        hint = (
-            "did you mean result?"
-            if rest[1] in ("output", "outputs", "value", "return_value")
-            else "known are result, status, artifacts"
-        )
+        hint = "known are result, status, artifacts"
+        if rest[1] in _RESULTS:
+            meant = ".".join(["jobs", name, "result", *map(str, rest[2:])])
+            hint = f"did you mean {meant[:80]}? What a script writes to $FLOWQ_OUTPUT is its job's result"
         return Code.UNKNOWN_NAME, f"there is no `{str(rest[1])[:60]}` of a job", hint
     return None

@@ -30,6 +30,7 @@ class Context(Enum):
     FLOW_ENV = "in the environment of the flow"
     JOB_ENV = "in `env`"
     JOB = "in a job"
+    RESOURCES = "in `resources`"
     LIST = "in `foreach`"
     WHOLE = "in the `if` of a `foreach`"
     OUTPUTS = "in `outputs`"
@@ -56,6 +57,7 @@ _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
     Context.FLOW_ENV: ("params", "run"),
     Context.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
     Context.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),
+    Context.RESOURCES: ("params", "run", "matrix"),
     Context.LIST: ("params", "run", "jobs"),
     Context.WHOLE: ("params", "run", "jobs"),
     Context.OUTPUTS: ("params", "jobs"),

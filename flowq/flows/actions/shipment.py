@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 
-def with_shipment(plan: Plan) -> Plan:
-    """Return a plan whose run takes its files along, as with `code: ship` (`--ship`).
+def with_shipment(plan: Plan, root: str = "") -> Plan:
+    """Return a plan whose run takes its files along, as with `code: ship` (`--ship`): those of `root`, or of its file's directory.
 
     Raises:
         UsageError: it is not the plan of a file.
@@ -30,7 +30,7 @@ def with_shipment(plan: Plan) -> Plan:
         return plan
     if not plan.file:
         raise UsageError("a flow from standard input has no files that could travel: write it into a file, or leave --ship out")
-    return replace(plan, shipment=Shipment.of_file(plan.file))
+    return replace(plan, shipment=Shipment(root) if root else Shipment.of_file(plan.file))
 
 
 def ship(store: "Store", plan: Plan) -> dict[str, str]:

@@ -28,6 +28,8 @@ _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # s between attempts to reach the 
 _PATIENCE: Final = 60.0  # s without a server before the following gives up
 _ASK: Final = 0.3  # s between looks at approvals
 _EVENTS: Final = 1000  # read at once
+_LOGS: Final = 500  # likewise
+_READS: Final = 20  # reads a second of a run in which much happens; as many may come at once before
 GONE: Final = "-"  # the new status of an entry that is no longer a job
 EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
 _CANCELING: Final = "canceling"  # the reason of the event that says that a run is being canceled
@@ -88,6 +90,7 @@ class Follower:
         self._approvals = approvals
         self._asked = 0.0
         self._checked = 0.0
+        self._allowance, self._counted = float(_READS), time.monotonic()
         self._ended = False
 
     def updates(self) -> Iterator[Update]:
@@ -118,11 +121,14 @@ class Follower:
 
     def _read(self) -> Update:
         # `ended` is known before this read, so a read that finds nothing after it has found everything.
+        self._pace()
         known_end = self._ended
         events = self._store.runs.events(
             self._run_id, after=self._events_after, block_ms=None if known_end else self._wait_ms, count=_EVENTS
         )
-        logs = self._store.runs.logs(self._run_id, after=self._logs_after)
+        logs = self._store.runs.logs(self._run_id, after=self._logs_after, count=_LOGS)
+        if (events or logs) and len(events) < _EVENTS and len(logs) < _LOGS:
+            self._allowance -= 1
         failed = _failed(events)
         update = Update(
             events=events,
@@ -141,6 +147,14 @@ class Follower:
         with suppress(ServerUnavailableError):  # the data already read is returned first
             self._look_for_end(events)
         return update
+
+    def _pace(self) -> None:
+        """Let events gather when there were many reads just now: each one costs as much for one event as for a hundred."""
+        if self._allowance < 1:
+            time.sleep(1 / _READS)
+        now = time.monotonic()
+        self._allowance = min(_READS, self._allowance + _READS * (now - self._counted))
+        self._counted = now
 
     def _look_for_end(self, events: Sequence[Event]) -> None:
         hint = any(not event.job and event.new in RUN_ENDED for event in events)
@@ -163,9 +177,11 @@ class Follower:
     def _questions(self) -> dict[int, str]:
         """Read at intervals which approvals have begun to wait."""
         now = time.monotonic()
-        if now - self._asked < _ASK or not (wanted := self._approvals()):
+        if now - self._asked < _ASK:
             return {}
         self._asked = now
+        if not (wanted := self._approvals()):
+            return {}
         records = zip(wanted, self._store.runs.jobs(self._run_id, wanted), strict=True)
         return {
             ordinal: record.message for ordinal, record in records if record is not None and record.reason == Reason.APPROVAL
@@ -200,6 +216,10 @@ def _failed(events: Sequence[Event]) -> list[int]:
     return list(dict.fromkeys(ordinal for ordinal in found if ordinal is not None))
 
 
+def _approval_cells(plan: Plan) -> list[Cell]:
+    return [cell for cell in plan.jobs() if plan.node_of(cell).action.kind == "approval"]
+
+
 class Progress:
     """A run kept up to date by its events, for displays: as many views as wanted without asking the server.
 
@@ -209,6 +229,7 @@ class Progress:
 
     def __init__(self, plan: Plan, snapshot: Snapshot) -> None:
         self.plan = plan
+        self._approval_cells = _approval_cells(plan)
         self._run: RunRecord = snapshot.run
         self._jobs: list[JobRecord | None] = list(snapshot.jobs)
         self._errors: dict[int, str] = dict(snapshot.errors)
@@ -253,6 +274,7 @@ class Progress:
             return
         like = {ordinal: self._jobs[ordinal] for ordinal in groups}
         self.plan = with_foreach_cells(self.plan, groups)
+        self._approval_cells = _approval_cells(self.plan)
         self._jobs += [None] * (len(self.plan.cells) - len(self._jobs))
         for group, cells in groups.items():
             record = like[group]
@@ -272,16 +294,11 @@ class Progress:
         """Return the ordinals of the approvals that do not wait for a decision yet."""
         return [
             cell.ordinal
-            for cell in self._approval_cells()
+            for cell in self._approval_cells
             if (record := self._jobs[cell.ordinal]) is not None
             and record.status is JobStatus.DEFERRED
             and record.reason != Reason.APPROVAL
         ]
-
-    def _approval_cells(self) -> list[Cell]:
-        if not any(node.action.kind == "approval" for node in self.plan.nodes):
-            return []
-        return [cell for cell in self.plan.jobs() if self.plan.node_of(cell).action.kind == "approval"]
 
     @property
     def group(self) -> str | None:

@@ -1,6 +1,6 @@
-"""What one job, or all jobs of a run, printed: parts of it by position or by bytes.
+"""What one job, or all jobs of a run, printed, as entries by their position.
 
-A run keeps one stream of output; that of a job is found by reading it. What is not kept any more is counted in entries of the run.
+A run keeps one stream of output. That of one job is found by its index: `flowq.flows.views.log_bytes` reads it by bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 BYTES: Final = 1024 * 1024
-"""Bytes of a part."""
+"""Bytes of a part, and about as many as are read from the store at once: entries have up to 64 KiB."""
 
-_AT_ONCE: Final = 500  # entries
+_FEW: Final = 16  # entries that have no more than BYTES
+_MANY: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +41,14 @@ class LogChoice:
         return (self.ordinal is None or ordinal_of(entry.job) == self.ordinal) and self.stream in {None, entry.stream}
 
 
-@dataclass(frozen=True, slots=True)
-class LogPart:
-    """A part of a job's output: its bytes, where they are among all of them, and the entries of the run that are not kept any more."""
-
-    data: bytes
-    first: int
-    total: int
-    dropped: int
-    execution: int | None
-
-
 def read_entries(store: "Store", run: str, after: str = "0") -> Iterator[LogEntry]:
     """Yield the output of a run after a position, oldest first."""
-    while entries := store.runs.logs(run, after=after, count=_AT_ONCE):
+    count = _FEW
+    while entries := store.runs.logs(run, after=after, count=count):
         after = entries[-1].seq
         yield from entries
-
-
-def read_chunks(store: "Store", run: str, choice: LogChoice) -> Iterator[bytes]:
-    """Yield the output of a job as it was printed, in one pass."""
-    execution = _execution(store, run, choice)
-    for entry in read_entries(store, run):
-        if choice.fits(entry) and entry.execution == execution:
-            yield entry.data
-
-
-def read_part(store: "Store", run: str, choice: LogChoice, *, offset: int, limit: int, tail: bool = False) -> LogPart:
-    """Return a part of a job's output.
-
-    Args:
-        store: where the run is.
-        run: its id.
-        choice: of which job.
-        offset: of the first byte.
-        limit: bytes at most.
-        tail: the last bytes, whatever `offset` is.
-    """
-    execution = _execution(store, run, choice)
-    whole = b"".join(read_chunks(store, run, LogChoice(choice.ordinal, execution, choice.stream)))
-    first = max(0, len(whole) - limit) if tail else min(offset, len(whole))
-    return LogPart(whole[first : first + limit], first, len(whole), store.runs.logs_dropped(run), execution)
+        size = sum(len(entry.data) for entry in entries)
+        count = max(_FEW, min(_MANY, count * BYTES // max(size, 1)))
 
 
 def read_page(store: "Store", run: str, choice: LogChoice, after: str, limit: int) -> dict[str, Json]:
@@ -99,27 +67,24 @@ def read_page(store: "Store", run: str, choice: LogChoice, after: str, limit: in
     return {"entries": rows, "next": position, "more": more, "dropped": store.runs.logs_dropped(run)}
 
 
+def read_page_before(store: "Store", run: str, before: str, limit: int) -> dict[str, Json]:
+    """Return the latest entries before a position ("+": the latest of all), as `read_page`; `next` is the position of the first of them."""
+    found: list[LogEntry] = []
+    size, count, more = 0, _FEW, True
+    while more and len(found) < limit and size < BYTES:
+        entries = store.runs.latest_logs(run, count, before)
+        more = bool(entries)
+        found += entries
+        size += sum(len(entry.data) for entry in entries)
+        before = entries[-1].seq if entries else before
+        count = max(_FEW, min(_MANY, limit, count * BYTES // max(size, 1)))
+    rows: list[Json] = [entry_row(entry) for entry in reversed(found)]
+    return {"entries": rows, "next": before, "more": more, "dropped": store.runs.logs_dropped(run)}
+
+
 def entry_row(entry: LogEntry) -> list[Json]:
     """Return an entry as a row."""
     return [entry.seq, iso(entry.at_ms), ordinal_of(entry.job), entry.stream, entry.data.decode("utf-8", "backslashreplace")]
-
-
-def find_text(store: "Store", run: str, choice: LogChoice, text: str, limit: int) -> list[Json]:
-    """Return the lines of a job's output that have a text in them: number of the line, from 1, and the line."""
-    found: list[Json] = []
-    number, rest = 0, b""
-    wanted = text.encode()
-    for chunk in read_chunks(store, run, choice):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            number += 1
-            if wanted in line:
-                found.append([number, line.decode("utf-8", "backslashreplace")])
-                if len(found) == limit:
-                    return found
-    if wanted in rest:
-        found.append([number + 1, rest.decode("utf-8", "backslashreplace")])
-    return found
 
 
 def _whole(entries: Iterator[LogEntry]) -> Iterator[Sequence[LogEntry]]:
@@ -132,14 +97,3 @@ def _whole(entries: Iterator[LogEntry]) -> Iterator[Sequence[LogEntry]]:
         group.append(entry)
     if group:
         yield group
-
-
-def _execution(store: "Store", run: str, choice: LogChoice) -> int | None:
-    """Return the execution that is meant: the latest one of which there is output."""
-    if choice.execution is not None:
-        return choice.execution
-    latest = None
-    for entry in read_entries(store, run):
-        if choice.fits(entry):
-            latest = entry.execution if latest is None else max(latest, entry.execution)
-    return latest

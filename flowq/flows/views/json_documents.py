@@ -26,6 +26,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "by": run.by or None,
         "commit": run.commit or None,
         "dirty": run.dirty if run.commit else None,
+        "bundle": None if run.bundle is None else dict(run.bundle),
         "attempt": run.attempt,
         "params": dict(run.params),
         "labels": dict(run.labels),

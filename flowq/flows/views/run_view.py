@@ -15,6 +15,7 @@ from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
 from flowq.plan.foreach import foreach_counts, order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
+from flowq.store.schema.documents import bundle_json
 from flowq.store.schema.records import JobRecord, RunRecord
 
 
@@ -153,6 +154,7 @@ class RunView:
     by: str = ""
     commit: str = ""  # of the repository of its flow, when it was submitted; empty: none is known
     dirty: bool = False  # whether files differed from that commit
+    bundle: Mapping[str, str | None] | None = None  # the files that travel with it: hash, root, requires
     turned_away_by: str = ""  # the run that held its concurrency group
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
@@ -221,6 +223,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         by=run.by,
         commit=run.commit,
         dirty=run.dirty,
+        bundle=bundle_json(run),
         turned_away_by=run.turned_away_by,
         gates=tuple(gates.values()),
     )

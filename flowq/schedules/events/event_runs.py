@@ -74,7 +74,7 @@ def start_run(maker: Maker, known: KnownTrigger, claim: EventClaim, data: Mappin
         return EventRun(schedules.settle_event(claim, "refused", problem), reason=problem)
     offered = offer(
         maker.store,
-        compiled.plan,
+        maker.prepared(compiled.plan),
         directory=maker.root,
         queue_prefix=maker.queue_prefix,
         run_id=slot_id(known.id, claim.key),

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,9 @@ from flowq.worker.secrets.resolve import SecretError, resolve
 MOST: Final = 256 * 1024
 """Bytes of a delivery."""
 
+NOT_VERIFIED: Final = "there is no such webhook, the signature is wrong, or the time of the delivery is too long ago"
+"""What strangers are told, whichever it is."""
+
 _LATE: Final = 300  # s by which the time of a delivery may differ, where its scheme has one
 _AGAIN: Final = 600_000  # ms within which the same content without an id is the same delivery
 _LONGEST: Final = 200  # characters of an id
@@ -26,13 +30,15 @@ _HIDDEN: Final = frozenset(
     {"authorization", "cookie", "x-gitlab-token", "proxy-authorization"}
 )  # secrets: no expression sees them
 
+log: Final = logging.getLogger("flowq.schedules")
+
 
 class NotVerifiedError(FlowqError):
     """A delivery that is not signed with the trigger's secret, or was signed too long ago."""
 
 
 class NotReadyError(FlowqError):
-    """A delivery that cannot be dealt with here: the secret of its trigger is missing, or its content is no JSON or not what the trigger reads."""
+    """A delivery that cannot be dealt with here: its content is no JSON, or not what the trigger reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +84,15 @@ def _verify(known: KnownTrigger, delivery: HookDelivery) -> None:
     """Check the signature of a delivery, in constant time, before its content is read.
 
     Raises:
-        NotVerifiedError: it is wrong.
-        NotReadyError: the secret is not available in this process.
+        NotVerifiedError: it is wrong, or the secret is not available in this process, which the log says and no stranger is told.
     """
     try:
         secret = resolve({"webhook": known.trigger.secret or {}})["webhook"].encode("utf-8", "surrogateescape")
     except (SecretError, KeyError) as error:
-        raise NotReadyError(f"{known.id}: {error}") from error
+        log.error("%s: deliveries cannot be verified: %s", known.id, error)  # noqa: TRY400 - the sentence says it all
+        raise NotVerifiedError(NOT_VERIFIED) from error
     if not _SCHEMES[known.trigger.scheme](secret, delivery):
-        raise NotVerifiedError("the signature is wrong, or the time of the delivery is too long ago")
+        raise NotVerifiedError(NOT_VERIFIED)
 
 
 def _same(wanted: str, given: str) -> bool:
@@ -112,9 +118,13 @@ def _slack(secret: bytes, delivery: HookDelivery) -> bool:
 
 
 def _hmac(secret: bytes, delivery: HookDelivery) -> bool:
-    """Check `X-Flowq-Signature: sha256=…` over the body, or over `<time>.<body>` where `X-Flowq-Timestamp` is there."""
-    time = delivery.headers.get("x-flowq-timestamp")
-    content = delivery.body if time is None else time.encode("utf-8", "replace") + b"." + delivery.body
+    """Check `X-Flowq-Signature: sha256=…` over the body, or where `X-Flowq-Timestamp` is there, over `<time>.<id>.<body>`, without an id `<time>.<body>`.
+
+    So a delivery with a time cannot be sent again under another id; one without a time can, as with the schemes that sign the body alone.
+    """
+    time, given = delivery.headers.get("x-flowq-timestamp"), delivery.headers.get(_IDS["hmac-sha256"])
+    signed_before = [] if time is None else [part for part in (time, given) if part is not None]
+    content = b"".join(part.encode("utf-8", "replace") + b"." for part in signed_before) + delivery.body
     signed = _same(f"sha256={_digest(secret, content)}", delivery.headers.get("x-flowq-signature", ""))
     return signed and (time is None or _is_recent(time, delivery))
 
@@ -153,9 +163,26 @@ def _keys(known: KnownTrigger, delivery: HookDelivery) -> tuple[str, str | None]
     return f"{content}.{period}", f"{content}.{period - 1}"
 
 
+def _parsed(content: bytes) -> Json:
+    """Return JSON as all programs read it: Python would take NaN for a number, and of doubled keys the last."""
+    document: Json = json.loads(content, parse_constant=_no_number, object_pairs_hook=_no_doubles)
+    return document
+
+
+def _no_number(name: str) -> Json:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _no_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
 def _data_of(delivery: HookDelivery) -> dict[str, Json]:
     try:
-        body = json.loads(delivery.body) if delivery.body else None
+        body = _parsed(delivery.body) if delivery.body else None
     except (ValueError, RecursionError) as error:
         raise NotReadyError(f"the body is not JSON: {str(error)[:200]}") from error
     return {"body": body, "headers": {name: value for name, value in delivery.headers.items() if name not in _HIDDEN}}

@@ -75,7 +75,7 @@ def launch(maker: Maker, flow: FlowOfCatalog, wish: LaunchRequest, *, by: str, k
         raise InvalidFlowError(f"{flow.name}: {first_problem(compiled)}", compiled.diagnostics)
     return submit(
         maker.store,
-        plan,
+        maker.prepared(plan),
         directory=maker.root,
         queue_prefix=maker.queue_prefix,
         run_id=None if key is None else slot_id(f"launch/{flow.path}/{by}", key),

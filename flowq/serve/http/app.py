@@ -26,7 +26,7 @@ from flowq.serve.http.access.doorkeeper import unauthorized
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.principals import ANONYMOUS, Demand, Principal, Role, may
-from flowq.serve.http.replies import JSON, RefusedError, Reply, error_reply, no_such, reply_to
+from flowq.serve.http.replies import JSON, OutOfScopeError, RefusedError, Reply, error_reply, reply_to
 from flowq.serve.http.requests import read_body, read_query
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.site import Site
@@ -34,6 +34,8 @@ from flowq.serve.http.targets import find_target
 
 THREADS: Final = 16
 _DEADLINE: Final = 10.0  # s for a body
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ELSEWHERE: Final = "other"  # in place of a route: the page, its files, and what is not there
 _WORTH: Final = 2048  # bytes from which an answer is compressed
 
 log = logging.getLogger("flowq.serve.http")
@@ -68,7 +70,9 @@ class Application:
         by_path: dict[str, dict[str, Route]] = {}
         for route in routes:
             by_path.setdefault(route.path, {})[route.method] = route
-        table = [StarletteRoute(path, self._endpoint(methods), include_in_schema=False) for path, methods in by_path.items()]
+        table = [
+            StarletteRoute(path, self._endpoint(path, methods), include_in_schema=False) for path, methods in by_path.items()
+        ]
         for row in table:
             row.methods = None  # all: `_endpoint` says which there are
         self._starlette = Starlette(routes=table, exception_handlers={404: self._elsewhere})
@@ -85,7 +89,10 @@ class Application:
         self._site.used = time.monotonic()
         app: ASGIApp = self._starlette
         try:
-            scope = {**scope, "path": gate.check_host(self._site.options, scope["headers"], scope["path"])}
+            scope = {
+                **scope,
+                "path": gate.check_host(self._site.options, scope["headers"], scope["path"], scope["query_string"]),
+            }
         except RefusedError as error:
             app = _response(error.reply())
         await app(scope, receive, with_headers)
@@ -94,7 +101,7 @@ class Application:
         """Let no thread begin with a request any more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _endpoint(self, methods: Mapping[str, Route]) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, path: str, methods: Mapping[str, Route]) -> Callable[[Request], Awaitable[Response]]:
         allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
 
         async def endpoint(request: Request) -> Response:
@@ -102,14 +109,15 @@ class Application:
             route = methods.get("GET" if request.method == "HEAD" else request.method)
             if route is None:
                 text = f"{request.method[:20]} is not possible here"
-                return _response(error_reply(405, "method", text, headers={"Allow": ", ".join(allowed)}))
-            return _response(await self._answer(request, route, headers))
+                return self._counted(path, request, error_reply(405, "method", text, headers={"Allow": ", ".join(allowed)}))
+            return self._counted(path, request, await self._answer(request, route, headers))
 
         return endpoint
 
     async def _answer(self, request: Request, route: Route, headers: Mapping[str, str]) -> Reply:
         try:
-            raw = b"" if route.safe else await asyncio.wait_for(_body(request, route.limit), _DEADLINE)
+            stranger = route.role > Role.OPEN and not self._site.doorkeeper.has_credentials(headers)
+            raw = b"" if route.safe or stranger else await asyncio.wait_for(_body(request, route.limit), _DEADLINE)
         except TimeoutError:
             return error_reply(408, "timeout", "the body did not come in time", headers={"Connection": "close"})
         except RefusedError as error:
@@ -121,17 +129,18 @@ class Application:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._serve, route, facts)
 
     def _serve(self, route: Route, facts: _Facts) -> Reply:
-        principal = ANONYMOUS
+        principal, noted = ANONYMOUS, 0
         try:
             if route.role > Role.OPEN:
                 principal = self._site.doorkeeper.principal(facts.headers, facts.address)
             reply = self._handle(route, facts, principal)
         except FlowqError as error:
             reply = reply_to(error)
+            noted = 403 if isinstance(error, OutOfScopeError) else 0
         except Exception:
             log.exception("%s %s failed", route.method, facts.shown)
             reply = error_reply(500, "bug", "this is a bug of flowq: the log of the server has the traceback")
-        self._note(route, facts, reply.by or principal, reply.status)
+        self._note(route, facts, reply.by or principal, noted or reply.status)
         if facts.method == "HEAD" and reply.stream is not None:
             return replace(reply, content=b"", stream=None)
         return _conditional(reply, facts.headers) if route.safe else reply
@@ -152,10 +161,10 @@ class Application:
         query = read_query(route, facts.query)
         body = read_body(route, facts.raw, facts.headers.get("content-type", ""))
         target = find_target(self._site, facts.path)
-        if not may(principal, Demand(route.role, not route.changes, target.flow_id, route.own)):
+        if not may(principal, Demand(route.role, not route.changes, target.flow_id, route.own, route.of_all)):
             if target.flow_id is None:
                 raise RefusedError(403, "forbidden", f"{principal.name} is limited to flows: {', '.join(principal.flows)}")
-            raise no_such(
+            raise OutOfScopeError(
                 *next((name, facts.path[name]) for name in ("run", "flow", "schedule", "backfill") if name in facts.path)
             )
         call = ApiCall(self._site, self._hub, principal, target, facts.path, query, body, facts.headers, facts.address)
@@ -182,8 +191,15 @@ class Application:
         """Answer for a path that is none of the API: the page, its files, or that there is nothing."""
         path = request.url.path
         if path == API or path.startswith(f"{API}/") or request.method not in {"GET", "HEAD"}:
-            return _response(error_reply(404, "not_found", f"there is nothing at {safe_line(path)[:200]}"))
-        return _response(pages.answer(self._site.options, path))
+            reply = error_reply(404, "not_found", f"there is nothing at {safe_line(path)[:200]}")
+        else:
+            reply = pages.answer(self._site.options, path)
+        return self._counted(_ELSEWHERE, request, reply)
+
+    def _counted(self, route: str, request: Request, reply: Reply) -> Response:
+        """Return an answer that has been counted."""
+        self._site.meter.answered(route, request.method if request.method in _METHODS else "other", reply.status)
+        return _response(reply)
 
 
 async def _body(request: Request, limit: int) -> bytes:

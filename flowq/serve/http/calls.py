@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowq.plan import Json
 from flowq.serve.http.principals import Principal
+from flowq.serve.http.replies import RefusedError
 from flowq.store import Store
 from flowq.store.schema.records import RunRecord
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from flowq.schedules.directory.catalog import CatalogFlow
     from flowq.serve.http.live.hub import Hub
     from flowq.serve.http.site import Site
+
+_KEY: Final = 200  # characters of an idempotency key
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,18 @@ class ApiCall:
         """The flow that the path names."""
         assert self.target.flow is not None, "the route has a flow"
         return self.target.flow
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key with which the same request is the same change.
+
+        Raises:
+            RefusedError: it is too long, or cannot be printed.
+        """
+        key = self.headers.get("idempotency-key")
+        if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
+            raise RefusedError(400, "key", f"Idempotency-Key has 1 to {_KEY} printable characters")
+        return key
 
     def given(self, name: str, default: Json = None) -> Any:
         """Return a value of the body."""

@@ -29,15 +29,20 @@ HEADERS: Final[Headers] = {
 HEAD: Final = 16 * 1024
 """Bytes of the head of a request."""
 
+QUERY: Final = 8 * 1024
+"""Bytes of the parameters of a request."""
+
 _CACHE: Final = (b"cache-control", b"no-store")
 
 
-def check_host(options: SiteOptions, pairs: Pairs, path: str) -> str:
+def check_host(options: SiteOptions, pairs: Pairs, path: str, query: bytes = b"") -> str:
     """Check that a request is for this page; return its path below the prefix.
 
     Raises:
-        RefusedError: it is for another host, or its target is a whole address, or its head is too large.
+        RefusedError: it is for another host, or its target is a whole address, or its head or its parameters are too large.
     """
+    if len(query) > QUERY:
+        raise RefusedError(414, "query", f"the parameters of a request may have {QUERY:,} bytes")
     if len(path) + sum(len(name) + len(value) for name, value in pairs) > HEAD:
         raise RefusedError(431, "head", f"the head of a request may have {HEAD:,} bytes")
     hosts = [value.decode("latin-1") for name, value in pairs if name == b"host"]

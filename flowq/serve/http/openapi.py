@@ -8,6 +8,7 @@ from flowq import __version__
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import JSON
 from flowq.serve.http.route import API, Route
+from flowq.serve.http.schemas import Schema
 from flowq.serve.http.schemas import document as shape
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -65,7 +66,7 @@ def _operation(route: Route) -> dict[str, Any]:
     statuses |= {401, 403} if route.role > Role.OPEN else {401} if route.body or route.raw else set()
     statuses |= set() if route.safe else {403, 408, 413, 415}
     answers: dict[str, Any] = {str(route.status): _answer(route)}
-    answers |= {str(status): _refusal(status) for status in sorted(statuses)}
+    answers |= {str(status): _refusal(status, *[route.answer] * (status == route.unready)) for status in sorted(statuses)}
     found: dict[str, Any] = {
         "operationId": operation_id(route),
         "summary": route.summary,
@@ -96,8 +97,9 @@ def _answer(route: Route) -> dict[str, Any]:
     return {"description": route.summary, "content": {media: {"schema": schema} for media, schema in schemas.items()}}
 
 
-def _refusal(status: int) -> dict[str, Any]:
-    return {"description": _MEANINGS[status], "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
+def _refusal(status: int, *others: Schema) -> dict[str, Any]:
+    error = {"$ref": "#/components/schemas/Error"}
+    return {"description": _MEANINGS[status], "content": {JSON: {"schema": {"anyOf": [error, *others]} if others else error}}}
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The files of the page: the shell for all its addresses, and assets, whose addresses have their hash."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from flowq.page.assets import assets, shell
@@ -8,10 +9,20 @@ from flowq.serve.http.replies import Reply, error_reply
 from flowq.serve.http.site import SiteOptions
 
 _HTML: Final = "text/html; charset=utf-8"
-_ROUTES: Final = re.compile(
-    r"/(?:runs(?:/[^/]+(?:/(?:graph|jobs|timeline|logs|events|yaml))?)?|flows(?:/[^/]+(?:/launch)?)?"
-    r"|schedules(?:/[^/]+)?|queues|workers|admin|login)?/?"
-)
+_TABS: Final = {"jobs": "jobs", "timeline": "timeline", "logs": "logs", "events": "run_texts", "yaml": "run_texts"}
+ROUTES: Final[Mapping[str, tuple[str, ...]]] = {  # the modules of each address, by their names in `js/pages`
+    r"/": ("home",),
+    r"/runs": ("runs",),
+    r"/runs/[^/]+(?:/graph)?": ("run", "graph"),
+    **{rf"/runs/[^/]+/{tab}": ("run", module) for tab, module in _TABS.items()},
+    r"/flows": ("flows",),
+    r"/flows/[^/]+": ("flow",),
+    r"/flows/[^/]+/launch": ("launch",),
+    r"/schedules(?:/[^/]+)?": ("schedules",),
+    r"/queues|/workers": ("machines",),
+    r"/admin": ("admin",),
+    r"/login": (),
+}
 
 
 def answer(options: SiteOptions, path: str) -> Reply:
@@ -21,5 +32,7 @@ def answer(options: SiteOptions, path: str) -> Reply:
         if found is None:
             return error_reply(404, "not_found", "there is no such file")
         return Reply(200, found.content, found.media_type, {"Cache-Control": "public, max-age=31536000, immutable"})
-    status = 200 if _ROUTES.fullmatch(path) else 404  # the page says so in its own words
-    return Reply(status, shell(options.prefix), _HTML)
+    for pattern, views in ROUTES.items():
+        if re.fullmatch(f"(?:{pattern})/?", path):
+            return Reply(200, shell(options.prefix, tuple(f"js/pages/{view}.js" for view in views)), _HTML)
+    return Reply(404, shell(options.prefix), _HTML)  # the page says so in its own words

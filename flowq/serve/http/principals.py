@@ -61,21 +61,25 @@ class Demand:
         safe: it changes nothing.
         flow: the flow that it is about, `<catalog>/<flow>` or "" for one that is in no catalog; None: it is about no flow.
         own: it is about the user alone.
+        of_all: it tells of all flows.
     """
 
     role: Role
     safe: bool
     flow: str | None = None
     own: bool = False
+    of_all: bool = False
 
 
 def may(principal: Principal, demand: Demand) -> bool:
     """Return whether a user may do something.
 
-    A user who is limited to flows reads what belongs to no flow, such as queues, but does not change it.
+    A user who is limited to flows reads what belongs to no flow, such as queues, but does not change it, and reads nothing that tells of all flows at once.
     """
     if principal.role < demand.role:
         return False
     if not principal.flows or demand.role is Role.OPEN or demand.own:
         return True
+    if demand.of_all:
+        return False
     return demand.safe if demand.flow is None else principal.covers(demand.flow)

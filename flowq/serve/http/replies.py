@@ -72,9 +72,20 @@ class RefusedError(FlowqError):
         return error_reply(self.status, self.code, str(self), self.details, headers=self.headers)
 
 
+class OutOfScopeError(RefusedError):
+    """A request about something that this user may not see: the answer is as if it were not there, the audit log tells more."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(404, "not_found", _missing(what, name))
+
+
 def no_such(what: str, name: str) -> RefusedError:
     """Return the refusal of a name that stands for nothing, or for nothing that this user may see."""
-    return RefusedError(404, "not_found", f"there is no {what} {name[:200]!r}")
+    return RefusedError(404, "not_found", _missing(what, name))
+
+
+def _missing(what: str, name: str) -> str:
+    return f"there is no {what} {name[:200]!r}"
 
 
 def encoded(document: Json) -> bytes:

@@ -32,9 +32,11 @@ class Route:
         media_types: of the answer.
         harmless: it changes nothing, although its method says so.
         own: it is about the user alone.
+        of_all: it tells of all flows, so users who are limited to some may not use it.
         raw: the body is passed on as bytes, of whatever type, because its signature is over these.
         limit: bytes of the body.
         errors: statuses of refusals, besides those of every route.
+        unready: status of an answer of the same schema that says no; the server itself may refuse with it, too.
         needs_key: it takes `Idempotency-Key`.
     """
 
@@ -50,9 +52,11 @@ class Route:
     media_types: Sequence[str] = (JSON,)
     harmless: bool = False
     own: bool = False
+    of_all: bool = False
     raw: bool = False
     limit: int = BODY
     errors: Sequence[int] = ()
+    unready: int | None = None
     needs_key: bool = False
 
     @property

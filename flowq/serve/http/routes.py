@@ -13,6 +13,7 @@ from flowq.serve.http.handlers import (
     hooks,
     info,
     jobs,
+    metrics,
     queues,
     run_actions,
     runs,
@@ -24,7 +25,22 @@ from flowq.serve.http.principals import Role
 from flowq.serve.http.route import API, Route, checked
 from flowq.serve.http.schemas import MAP, TEXT, document
 
-_NOUNS: Final = (session, info, runs, run_actions, jobs, graphs, flows, schedules, queues, admin, events, hooks, health)
+_NOUNS: Final = (
+    session,
+    info,
+    runs,
+    run_actions,
+    jobs,
+    graphs,
+    flows,
+    schedules,
+    queues,
+    admin,
+    events,
+    hooks,
+    health,
+    metrics,
+)
 
 
 def _document(call: ApiCall) -> Json:

@@ -15,6 +15,7 @@ from flowq.ids import run_id
 from flowq.serve.http.access.doorkeeper import Doorkeeper
 from flowq.store import Store
 from flowq.store.schema.records import RunRecord
+from flowq.telemetry.metrics.process import ProcessCounts
 
 if TYPE_CHECKING:
     from flowq.schedules.directory.catalog import Catalog, CatalogFlow
@@ -35,6 +36,7 @@ class SiteOptions:
         readonly: nothing can be changed.
         everyone: name of the user that all requests are from, without credentials; None: credentials are needed.
         queue_prefix: in front of the queues of runs that are started here.
+        ships: the files of the directory travel with them.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +46,7 @@ class SiteOptions:
     readonly: bool = False
     everyone: str | None = None
     queue_prefix: str = ""
+    ships: bool = False
 
     @property
     def loopback(self) -> bool:
@@ -111,6 +114,7 @@ class Site:
         self.options = options
         self.catalog = catalog
         self.doorkeeper = Doorkeeper(store, options.cookie, options.everyone)
+        self.meter = ProcessCounts()
         self.name = f"{socket.gethostname()}-{os.getpid()}-{run_id()}"
         self.closing = threading.Event()  # writes are refused, readers are told to come back
         self.used = time.monotonic()  # when a request came last

@@ -24,21 +24,21 @@ from flowq.store.client.cluster import SlotConnection
 from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
 from flowq.store.client.session import Session, data_lost
-from flowq.store.schema.outcomes import ExchangeReply, ExecutionReport, LogLines, SweepReply, Verdict
+from flowq.store.schema.outcomes import BeatReply, ExchangeReply, ExecutionReport, LogLines, SweepReply
 from flowq.store.schema.records import Registration
 from flowq.store.schema.replies import (
     exchange_arguments,
     heartbeat_arguments,
+    read_beat,
     read_exchange,
     read_sweep,
-    read_verdicts,
     sweep_arguments,
 )
 
 _READ: Final = 65536
 _WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
 
-Reply: TypeAlias = ExchangeReply | SweepReply | list[Verdict]
+Reply: TypeAlias = ExchangeReply | SweepReply | BeatReply
 
 
 def is_stand_in(session: Session) -> bool:
@@ -195,16 +195,17 @@ class WorkerConnection:
         executions: Sequence[tuple[str, str]],
         counters: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
-        """Send a heartbeat with the `(job id, token)` of each running execution; `receive` gives a verdict for each, in order.
+        """Send a heartbeat with the `(job id, token)` of each running execution; `receive` gives a `BeatReply`.
 
         `worker` and `counters` as in `heartbeat_arguments`.
         """
         flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
-        self._send(_Request(load("worker/heartbeat"), flatten(flat), read_verdicts))
+        self._send(_Request(load("worker/heartbeat"), flatten(flat), read_beat))
 
-    def sweep(self, queues: Sequence[str] = ()) -> None:
-        """Send a sweep; `receive` gives a `SweepReply`. `queues` as in `Workers.sweep`."""
-        self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, queues, punctual=True)), read_sweep))
+    def sweep(self, queues: Sequence[str] = (), *, in_turn: bool = False) -> None:
+        """Send a sweep; `receive` gives a `SweepReply`. `queues` as in `Workers.sweep`; `in_turn`: only if no other worker sweeps."""
+        flat = sweep_arguments(self._lease_ms, queues, punctual=True, turn=self._worker if in_turn else "")
+        self._send(_Request(load("worker/sweep"), flatten(flat), read_sweep))
 
     def hand_back(self, executions: Sequence[tuple[str, str]], patience: float) -> None:
         """Hand back claimed jobs, `(job id, token)`, as the last requests; wait for the answers, for at most `patience` seconds.
@@ -216,7 +217,7 @@ class WorkerConnection:
         answered = not self.busy or self._answered(by)
         for execution in executions:
             if answered:
-                self._transmit(_Request(load("job/return_claim"), flatten(execution), read_verdicts))
+                self._transmit(_Request(load("job/return_claim"), flatten(execution), read_beat))
                 answered = self._answered(by)
 
     def _answered(self, by: float) -> bool:

@@ -42,6 +42,7 @@ _WAITING_HELPS: Final = {
     "MASTERDOWN": "{server} is a replica that has lost its primary: wait for the fail-over to end, or use the primary's address",
     "CLUSTERDOWN": "{server} is part of a cluster that is down: wait for it to come back ({detail})",
     "TRYAGAIN": "{server} is moving the keys of this namespace to another node: try again in a moment",
+    "UNBLOCKED": "{server} has just become a replica: wait for the fail-over to end",
     "NOREPLICAS": "{server} has too few replicas to accept a change: wait for them, or lower its min-replicas-to-write",
     "POOL": "all connections of this process to {server} are in use",
 }

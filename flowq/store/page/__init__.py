@@ -1,1 +1,1 @@
-"""What only the page's server needs of the store: its users, and many streams read at once."""
+"""What only the page's server needs of the store: its users, many streams read at once, and what is counted."""

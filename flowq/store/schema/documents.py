@@ -8,6 +8,11 @@ from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 
 
+def bundle_json(run: RunRecord) -> dict[str, str | None] | None:
+    """Return what names the files that travel with a run: their hash, the directory that they are of, their requirements file."""
+    return {"hash": run.bundle, "root": run.bundle_root, "requires": run.bundle_requires or None} if run.bundle else None
+
+
 def record_json(run: RunRecord, *, orphaned: bool = False) -> dict[str, Any]:
     """Return the document of one run in `flowq runs --json`, from its record; `orphaned`: no worker executes it."""
     return {
@@ -23,6 +28,7 @@ def record_json(run: RunRecord, *, orphaned: bool = False) -> dict[str, Any]:
         "by": run.by or None,
         "commit": run.commit or None,
         "dirty": run.dirty if run.commit else None,
+        "bundle": bundle_json(run),
         "attempt": run.attempt,
         "params": json.loads(run.params or "{}"),
         "labels": json.loads(run.labels or "{}"),

@@ -73,6 +73,10 @@ FIELDS: Final[dict[str, JobField]] = {
     "artifacts": JobField("flag", "lib/artifacts", "its latest execution has left files"),
     "logged": JobField("text", "job/append_logs", "<execution>:<number of its latest log entry>"),
     "log_bytes": JobField("integer", "job/append_logs", "size of its stored output in bytes, to limit it"),
+    "log_written": JobField(
+        "integer", "job/append_logs", "bytes that its latest execution with output has written, kept or not; -1: not counted"
+    ),
+    "log_first": JobField("text", "job/append_logs", "id of its first entry in the log of its run"),
     "log_trimmed": JobField("text", "job/append_logs", "id of the last log entry that was searched for output over the limit"),
     # -- semaphores and rate limits
     "semaphores": JobField(

@@ -56,6 +56,8 @@ TEMPLATES: Final[dict[str, str]] = {
     "durations": "durations",  # hash: flow -> how long its latest runs with `notify` took that finished: ms, newest first
     "traced": "traced",  # string: the position in `ended` up to which traces were sent
     "ended": "ended",  # stream: runs that have ended
+    "stats": "stats",  # hash: series -> what was counted, see lib/stats.lua
+    "counted_names": "counted-names:{}",  # set per sort (flow, queue, schedule): names with series of their own
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua
     "cached": "cached:{}",  # hash: digest -> result
@@ -94,7 +96,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "handlers": "handlers:{}",  # list: ordinals of the jobs that are not part of the graph
     "items": "items:{}",  # hash of a foreach: index -> the item's JSON
     "events": "events:{}",  # stream per run; "-" for plain jobs
-    "logs": "logs:{}",  # stream per run; for plain jobs per job
+    "logs": "logs:{}",  # stream: output of a run, or of a plain job; of a job of a run: marks in the output of its run (job/append_logs)
     "bundle": "bundle:{}",  # string: the archive of the files that travel with runs, by their hash
     "bundle_runs": "bundle-runs:{}",  # set: the runs that have it
     "runs": "runs",  # zset: run -> created

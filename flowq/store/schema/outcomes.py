@@ -142,6 +142,15 @@ class ExchangeReply:
 
 
 @dataclass(frozen=True, slots=True)
+class BeatReply:
+    """The answer to a heartbeat: a verdict per execution, in order."""
+
+    verdicts: tuple[Verdict, ...]
+    unswept: bool  # no worker sweeps: this one should
+    callbacks: bool  # failure callbacks of lost executions wait on one of its queues
+
+
+@dataclass(frozen=True, slots=True)
 class SweepReply:
     """The result of a sweep. `more`: call again at once, the batch limit was reached."""
 
@@ -155,3 +164,4 @@ class SweepReply:
     set_aside: tuple[
         tuple[str, str], ...
     ] = ()  # "<kind>|<id>" of records that could not be processed, and why: this worker logs them
+    standby: float = 0.0  # s in which this worker need not sweep because another one does; then nothing was done

@@ -167,7 +167,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """Some captured output of one execution: whole lines, unless a line was longer than the limit."""
+    """Some captured output of one execution: whole lines, unless a line was longer than the limit.
+
+    `offset`: of its first byte in the output of the execution; None: written by a version of flowq that did not note it.
+    """
 
     seq: str
     at_ms: int
@@ -175,6 +178,24 @@ class LogEntry:
     execution: int
     stream: str  # "out" or "err"
     data: bytes
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogIndex:
+    """Where the output of a job of a run is.
+
+    Attributes:
+        execution: the latest one that printed.
+        written: bytes that it wrote, kept or not; None: written by a version of flowq that did not note it.
+        first: position of the job's first entry in the log of its run, "0" if it is not known.
+        trimmed: position up to which entries were dropped because the job printed more than is kept, "0" if none were.
+    """
+
+    execution: int
+    written: int | None
+    first: str
+    trimmed: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from flowq.ids import split_member_id
-from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
+from flowq.store.schema.outcomes import BeatReply, Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
 from flowq.store.schema.records import Registration
 
 _SILENT_LEASES: Final = 6  # without a heartbeat for so many leases a worker is forgotten
@@ -49,24 +49,34 @@ def heartbeat_arguments(
     return [worker.name, lease_ms, state, *counters, list(worker.queues), worker.fields(), len(executions), *pairs]
 
 
-def sweep_arguments(lease_ms: int, queues: Sequence[str], *, punctual: bool) -> list[object]:
-    """Return the arguments of `worker/sweep`. `punctual`: the worker, which listens on `queues`, can come back at a given time."""
-    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual, list(queues)]
+def sweep_arguments(lease_ms: int, queues: Sequence[str], *, punctual: bool, turn: str = "") -> list[object]:
+    """Return the arguments of `worker/sweep`.
+
+    Args:
+        lease_ms: of the worker.
+        queues: on which it listens.
+        punctual: it can come back at a given time.
+        turn: its name if it sweeps only when no other worker does, else "".
+    """
+    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual, turn, list(queues)]
 
 
-def read_verdicts(reply: Any) -> list[Verdict]:
-    """Return the verdicts of a heartbeat, in the order of its executions."""
-    return [Verdict(item.decode()) for item in reply]
+def read_beat(reply: Any) -> BeatReply:
+    """Return the reply of a heartbeat."""
+    verdicts, unswept, callbacks = reply
+    return BeatReply(tuple(Verdict(item.decode()) for item in verdicts), bool(unswept), bool(callbacks))
 
 
 def read_sweep(reply: Any) -> SweepReply:
     """Return the reply of a sweep."""
-    reaped, due, released, more, decide, webhooks, again_ms, lately = reply
+    reaped, due, released, more, decide, webhooks, again_ms, lately, standby_ms = reply
     jobs = tuple(item.decode() for item in decide)
     again = None if again_ms < 0 else again_ms / 1000
     texts = [item.decode("utf-8", "replace") for item in lately]
     set_aside = tuple(zip(texts[::2], texts[1::2], strict=True))
-    return SweepReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again, set_aside)
+    return SweepReply(
+        int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again, set_aside, standby_ms / 1000
+    )
 
 
 def read_claim(row: Any) -> Claim | None:

@@ -11,7 +11,12 @@ from flowq.store.schema.records import Event, LogEntry, RunRecord
 def log_entries(seq: str, row: Mapping[bytes, bytes]) -> list[LogEntry]:
     """Return the output in one entry of a run's log: one for each change of streams."""
     job, execution, at_ms = row[b"j"].decode(), int(row[b"x"]), int(seq.partition("-")[0])
-    return [LogEntry(seq, at_ms, job, execution, stream, data) for stream, data in separate(row[b"s"].decode(), row[b"d"])]
+    offset = int(row[b"o"]) if b"o" in row else None
+    found = []
+    for stream, data in separate(row[b"s"].decode(), row[b"d"]):
+        found.append(LogEntry(seq, at_ms, job, execution, stream, data, offset))
+        offset = None if offset is None else offset + len(data)
+    return found
 
 
 def event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:

@@ -11,8 +11,6 @@ import fcntl
 import os
 import stat
 
-from flowq.worker.horse.horse import remove_tree
-
 _PREFIX = "flowq-scratch-"
 _ATTEMPTS = 5  # another worker may take a directory that is not locked yet for a leftover
 
@@ -76,6 +74,61 @@ def remove_leftovers() -> None:
                 remove_tree(entry.path)
         finally:
             os.close(lock)
+
+
+def remove_tree(path: str) -> None:
+    """Remove what is at a path, if there is something. Never follows links, never raises.
+
+    A job may have made trees that are deeper than a stack, have paths that are too long, or take more descriptors than there are: so one
+    directory is open at a time.
+    """
+    if _remove(path):
+        return
+    here = -1
+    try:
+        here = _enter(path)
+        names = os.listdir(here)
+        above: list[tuple[str, list[str]]] = []  # the directories between path and here, and what is left to remove beside each
+        while names or above:
+            if not names:
+                here = _change(here, os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here))
+                name, names = above.pop()
+                _remove(name, here)
+            elif not _remove(name := names.pop(), here):
+                try:
+                    here = _change(here, _enter(name, here))
+                except OSError:
+                    continue  # it stays
+                above.append((name, names))
+                names = os.listdir(here)
+    except OSError:
+        pass
+    finally:
+        if here >= 0:
+            os.close(here)
+    _remove(path)
+
+
+def _remove(path: str, at: int | None = None) -> bool:
+    """Remove a file, a link or an empty directory; return whether that has succeeded."""
+    for remove in (os.unlink, os.rmdir):
+        try:
+            remove(path, dir_fd=at)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _enter(path: str, at: int | None = None) -> int:
+    """Open a directory whose entries are to be removed, which takes the right to write to it."""
+    os.chmod(path, 0o700, dir_fd=at)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+
+
+def _change(former: int, now: int) -> int:
+    os.close(former)
+    return now
 
 
 def temporary() -> str:

@@ -19,7 +19,7 @@ from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.lanes import Lanes
 from flowq.worker.fork_server.preload import ModulePreloader
-from flowq.worker.fork_server.scratch import ScratchDirectory
+from flowq.worker.fork_server.scratch import ScratchDirectory, remove_tree
 from flowq.worker.horse import horse
 from flowq.worker.horse.entry import Entrance
 from flowq.worker.horse.own_process import OwnProcess
@@ -195,7 +195,7 @@ class ForkServer:
             return
         scratch = self._lanes.scratch(number)
         if os.access(scratch, os.F_OK):
-            horse.remove_tree(scratch)
+            remove_tree(scratch)
         successor = 0
         if code == 0 and swept:
             try:

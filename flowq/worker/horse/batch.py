@@ -1,13 +1,14 @@
 """A horse that takes the next job when the one before has left nothing behind, as far as a process can tell that of itself.
 
 It compares before and after a job: variables, directory, umask, import path, imported modules, open files, handlers of signals, the signal mask,
-timers, threads and memory. A difference ends the horse, so that the next job gets a new one. Other state passes from job to job: values in
+timers, threads, limits, priority and memory. A difference ends the horse, so that the next job gets a new one. Other state passes from job to job: values in
 modules, caches, patches, the state of random numbers. So jobs share a horse by request only.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _GROWTH: Final = 32 * 1024 * 1024  # bytes by which a horse may grow in all its jobs
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_LIMITS: Final = tuple(sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}))
 _HANDLED: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
@@ -78,6 +80,9 @@ def _state() -> tuple[Any, ...]:
         [signal.getitimer(timer) for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)],
         sorted(os.listdir("/proc/self/fd")),
         platform.threads(),
+        [resource.getrlimit(limit) for limit in _LIMITS],
+        os.getpriority(os.PRIO_PROCESS, 0),
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None,
     )
 
 

@@ -111,27 +111,6 @@ def _keeper() -> Keeper:
     return Keeper()
 
 
-def remove_tree(path: str) -> None:
-    """Remove a horse's scratch directory, if there is one. Never follows links, never raises."""
-    try:
-        entries = os.listdir(path)
-    except OSError:
-        return
-    for entry in entries:
-        full = os.path.join(path, entry)
-        if os.path.isdir(full) and not os.path.islink(full):
-            remove_tree(full)
-            continue
-        try:
-            os.unlink(full)
-        except OSError:
-            continue
-    try:
-        os.rmdir(path)
-    except OSError:
-        return
-
-
 def prepare() -> None:
     """Prepare a fork server for its horses, which inherit stdin, the streams and the handlers of stop signals."""
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _NAMED: Final = 5
+_LOOKS: Final = 1000  # for a command line: a process can have given up the memory that it is in
 _LONGEST: Final = 120  # characters of a command line
 _OWN: Final = (b"resource_tracker", b"multiprocessing.forkserver")  # Python's helpers, which end when their pipe is closed
 
@@ -57,10 +58,14 @@ def _running(parent: int) -> Iterator[tuple[int, str]]:
 def _command(pid: int) -> str | None:
     """Return the command line of a process; None if it has ended, or if it is a helper of Python's."""
     try:
-        while not (line := _read(f"/proc/{pid}/cmdline")):  # it has ended, or is about to execute another program
+        for _ in range(_LOOKS):
+            if line := _read(f"/proc/{pid}/cmdline"):
+                break
             if platform.has_ended(pid):
                 return None
-            os.sched_yield()
+            os.sched_yield()  # it is about to execute another program
+        else:
+            return "a process without a command line"
         own = _read("/proc/self/cmdline")
     except OSError:
         return None

@@ -11,6 +11,7 @@ import _signal  # type: ignore[import-not-found]
 import errno
 import os
 import signal
+import stat
 
 from flowq.worker.horse import output_file, result_encoding
 from flowq.worker.horse.exit_text import exit_text, killed_text
@@ -122,9 +123,15 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
 
 
 def _read(path: str, size: int) -> bytes:
-    """Return the file, at most `size` bytes of it."""
-    fd = os.open(path, os.O_RDONLY)
+    """Return the file, at most `size` bytes of it.
+
+    Raises:
+        OutputError: it is none: the command has put a pipe in its place, on which to wait would have no end, or a device.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OutputError("$FLOWQ_OUTPUT is not a file any more: append lines to it, and put nothing else in its place")
         parts = []
         while size and (part := os.read(fd, min(size, _CHUNK))):
             parts.append(part)

@@ -58,7 +58,7 @@ Deadlines (s)
     of a client of a fork server (`supervisor.fork_servers.client`)
         _START_LIMIT 60     from its start to its first HORSE, with the imports of the greeting
         _FORK_LIMIT 10      from LANE to each later HORSE
-        CLOSE_LIMIT 0.5     from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
+        _CLOSE_LIMIT 0.5    from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
     of a fork server
         LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_servers.pool`); then all horses are killed (`fork_server.fence`)
         _SWEEP_LIMIT 2      what does not die of SIGKILL within it hangs in the kernel: EXITED is sent all the same (`fork_server.children`)

@@ -11,6 +11,8 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     timeout?                               s; None is no limit
     stop_grace?                            s from SIGTERM to SIGKILL; absent: the worker's
     deaf?                                  stop signals are ignored
+    note?                                  a line of flowq's own, with which the output begins
+    resources?, files?                     of executors: what the engine is asked for; where the worker has the files of the run, see `worker.node.files`
     batch?                                 how many jobs may have the same horse; absent: one
     limit                                  bytes a result may have
     cache?                                 when an earlier result is taken over, see `lookup`
@@ -32,7 +34,7 @@ Outcome, answered once:
      "bases"?: dotted names of the exception's base classes}
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
 and of a job that has left processes, or may have, `"left": True`: the next job does not begin before they are gone;
-of one whose horse waits for another task, `"stays": True`;
+of one whose horse waits for another task, `"stays": True`; of one of an executor that was not executed, `"unstarted": True`;
 and of a task with `cache`, also
     "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
               this one is kept, "record"?: kept with it, "latest"?: compared with the next execution}

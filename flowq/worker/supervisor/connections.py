@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import CorruptRecordError, DataLostError, ServerError, ServerUnavailableError
-from flowq.store.schema.outcomes import ExchangeReply, SweepReply, Verdict
+from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 
 if TYPE_CHECKING:
     from flowq.store.client.async_connection import WakeupConnection, WorkerConnection
@@ -36,7 +36,7 @@ class StoreConnections:
     """
 
     def __init__(self, loop: Loop, link: WorkerConnection, hints: WakeupConnection, calls: WakeupConnection) -> None:
-        self.on_reply: Callable[[ExchangeReply | SweepReply | list[Verdict]], None] = lambda _reply: None
+        self.on_reply: Callable[[ExchangeReply | SweepReply | BeatReply], None] = lambda _reply: None
         self.on_refused: Callable[[ServerError], None] = lambda _error: None
         self.on_hint: Callable[[str], None] = lambda _queue: None
         self._loop = loop

@@ -5,13 +5,17 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from flowq.states import Reason
 from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.messages import failed
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
+
+_REASONS: Final = frozenset({Reason.ERROR, Reason.TIMEOUT, Reason.KILLED, Reason.INVALID_RESULT})
+"""For which a horse may say that its job has failed."""
 
 
 class KillCause(StrEnum):
@@ -37,15 +41,69 @@ class Ended:
     usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
 
 
-def died(code: int | None, cause: KillCause | None) -> TaskResult:
+def is_told(message: object, *, by_driver: bool = False) -> bool:
+    """Return whether a message has the form of what a horse tells (`flowq.worker.ipc.messages`): its job can write to the stream, too.
+
+    Args:
+        message: what has come.
+        by_driver: it is from the driver of an executor, which jobs cannot reach: it also says what became of the start of a job.
+    """
+    match message:
+        case {"granted": str()}:
+            return by_driver
+        case {"unstarted": _} if not by_driver:
+            return False
+        case {"phase": int() | float() | None, "so_far": so_far}:
+            return so_far is None or is_told(so_far)
+        case {"cache": cache} if not isinstance(cache, dict):
+            return False
+        case {"artifacts": kept} if not _are_artifacts(kept):
+            return False
+        case {"outcome": "finished", "value": bytes(), "exit_code": int() | None}:
+            return True
+        case {"outcome": "failed", "reason": reason, "error": str(), "exception": str(), "exit_code": int() | None}:
+            return isinstance(reason, str) and reason in _REASONS
+        case {"outcome": "retry", "max": int(), "intervals": list(intervals), "at_front": bool()}:
+            return all(isinstance(interval, int | float) for interval in intervals)
+    return False
+
+
+def _are_artifacts(kept: object) -> bool:
+    match kept:
+        case {"items": list(items), "contents": dict(contents)}:
+            return all(map(_is_artifact, items)) and all(
+                isinstance(digest, str) and isinstance(content, bytes) for digest, content in contents.items()
+            )
+    return False
+
+
+def _is_artifact(item: object) -> bool:
+    match item:
+        case {"name": str(), "keep": int() | None, "files": list(files), "remote": bool()}:
+            return all(_is_file(row) for row in files)
+    return False
+
+
+def _is_file(row: object) -> bool:
+    match row:
+        case [str(), int(), str(), bool() | int()]:
+            return True
+    return False
+
+
+def died(code: int | None, cause: KillCause | None, *, garbled: bool = False) -> TaskResult:
     """Return the outcome of a horse that ended without one. An exit code of 0 is no better than any other.
 
     Args:
         code: its exit code, None if its fork server ended with it.
         cause: why this worker killed it, None if it did not.
+        garbled: whether this worker killed it because of what it told.
     """
     if code is None:
         return failed("killed", "the job's processes were killed together with the fork server they belonged to")
+    if garbled:
+        text = "the job's process was killed: something in it has written to a descriptor that flowq's processes talk over"
+        return failed("killed", text)
     if code >= 0:
         return failed(
             "killed",
@@ -93,3 +151,8 @@ def not_begun(begin: float | None, limit: float, threads: int) -> TaskResult:
             " held stays locked in the copy. Call work() before threads are started, or use SpawnWorker or `flowq worker`"
         )
     return failed("killed", text)
+
+
+def not_started(executor: str, limit: float) -> TaskResult:
+    """Return the outcome of an execution that an executor has not begun within its `start_timeout`, in seconds."""
+    return failed("timeout", f"executor {executor} did not start the job within its start_timeout of {limit:g} s")

@@ -32,7 +32,7 @@ from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
-from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, timed_out
+from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, not_started, timed_out
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
 
@@ -122,6 +122,8 @@ class Slot:
         self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
+        if "note" in task:
+            self._output.note(task["note"])
         now = time.monotonic()
         self._answer_by = now + fork_server.limit
         self._alarm = min(now + _TOLD_AFTER, self._answer_by)
@@ -214,7 +216,7 @@ class Slot:
             return False
         assert self._lane is not None
         assert self.task is not None
-        if not self._lane.unread:
+        if not self._lane.unread and not self._answering.executor:
             self._begin_by = None
             self._alarm = self._due
             return self._due is None or now < self._due
@@ -222,7 +224,7 @@ class Slot:
             self._stuck = True
             self._answering.distrust()
             self._kill_group(self._lane)
-        else:
+        elif not self._answering.executor:
             self._due = self._hard_limit(self.task)
             self._alarm = min(self._begin_by, now + _LOOK)
         return True
@@ -276,9 +278,11 @@ class Slot:
                 os.close(fd)
         self._lane = lane
         lane.on_exit = self._exited
-        self._begin_by = time.monotonic() + _BEGIN_LIMIT
-        self._due = self._hard_limit(task)
-        self._alarm = self._begin_by if self._due is None else min(self._begin_by, self._due)
+        server = self._answering
+        self._alarm = self._begin_by = time.monotonic() + (server.start_timeout if server.executor else _BEGIN_LIMIT)
+        self._due = None if server.executor else self._hard_limit(task)
+        if self._due is not None:
+            self._alarm = min(self._begin_by, self._due)
 
     def _hard_limit(self, task: Task) -> float | None:
         timeout = task.get("timeout")
@@ -290,14 +294,15 @@ class Slot:
     def _read_outcome(self) -> None:
         assert self._lane is not None
         messages = self._lane.receive()
-        while messages and "phase" in messages[0]:
+        while messages and "outcome" not in messages[0]:
             self._go_on(messages.pop(0))  # several phases may arrive together
         if messages and not self._over:
             outcome, *more = messages
             stays = outcome.pop("stays", False)
+            unstarted = outcome.pop("unstarted", False)
             orderly = not (outcome.pop("left", False) or more or self._cause or self._warned or self._killing)
             self._output.drain()  # what the job printed before its end belongs before its end
-            self._end(Ended(self._judged(self._masked(outcome)), self._cause))
+            self._end(Ended(self._judged(self._masked(outcome)), self._cause, unstarted=unstarted))
             if orderly:
                 self._let_go(self._lane, stays=stays)
                 return
@@ -316,8 +321,14 @@ class Slot:
         self._release()
 
     def _go_on(self, phase: TaskResult) -> None:
-        """Handle the end of the job's function: the callback has its own time. A failure is kept in case the callback does not return."""
+        """Handle the end of the job's function: the callback has its own time. A failure is kept in case the callback does not return.
+
+        Of an executor it is that the job has begun; the node keeps its times from then on.
+        """
         self._begin_by = None
+        if "granted" in phase:
+            self._alarm = self._alarm if self._warned or self._killing else None
+            return
         if phase["phase"] is not None:
             self._alarm = time.monotonic() + float(phase["phase"]) + self._grace
         self._so_far = phase["so_far"]
@@ -338,13 +349,20 @@ class Slot:
             return
         if lane.fenced and code is not None:
             self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-        outcome = self._not_begun() if self._stuck else self._judged(died(code, self._cause))
+        if code == -signal.SIGALRM and self._due is not None and time.monotonic() >= self._due - self._grace:
+            self._cause = (
+                KillCause.TIMEOUT
+            )  # the alarm of its function has hit the program that the job has executed in its place
+        death = died(code, self._cause, garbled=lane.garbled)
+        outcome = self._not_begun() if self._stuck else self._judged(death)
         if self._so_far is not None and not self._stuck:
-            outcome = called_after(self._masked(self._so_far), died(code, self._cause), self._cause)
+            outcome = called_after(self._masked(self._so_far), death, self._cause)
         self._end(Ended(outcome, self._cause, pid=lane.pid, code=code, usage=lane.usage))
 
     def _not_begun(self) -> TaskResult:
         server = self._answering
+        if server.executor:
+            return not_started(server.executor, server.start_timeout)
         return not_begun(_BEGIN_LIMIT if self._lane is not None else None, server.limit, server.threads)
 
     def _judged(self, outcome: TaskResult) -> TaskResult:

@@ -7,15 +7,13 @@ request is under way share the next one. Nothing waits for the server, except re
 from __future__ import annotations
 
 import logging
-import math
-import random
 import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
 from flowq.connections.urls import is_deleted
 from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
-from flowq.store.schema.outcomes import ExchangeReply, SweepReply
+from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
@@ -28,6 +26,7 @@ from flowq.worker.supervisor.expressions.job_scope import JobScopes, Unpreparabl
 from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
+from flowq.worker.supervisor.periodic_requests import PeriodicRequests, Starvation
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.task_builder import TaskBuilder
@@ -35,16 +34,14 @@ from flowq.worker.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Verdict
+    from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines
     from flowq.store.schema.records import Registration
     from flowq.worker.options import WorkerOptions
 
 _log = logging.getLogger("flowq.worker")
-_CALLBACKS: Final = 5.0  # s between looks for callbacks that lost workers have left
 _EVALUATING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
-_STARVED: Final = 1.0  # s without claims after the system refused a process
 _REFUSED: Final = 0.5  # s without requests after the server refused one
 _RUN_CHECK: Final = 0.25  # s between looks at the run of `until_run`, while there is nothing to do
 _FAREWELL: Final = 20.0  # s for which a stopping worker tries to deliver its last reports
@@ -80,10 +77,10 @@ class Supervisor:
         self._sent: tuple[float, list[LogLines], list[ExecutionReport]] = (0.0, [], [])
         self._beaten: list[str] = []  # tokens in the beat that is under way
         now = time.monotonic()
-        self._next_beat = now + options.beat
-        self._next_sweep = now
-        self._alarm = math.inf  # when this worker's next periodic work is due
-        self._next_flush = self._next_run_check = self._next_callbacks = now
+        self._periodic = PeriodicRequests(options, now)
+        self._next_flush = self._next_run_check = now
+        self._lost_callbacks = True  # lost executions may have left failure callbacks
+        self._starvation = Starvation(grows=options.executor is not None)
         self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
 
     @property
@@ -145,7 +142,7 @@ class Supervisor:
         try:
             self._jobs.start()
             if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
-                self._pause_until = time.monotonic() + _STARVED
+                self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
             if self._connections.online:
                 self._deliveries.tick(running=self._stopping.claiming)
             if self._connections.online:
@@ -171,10 +168,9 @@ class Supervisor:
 
     def _take_lost_callbacks(self) -> None:
         """Take over failure callbacks of executions that were lost with their workers."""
-        now = time.monotonic()
-        if now < self._next_callbacks or not self._connections.online or not self._stopping.claiming or self._jobs.capacity < 1:
+        if not (self._lost_callbacks and self._connections.online and self._stopping.claiming and self._jobs.capacity > 0):
             return
-        self._next_callbacks = now + _CALLBACKS
+        self._lost_callbacks = False
         for lost in self._store.workers.callbacks(self._options.queues, self._jobs.capacity):
             self._jobs.call_back(lost)
 
@@ -183,7 +179,7 @@ class Supervisor:
             self._conditions.forget()  # they are handed out again, to any worker
         elif self._conditions.resolve(_EVALUATING):
             self._hungry = True
-            self._next_sweep = min(self._next_sweep, time.monotonic() + _FLUSH)
+            self._periodic.sweep_at(time.monotonic() + _FLUSH)
 
     def _patience(self) -> float:
         """Return the seconds until something is due by the clock."""
@@ -200,7 +196,7 @@ class Supervisor:
             if self._options.until_run is not None and self._jobs.empty:
                 due.append(self._next_run_check)
         if self._connections.ready:
-            due += [self._next_beat, self._next_sweep, self._alarm]
+            due.append(self._periodic.next)
             if self._jobs.has_output:
                 due.append(self._next_flush)
             if self._pause_until > now:
@@ -216,20 +212,19 @@ class Supervisor:
         claims = 0
         if self._hungry and now >= self._pause_until:
             claims = self._stopping.allowance(self._jobs.capacity)
-        if now >= self._next_beat:
+        if now >= self._periodic.next_beat:
             self._beat(now)
         elif self._jobs.unreported or claims or (self._jobs.has_output and now >= self._next_flush):
             self._step(now, claims)
-        elif now >= min(self._next_sweep, self._alarm):
-            self._alarm = math.inf if now >= self._alarm else self._alarm
-            self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
-            self._connections.send(lambda link: link.sweep(self._options.queues))
+        elif self._periodic.sweep_is_due(now):
+            in_turn = self._periodic.sweep(now)
+            self._connections.send(lambda link: link.sweep(self._options.queues, in_turn=in_turn))
         elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
             self._connections.arm(self._options.queues)
 
     def _beat(self, now: float) -> None:
-        self._next_beat = now + self._options.beat
         executions = self._jobs.executions()
+        self._periodic.beat(now, busy=bool(executions))
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
         state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
@@ -245,16 +240,19 @@ class Supervisor:
         queues = self._queues.next()
         self._connections.send(lambda link: link.exchange(queues, logs=logs, ended=reports, claims=wanted))
 
-    def _replied(self, reply: ExchangeReply | SweepReply | list[Verdict]) -> None:
+    def _replied(self, reply: ExchangeReply | SweepReply | BeatReply) -> None:
         if isinstance(reply, ExchangeReply):
             self._stepped(reply)
         elif isinstance(reply, SweepReply):
             self._swept(reply)
         else:
             since = self._sent[0]
-            verdicts = list(zip(self._beaten, reply, strict=True))
+            verdicts = list(zip(self._beaten, reply.verdicts, strict=True))
             self._jobs.renewed([token for token, verdict in verdicts if verdict != "fenced"], since)
             self._jobs.judged(verdicts)
+            self._lost_callbacks |= reply.callbacks
+            if reply.unswept:
+                self._periodic.unswept(time.monotonic())
 
     def _stepped(self, reply: ExchangeReply) -> None:
         since, _, reports = self._sent
@@ -268,22 +266,21 @@ class Supervisor:
                 self._jobs.take(claim, since)
         if reply.claims:
             self._hungry = None not in reply.claims
+            self._periodic.claimed(time.monotonic())
         if reports:
             self._hungry = self._hungry or not reply.claims
         self._released = reply.more
         self._deliveries.wanted |= reply.webhooks
         if reply.more:
-            self._next_sweep = time.monotonic()
+            self._periodic.sweep_at(time.monotonic())
 
     def _swept(self, reply: SweepReply) -> None:
         self._swept_once = True
         bad_records.report(reply.set_aside)
+        self._periodic.swept(time.monotonic(), standby=reply.standby, again=reply.again)
         if reply.more:
-            self._next_sweep = time.monotonic()
-        if reply.reaped:
-            self._next_callbacks = time.monotonic()
-        if reply.again is not None:
-            self._alarm = min(self._alarm, time.monotonic() + reply.again)
+            self._periodic.sweep_at(time.monotonic())
+        self._lost_callbacks |= reply.reaped > 0
         self._released = reply.more or bool(reply.decide)
         self._deliveries.wanted |= reply.webhooks > 0
         if reply.released or reply.due or reply.reaped or reply.decide:
@@ -300,10 +297,10 @@ class Supervisor:
 
     def _hinted(self, queue: str) -> None:
         if queue == "":
-            self._next_beat = time.monotonic()  # about a job: the verdicts say what
+            self._periodic.next_beat = time.monotonic()  # about a job: the verdicts say what
             self._obey()
         elif queue == "@decide":
-            self._next_sweep = time.monotonic()
+            self._periodic.sweep_at(time.monotonic())
         else:
             self._hungry = True
 
@@ -340,7 +337,7 @@ class Supervisor:
 
     def _start_ahead(self) -> None:
         """Start the fork server that will be wanted while the first claim is under way."""
-        if self._options.clone:
+        if self._options.clone or self._options.executor is not None:
             self._fork_servers.prepare(ForkServerKey())
         elif self._options.until_run is not None:
             try:
@@ -374,7 +371,7 @@ class Supervisor:
 
     def _stop(self, stage: ShutdownStage) -> None:
         self._jobs.return_waiting()
-        self._next_beat = time.monotonic()  # report at once that this worker claims no more jobs
+        self._periodic.next_beat = time.monotonic()  # report at once that this worker claims no more jobs
         if stage is ShutdownStage.WARM:
             _log.info("stopping: running jobs are finished first (%d)", self._jobs.running)
         elif stage is ShutdownStage.COLD:

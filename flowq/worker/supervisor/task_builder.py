@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from flowq import defaults
-from flowq.exceptions import SignatureError
+from flowq.exceptions import SignatureError, UsageError
 from flowq.expr import EvalError, render, to_text
 from flowq.ids import span_id, trace_id
 from flowq.isolation import is_shared
 from flowq.plan import FLOW_DIRECTORY, Json, Node
+from flowq.plan.resources import describe_resources, parse_resources
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
@@ -41,6 +42,7 @@ class TaskBuilder:
         self._store = store
         self._scopes = scopes
         self._options = options
+        self._executor = None if options is None else options.executor
         # Fork servers do not have these: a flow's jobs are anybody's code. A plain job is a call of flowq's own library, which may
         # ask for its job or enqueue others, so it gets them with its task; they are in the environment of that one horse then.
         self._connection = {name: os.environ[name] for name in PRIVATE if name in os.environ}
@@ -131,7 +133,11 @@ class TaskBuilder:
         if run.files:
             task["bundle"] = list(self._bundle(run))
         if run.plan.python and node.action.kind == "call":
-            task["python"] = find_interpreter(run.plan.python, place.where)
+            task["python"] = self._interpreter(run.plan.python, place.where)
+        if node.resources:
+            task |= self._resources(place, scope)
+        if self._executor is not None and run.files:
+            task["files"] = run.files
         if run.plan.withheld:
             task["withheld"] = list(run.plan.withheld)
         if node.secrets:
@@ -140,17 +146,41 @@ class TaskBuilder:
             identity = identity_of(run.plan, node, place.cell, run.there(task["cwd"]), scope.get("item"))
             task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
         if node.artifacts or node.fetch:
-            from flowq.worker.supervisor.expressions.job_artifacts import artifact_parts, must_match  # few jobs have some
-
-            task |= artifact_parts(self._store, place, scope)
-            if "cache" in task:
-                task["cache"]["outputs"] += must_match(task.get("artifacts") or ())
+            self._add_artifacts(task, place, scope)
         action = _action(node, scope)
         if self._options is not None and self._options.allow:
             called = f"{node.action.module}.{node.action.attribute}" if node.action.kind == "call" else COMMANDS
             if (refused := refusal(called, self._options.allow)) is not None:
                 raise UnpreparableError(f"{place.where}: {refused}")
         return task | action | self._batch(claim, task, node.isolation)
+
+    def _add_artifacts(self, task: "Task", place: JobPlace, scope: Mapping[str, Json]) -> None:
+        from flowq.worker.supervisor.expressions.job_artifacts import artifact_parts, must_match  # few jobs have some
+
+        task |= artifact_parts(self._store, place, scope)
+        if "cache" in task:
+            task["cache"]["outputs"] += must_match(task.get("artifacts") or ())
+
+    def _resources(self, place: JobPlace, scope: Mapping[str, Json]) -> "Task":
+        """Return what a job asks for, as a part of its task."""
+        try:
+            asked = parse_resources(render(dict(place.node.resources), scope))
+        except UsageError as error:
+            raise UnpreparableError(f"{place.where}: {error}") from error
+        if self._executor is None:
+            return {"note": f"this worker does not limit what the job asks for: {describe_resources(asked)}"} if asked else {}
+        if refused := self._executor.refusal(asked):
+            raise UnpreparableError(f"{place.where}: {refused}")
+        return {"resources": asked}
+
+    def _interpreter(self, named: str, where: str) -> str:
+        """Return the interpreter of a call; on a node it is looked for there."""
+        if self._executor is not None:
+            return named
+        try:
+            return find_interpreter(named, where)
+        except UsageError as error:
+            raise UnpreparableError(str(error)) from error
 
     def _batch(self, claim: Claim, task: "Task", asked: str = "") -> "Task":
         """Return how many jobs may share a horse with this one, as a part of its task; nothing for a horse of its own."""

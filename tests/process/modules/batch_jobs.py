@@ -1,6 +1,7 @@
 """Jobs that share a horse, and leave something of one kind in it."""
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -10,6 +11,8 @@ from flowq import Retry
 
 HELD = []
 THREADS = threading.active_count()
+PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
+PLACE = os.sched_getaffinity(0)
 
 
 def own_pid():
@@ -28,6 +31,9 @@ def leftovers():
         "timer": signal.getitimer(signal.ITIMER_PROF)[0] > 0,
         "thread": threading.active_count() > THREADS,
         "held": bool(HELD),
+        "limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 64,
+        "priority": os.getpriority(os.PRIO_PROCESS, 0) != PRIORITY,
+        "place": os.sched_getaffinity(0) != PLACE,
     }
     return [name for name, is_there in found.items() if is_there]
 
@@ -92,6 +98,21 @@ def a_thread(_directory):
 def a_process(_directory):
     if os.fork() == 0:
         select.select((), (), (), 60)
+    return os.getpid()
+
+
+def a_limit(_directory):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    return os.getpid()
+
+
+def a_priority(_directory):
+    os.nice(1)
+    return os.getpid()
+
+
+def a_place(_directory):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     return os.getpid()
 
 

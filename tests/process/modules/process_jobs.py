@@ -5,6 +5,7 @@ import ctypes
 import datetime as dt
 import enum
 import os
+import resource
 import signal
 import sys
 import time
@@ -265,3 +266,12 @@ def write_in_turns_by_children(count):
             os.write(1 + number % 2, b"%d\n" % number)
             os._exit(0)
         os.waitpid(pid, 0)
+
+
+def hungry(size, limit=None, group=None):
+    """Take memory, below a limit of this process or in a control group."""
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if group is not None:
+        Path(group, "cgroup.procs").write_text(str(os.getpid()))
+    return len(bytearray(size))

@@ -8,7 +8,7 @@ import pytest
 from flowq.plan.schedule import Entry
 from flowq.schedules.entries import Description
 from flowq.serve.http.access.attempts import MOST, Attempts
-from flowq.serve.http.access.secrets import grant
+from flowq.serve.http.access.secrets import SESSIONS, grant
 from flowq.serve.http.principals import Demand, Principal, Role, may
 from flowq.serve.http.route import API, Route, checked
 from flowq.serve.http.routes import ROUTES
@@ -109,7 +109,7 @@ def test_every_route_with_a_scope_is_in_or_out(page: PageServer, store: Store, s
                 assert (refused.status, refused.code) == (404, "not_found"), (route.path, refused.body)
         else:
             answer = page.ask(route.method, path_of(route), body, token=operator)
-            assert (answer.status == 403) == (route.changes and not route.own), (route.path, answer.body)
+            assert (answer.status == 403) == (route.of_all or (route.changes and not route.own)), (route.path, answer.body)
 
 
 def test_lists_have_only_what_is_in_scope(page: PageServer, store: Store, scoped: dict[str, str]) -> None:
@@ -252,6 +252,30 @@ def test_what_users_change_is_in_the_audit_log(page: PageServer, store: Store, f
     part = page.api("GET", "/audit?limit=1", token=admin).document
     rest = page.api("GET", f"/audit?limit=1&cursor={part['next']}", token=admin).document
     assert [*part["items"], *rest["items"]] == items
+
+
+def test_attempts_out_of_scope_are_in_the_audit_log(page: PageServer, store: Store, scoped: dict[str, str]) -> None:
+    admin, eve = token_of(store, "admin", name="root"), token_of(store, "operator", "flows/etl/*", name="eve")
+    assert page.api("POST", f"/runs/{scoped['out']}/cancel", {}, token=eve).status == 404
+    assert page.api("POST", "/runs/nothing/cancel", {}, token=eve).status == 404
+    items = page.api("GET", "/audit", token=admin).document["items"]
+    assert [(item["name"], item["path"], item["status"]) for item in items] == [
+        ("eve", f"/api/v1/runs/{scoped['out']}/cancel", "403")
+    ]
+
+
+@pytest.mark.parametrize("name", ["ann\u202etoor", "ann\u200b", "a\u2066b", "a\u0085b", "a\u2028b", "a\ufeff", "ann\n"])
+def test_a_name_that_could_pass_for_another_one_is_refused(page: PageServer, store: Store, name: str) -> None:
+    answer = page.api("POST", "/tokens", {"name": name, "role": "viewer"}, token=token_of(store, "admin"))
+    assert (answer.status, answer.code) == (400, "body")
+
+
+def test_sessions_of_a_token_are_limited_and_the_oldest_ends(page: PageServer, store: Store) -> None:
+    token, other = token_of(store, "viewer"), token_of(store, "viewer", name="other")
+    first, elsewhere = sign_in(page, token), sign_in(page, other)
+    newest = [sign_in(page, token) for _ in range(SESSIONS)][-1]
+    assert len([item for item in store.accesses.all() if item.kind == "session"]) == SESSIONS + 1
+    assert [page.api("GET", "/info", headers=headers).status for headers in (first, newest, elsewhere)] == [401, 200, 200]
 
 
 def test_guesses_are_slowed_down(page: PageServer, store: Store) -> None:

@@ -12,9 +12,10 @@ from flowq.schedules.entries import Description
 from flowq.serve.http.segments import quoted
 from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
-from tests.serve.http.conftest import NAMESPACE, start
+from tests.serve.http.conftest import NAMESPACE, execute, start
 from tests.support.page_server import PageServer, token_of
 from tests.support.server import PrivateServer
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 TICK = "flows/etl/tick:default"
@@ -191,10 +192,27 @@ def test_a_slot_runs_by_hand(page: PageServer, store: Store, tick: str, operator
     answer = page.api("POST", f"{tick}/trigger", {"slot": "2026-01-31T06:00"}, token=operator)
     assert answer.status == 201, answer.body
     run = store.runs.require(answer.document["id"])
-    assert (run.schedule, run.by) == (TICK, "ann")
-    assert page.api("POST", f"{tick}/trigger", {"slot": "2026-01-31T06:01"}, token=operator).status == 400
+    assert (run.schedule, run.cause, run.by) == (TICK, "api", "ann")
+    for slot in ("2026-01-31T06:01", "0001-01-01", "9998-01-01T00:00", "2199-01-01T00:00", "02026-01-31T06:00"):
+        assert page.api("POST", f"{tick}/trigger", {"slot": slot}, token=operator).status == 400, slot
+    for year in ("0001", "0001-01-01", "9999-12-31"):
+        assert page.api("GET", f"{tick}/next?from={year}", token=operator).status == 400, year
     (entry,) = page.api("GET", f"{tick}/history", token=operator).document["items"]
     assert (entry["run"], entry["text"], entry["status"]) == (run.id, "started by a user", "running")
+
+
+def test_a_schedule_that_is_triggered_with_a_key_has_one_run(page: PageServer, store: Store, tick: str, operator: str) -> None:
+    def trigger(**headers: str) -> str:
+        answer = page.api(
+            "POST", f"{tick}/trigger", {}, token=operator, headers={k.replace("_", "-"): v for k, v in headers.items()}
+        )
+        assert answer.status == 201, answer.body
+        return str(answer.document["id"])
+
+    first = trigger(Idempotency_Key="a")
+    assert trigger(Idempotency_Key="a") == first
+    assert len({first, trigger(Idempotency_Key="b"), trigger(), trigger()}) == 4
+    assert {store.runs.require(run).cause for run in store.runs.recent()} == {"api"}
 
 
 def test_a_backfill_is_tried_and_begun(page: PageServer, store: Store, tick: str, operator: str) -> None:
@@ -234,6 +252,54 @@ def test_queues_and_workers(page: PageServer, store: Store, flows: Path, operato
     assert page.api("POST", "/queues/resume", {}, token=operator).document == {"done": False}
     assert page.api("GET", "/workers", token=operator).document["items"] == []
     assert page.api("POST", "/workers/x/stop", {}, token=operator).status == 404
+    assert page.api("POST", "/workers/x/kill", {"job": "y"}, token=operator).status == 404
+
+
+def test_a_job_is_killed_on_the_worker_that_executes_it(page: PageServer, store: Store, flows: Path, operator: str) -> None:
+    start(store, flows)
+    driver = Driver(store)
+    claim = driver.take()
+    driver.beat(claim)
+    path = "/workers/driver/kill"
+    assert page.api("POST", path, {"job": "another"}, token=operator).status == 404
+    assert page.api("POST", path, {"job": claim.id}, token=operator).status == 200
+    (verdict,) = driver.beat(claim)
+    assert "cancel" in str(verdict).lower()
+    driver.end(claim, "canceled")
+    assert page.api("POST", path, {"job": claim.id}, token=operator).status in {404, 409}  # until the worker's next heartbeat
+    driver.close()
+
+
+def test_settings_and_garbage_are_an_admins(page: PageServer, store: Store, flows: Path) -> None:
+    admin = token_of(store, "admin")
+    items = page.api("GET", "/settings", token=admin).document["items"]
+    assert {"name": "namespace", "value": NAMESPACE, "source": "FLOWQ_NAMESPACE", "variable": "FLOWQ_NAMESPACE"} in items
+    runs = [start(store, flows) for _ in range(3)]
+    for run in runs:
+        execute(store, run)
+    wish = {"keep": 1, "flow": "load"}
+    tried = page.api("POST", "/gc", {**wish, "dry_run": True}, token=admin).document
+    assert (tried["dry_run"], sorted(tried["chosen_runs"])) == (True, sorted(runs[:2]))
+    assert len(store.runs.recent()) == 3
+    assert page.api("POST", "/gc", wish, token=admin).document["chosen_runs"] == tried["chosen_runs"]
+    assert store.runs.recent() == [runs[2]]
+    assert page.api("POST", "/gc", {"older_than": "soon"}, token=admin).status == 400
+
+
+def test_flows_come_in_parts(page: PageServer, store: Store, operator: str) -> None:
+    whole = [item["name"] for item in page.api("GET", "/flows", token=operator).document["items"]]
+    assert whole == sorted(whole)
+    found: list[str] = []
+    cursor = ""
+    while True:
+        part = page.api("GET", f"/flows?limit=2{cursor}", token=operator).document
+        assert len(part["items"]) <= 2
+        found += [item["name"] for item in part["items"]]
+        if part["next"] is None:
+            break
+        cursor = f"&cursor={part['next']}"
+    assert found == whole
+    assert page.api("GET", "/flows?limit=501", token=operator).status == 400
 
 
 def test_health(page: PageServer, store: Store) -> None:

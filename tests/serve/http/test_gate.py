@@ -270,6 +270,23 @@ def test_a_text_with_half_a_character_is_refused_everywhere(page: PageServer, st
     assert (whole.status, whole.document["name"]) == (201, "\U0001f600 \\ud800")
 
 
+def test_a_stranger_can_send_little(page: PageServer, store: Store) -> None:
+    """Nothing of a body is read before there is a token or a cookie, except a small one to sign in."""
+    sign_in_body = page.api("POST", "/session", {"token": "x" * 5000})
+    assert (sign_in_body.status, sign_in_body.code) == (413, "too_large")
+    head = f"POST /api/v1/flows/etl:load/runs HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Type: application/json\r\n"
+    answer = page.raw(f"{head}Content-Length: 1000000\r\n\r\n".encode())  # nothing of which comes
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+def test_parameters_have_a_limit_of_their_own(page: PageServer, store: Store) -> None:
+    token = token_of(store, "viewer")
+    assert page.api("GET", f"/runs?q={'x' * 8190}", token=token).status == 400
+    for path in ("/runs", "/nothing"):
+        answer = page.api("GET", f"{path}?q={'x' * 8191}", token=token)
+        assert (answer.status, answer.code) == (414, "query")
+
+
 @pytest.mark.slow
 def test_slow_requests_are_ended(page: PageServer, store: Store) -> None:
     """A head that never ends, a byte at a time, and a body that never ends: both connections are closed in time."""

@@ -78,13 +78,28 @@ def test_forged_deliveries_keep_out_only_forged_ones(page: PageServer, store: St
     assert page.ask("GET", "/api/v1/info", token=token_of(store, "viewer"), headers=headers).status == 200
 
 
+def test_a_webhook_that_is_not_there_looks_like_one_with_a_wrong_signature(page: PageServer, store: Store) -> None:
+    seen = []
+    for number, path in enumerate(("hook/pushed", "hook/nothing", "etl:load/pushed", "no:flow/pushed")):
+        headers = {"X-Forwarded-For": f"10.2.1.{number}"}
+        found = [page.ask("POST", f"/hooks/{path}", b"{}", headers=headers) for _ in range(11)]
+        assert [answer.status for answer in found] == [401] * 10 + [429]
+        seen.append((found[0].body, found[10].body, {**found[0].headers, "date": ""}))
+    assert all(item == seen[0] for item in seen)
+
+
+@pytest.mark.parametrize("content", [b'{"ref": NaN}', b'{"ref": Infinity}', b'{"ref": "a", "ref": "refs/heads/main"}'])
+def test_what_only_python_takes_for_json_is_refused(page: PageServer, store: Store, content: bytes) -> None:
+    headers = {"X-Hub-Signature-256": f"sha256={signature(content)}", "X-GitHub-Delivery": "d"}
+    answer = page.ask("POST", "/hooks/hook/pushed", content, headers=headers)
+    assert (answer.status, answer.code) == (422, "delivery")
+
+
 def test_credentials_of_users_open_no_hook(page: PageServer, store: Store) -> None:
     answer = page.ask(
         "POST", "/hooks/hook/pushed", b"{}", token=token_of(store, "admin"), headers={"X-Forwarded-For": "10.2.0.3"}
     )
     assert answer.status == 401
-    assert page.ask("POST", "/hooks/hook/nothing", b"{}").status == 404
-    assert page.ask("POST", "/hooks/etl:load/pushed", b"{}").status == 404
     assert page.ask("GET", "/hooks/hook/pushed").status == 405
 
 
@@ -160,3 +175,26 @@ def test_each_scheme_is_verified(monkeypatch: pytest.MonkeyPatch, scheme: str) -
     for item in refused:
         with pytest.raises(NotVerifiedError):
             _verify(known, item)
+
+
+def test_a_delivery_with_a_time_cannot_be_sent_again_under_another_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAGE_HOOK", SECRET)
+    trigger = Trigger(name="a", kind="webhook", scheme="hmac-sha256", secret={"env": "PAGE_HOOK"})
+    known = KnownTrigger("x", FlowFile("x", "/x.yaml"), trigger)
+    now, body = int(time.time()), b'{"a": 1}'
+    name = "x-flowq-delivery"
+    signed = {
+        "x-flowq-timestamp": str(now),
+        name: "d1",
+        "x-flowq-signature": f"sha256={signature(f'{now}.d1.'.encode() + body)}",
+    }
+    _verify(known, HookDelivery(signed, body, now * 1000))
+    without_id = {key: value for key, value in signed.items() if key != name}
+    without_time = {key: value for key, value in signed.items() if key != "x-flowq-timestamp"}
+    unsigned_id = delivery("hmac-sha256")
+    replayed = HookDelivery({**unsigned_id.headers, name: "d2"}, unsigned_id.body, unsigned_id.at_ms)
+    for headers in ({**signed, name: "d2"}, without_id, without_time, {**signed, name: ""}):
+        with pytest.raises(NotVerifiedError):
+            _verify(known, HookDelivery(headers, body, now * 1000))
+    with pytest.raises(NotVerifiedError):
+        _verify(known, replayed)

@@ -256,8 +256,8 @@ def test_output_is_read_in_parts(page: PageServer, store: Store, flows: Path, op
     assert page.api("GET", f"{path}?attempt=7", token=operator).body == b""
     down = page.api("GET", f"{path}?download=true", token=operator)
     assert (down.body, down.headers["content-disposition"]) == (whole, f'attachment; filename="{run}-0.log"')
-    hits = page.api("GET", f"{path}?q=line%2042", token=operator).document
-    assert hits == {"hits": [[43, "line 42"]]}
+    hits = page.api("GET", f"{path}?find=LINE%2042", token=operator).document
+    assert hits == {"hits": [[whole.index(b"line 42"), "line 42"]], "next": None}
     rows: list[list[Any]] = []
     after = "0"
     while True:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from flowq.serve.http.live.subscribers import WAITING
 from flowq.store import Store
 from flowq.store.schema.outcomes import LogLines
 from tests.serve.http.conftest import NAMESPACE, execute, start
+from tests.support import graphs
 from tests.support.page_server import PageServer, token_of
 from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver
@@ -260,23 +262,34 @@ def test_wrong_topics_are_refused(page: PageServer, store: Store, viewer: str, t
     assert page.api("GET", "/events?topics=run:nothing", token=viewer).status == 404
 
 
-def test_the_reader_does_not_wait_for_a_client(page: PageServer, store: Store, flows: Path, viewer: str) -> None:
-    """A client that reads nothing is told to read its documents again; another one gets all."""
-    run = start(store, flows)
+def test_a_client_that_reads_nothing_is_told_to_read_again_and_another_one_gets_all(
+    page: PageServer, store: Store, viewer: str
+) -> None:
+    """The reader waits for no client: of one whose messages do not fit any more it drops them, and tells it with `reset`."""
+    run, jobs = graphs.run(store, {f"j{number}": [] for number in range(40)}), 40
     driver = Driver(store)
-    claim = driver.take()
-    with watching(page, f"log:{run}", viewer) as slow, watching(page, f"log:{run}", viewer) as quick:
-        text = b"x" * 60_000 + b"\n"
-        for number in range(1, 31):
-            driver.step(logs=(LogLines(claim.id, claim.token, number, "out", text),))
-        seen = 0
-        for _, data in quick.events():
-            seen += len(data["entries"])
-            if seen == 30:
-                break
-        assert seen == 30
-        assert slow.answer.status == 200
-    assert WAITING == 256
+    claims = [driver.take() for _ in range(jobs)]
+    topics = ",".join(f"log:{run}/{number}" for number in range(jobs))  # each a message of its own
+    rounds = 2 * WAITING // jobs + 4
+    with watching(page, topics, viewer) as quick, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", page.port))
+        head = f"GET /api/v1/events?topics={topics} HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nAuthorization: Bearer {viewer}\r\n\r\n"
+        slow.sendall(head.encode())
+        slow.settimeout(20)
+        answer = bytearray(slow.recv(64))  # the stream has begun
+        told = quick.events()
+        for index in range(1, rounds + 1):
+            lines = (LogLines(claim.id, claim.token, index, "out", b"x" * 20_000 + b"\n") for claim in claims)
+            driver.step(logs=tuple(lines))
+            assert sum(len(next(told)[1]["entries"]) for _ in range(jobs)) == jobs
+        driver.step(logs=(LogLines(claims[0].id, claims[0].token, rounds + 1, "out", b"the last one\n"),))
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+        while b"the last one" not in answer[-500:]:
+            answer += slow.recv(2**20)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"event: reset" in answer
+    assert len(answer) < rounds * jobs * 20_000
     driver.close()
 
 

@@ -8,6 +8,7 @@ const base = `${prefix}/api/v1`;
 export const away = observable(null);
 export const session = observable(undefined); // undefined: not known yet, null: not logged in, else the principal
 let answered = Date.now();
+const EARLY = 5000; // ms since the page was opened
 
 export class ApiError extends Error {
   constructor(status, { code = "", message = "", details = null } = {}) {
@@ -32,6 +33,13 @@ export function query(params = {}) {
   return text ? `?${text}` : "";
 }
 
+// A document that was asked for before this module was there (`early.js`), once, and as long as the stream tells what happened since.
+function early(path) {
+  const found = globalThis.early?.get(path);
+  globalThis.early?.delete(path);
+  return performance.now() < EARLY ? found : undefined;
+}
+
 export async function request(method, path, { body, headers = {}, signal } = {}) {
   const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", signal };
   if (body !== undefined) {
@@ -42,13 +50,14 @@ export async function request(method, path, { body, headers = {}, signal } = {})
   }
   let response;
   try {
-    response = await fetch(base + path, options);
+    response = (method === "GET" && !headers["If-None-Match"] && await early(path)) || await fetch(base + path, options);
   } catch (error) {
     if (error.name !== "AbortError") missed();
     throw error.name === "AbortError" ? error : new ApiError(0, { code: "away", message: "the server does not answer" });
   }
   if (response.status === 503 || response.status === 502 || response.status === 504) missed();
   else heard();
+  if (response.status === 401) globalThis.early?.clear(); // those of a user who signs in now are others
   if (response.status === 401 && path !== "/session") session.set(null);
   return response;
 }

@@ -3,8 +3,19 @@ import { get, getIfChanged } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
 import { useTopic } from "./live.js";
 
+// All parts of a list as one document.
+async function whole(path, options) {
+  const found = await get(path, {}, options);
+  for (let { next } = found; next; ) {
+    const part = await get(path, { cursor: next }, options);
+    found.items.push(...part.items);
+    next = part.next;
+  }
+  return found;
+}
+
 // { data, error, loading, reload } of GET `path`; null reads nothing. Messages of `topic` cause another reading, at most one per `pause` ms.
-export function useDocument(path, { topic = null, pause = 400, etag = false, on = null } = {}) {
+export function useDocument(path, { topic = null, pause = 400, etag = false, all = false, on = null } = {}) {
   const [state, setState] = useState({ path: null, data: null, error: null });
   const tags = useRef(new Map());
   const running = useRef(null);
@@ -15,7 +26,8 @@ export function useDocument(path, { topic = null, pause = 400, etag = false, on 
     running.current?.abort();
     const mine = (running.current = new AbortController());
     try {
-      const data = etag ? await getIfChanged(path, tags.current, mine.signal) : await get(path, {}, { signal: mine.signal });
+      const data = etag ? await getIfChanged(path, tags.current, mine.signal)
+        : all ? await whole(path, { signal: mine.signal }) : await get(path, {}, { signal: mine.signal });
       if (data !== undefined) setState({ path, data, error: null });
     } catch (error) {
       if (error.name === "AbortError") return;

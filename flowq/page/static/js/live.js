@@ -8,7 +8,7 @@ export const stream = observable("off"); // live, polling (no stream, documents 
 
 const SILENT = 35000; // ms without a byte: the server comments every 15 s
 const POLL = 5000;
-const RECENT = 8000; // ms: the server tells a new client what happened in the last 10 s
+const RECENT = 4000; // ms: the server tells a new client what happened in the last 10 s; documents are up to 5 s older than a topic
 const HIDDEN = 300000; // ms after which a hidden tab closes its stream
 const listeners = new Map(); // topic -> set of functions
 const waits = [500, 1000, 2000, 4000, 8000];

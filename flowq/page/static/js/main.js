@@ -2,6 +2,7 @@
 import { ApiError, away, get, post, prefix, remove, session, whoami } from "./api.js";
 import { useDocument, useNow } from "./data.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./html.js";
+import { Later, lazily } from "./lazy.js";
 import { stream } from "./live.js";
 import { Button, Dialog, Toasts, Waiting, say } from "./parts.js";
 import { Link, navigate, place, setSearch, usePlace } from "./router.js";
@@ -9,31 +10,18 @@ import { LoginPage } from "./pages/login.js";
 import { remembered, useObservable } from "./store.js";
 import { localZone, timeMode, timeModes } from "./time.js";
 
-// Pages are loaded when they are visited. An address that is gone belongs to an earlier version of the server: the document is read again.
-const page = (load, name) => {
-  let found = null;
-  return () => {
-    found ??= load().then((module) => module[name], (error) => {
-      found = null;
-      if (navigator.onLine && !away.get()) location.reload();
-      throw error;
-    });
-    return found;
-  };
-};
-
 const ROUTES = [
-  [/^\/$/, page(() => import("./pages/home.js"), "HomePage"), "Home"],
-  [/^\/runs$/, page(() => import("./pages/runs.js"), "RunsPage"), "Runs"],
-  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|events|yaml))?$/, page(() => import("./pages/run.js"), "RunPage"), "Run"],
-  [/^\/flows$/, page(() => import("./pages/flows.js"), "FlowsPage"), "Flows"],
-  [/^\/flows\/([^/]+)\/launch$/, page(() => import("./pages/launch.js"), "LaunchPage"), "Launch"],
-  [/^\/flows\/([^/]+)$/, page(() => import("./pages/flow.js"), "FlowPage"), "Flow"],
-  [/^\/schedules$/, page(() => import("./pages/schedules.js"), "SchedulesPage"), "Schedules"],
-  [/^\/queues$/, page(() => import("./pages/machines.js"), "QueuesPage"), "Queues"],
-  [/^\/workers$/, page(() => import("./pages/machines.js"), "WorkersPage"), "Workers"],
-  [/^\/admin$/, page(() => import("./pages/admin.js"), "AdminPage"), "Admin"],
-  [/^\/login$/, page(() => import("./pages/home.js"), "HomePage"), "Home"],
+  [/^\/$/, lazily(() => import("./pages/home.js"), "HomePage"), "Home"],
+  [/^\/runs$/, lazily(() => import("./pages/runs.js"), "RunsPage"), "Runs"],
+  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|events|yaml))?$/, lazily(() => import("./pages/run.js"), "RunPage"), "Run"],
+  [/^\/flows$/, lazily(() => import("./pages/flows.js"), "FlowsPage"), "Flows"],
+  [/^\/flows\/([^/]+)\/launch$/, lazily(() => import("./pages/launch.js"), "LaunchPage"), "Launch"],
+  [/^\/flows\/([^/]+)$/, lazily(() => import("./pages/flow.js"), "FlowPage"), "Flow"],
+  [/^\/schedules$/, lazily(() => import("./pages/schedules.js"), "SchedulesPage"), "Schedules"],
+  [/^\/queues$/, lazily(() => import("./pages/machines.js"), "QueuesPage"), "Queues"],
+  [/^\/workers$/, lazily(() => import("./pages/machines.js"), "WorkersPage"), "Workers"],
+  [/^\/admin$/, lazily(() => import("./pages/admin.js"), "AdminPage"), "Admin"],
+  [/^\/login$/, lazily(() => import("./pages/home.js"), "HomePage"), "Home"],
 ];
 const PLACES = [["/", "Home"], ["/runs", "Runs"], ["/flows", "Flows"], ["/schedules", "Schedules"], ["/queues", "Queues"], ["/workers", "Workers"], ["/admin", "Admin"]];
 const GO = { h: "/", r: "/runs", f: "/flows", s: "/schedules", q: "/queues", w: "/workers", a: "/admin" };
@@ -146,16 +134,10 @@ function useKeys(openHelp) {
 
 function Page({ load, args }) {
   const [error, again] = useErrorBoundary();
-  const [found, setFound] = useState(null);
-  useEffect(() => {
-    let current = true;
-    load().then((View) => { if (current) setFound(() => View); }, () => null);
-    return () => { current = false; };
-  }, [load]);
   if (error) {
     return html`<div class="empty"><h1>This page could not be drawn</h1><p>${String(error.message)}</p><p><${Button} onClick=${again}>Try again<//> <${Link} to="/runs">The list of runs<//></p></div>`;
   }
-  return found ? html`<${found} args=${args} />` : html`<${Waiting} />`;
+  return html`<${Later} load=${load} args=${args} />`;
 }
 
 function Inside() {

@@ -35,6 +35,10 @@ class Doorkeeper:
         self._touched: dict[str, float] = {}
         self._lock = threading.Lock()
 
+    def has_credentials(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request has a token or a cookie, or needs none; whether they count is not asked yet."""
+        return self._everyone is not None or "authorization" in headers or self.cookie in _cookies(headers.get("cookie", ""))
+
     def principal(self, headers: Mapping[str, str], address: str) -> Principal:
         """Return the user of a request, `ANONYMOUS` if it has no credentials.
 

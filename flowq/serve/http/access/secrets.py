@@ -4,6 +4,7 @@ A token is for programs, a session for a browser. A link only opens sessions: it
 """
 
 import secrets
+import unicodedata
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +17,8 @@ _PREFIXES: Final = {"token": "fqt_", "session": "fqs_", "link": "fql_"}
 _LONGEST: Final = 128  # characters of a secret that is looked up at all
 SESSION: Final = 14 * 86_400_000  # ms
 LINK: Final = 86_400_000  # ms
+SESSIONS: Final = 20
+"""Sessions of one token: with one more, the oldest ends."""
 
 
 def grant(store: Store, record: AccessRecord) -> tuple[str, AccessRecord]:
@@ -26,6 +29,12 @@ def grant(store: Store, record: AccessRecord) -> tuple[str, AccessRecord]:
     return secret, kept
 
 
+def odd_characters(name: str) -> str:
+    """Return the characters of a name that are not visible or change the direction of text, so that it could pass for another one."""
+    odd = dict.fromkeys(character for character in name if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"})
+    return ", ".join(f"U+{ord(character):04X}" for character in odd)
+
+
 def link(store: Store, name: str) -> str:
     """Return the secret of a link that opens sessions of an administrator, for a day."""
     record = AccessRecord("", "link", name, Role.ADMIN.word, expires_ms=store.now_ms() + LINK, by=name)
@@ -33,13 +42,22 @@ def link(store: Store, name: str) -> str:
 
 
 def session(store: Store, opener: AccessRecord, address: str) -> tuple[str, AccessRecord]:
-    """Open a session with a token or a link. It ends with the token, but outlives the link."""
+    """Open a session with a token or a link. It ends with the token, but outlives the link. Of too many the oldest ends."""
     expires = store.now_ms() + SESSION
     if opener.kind == "token" and opener.expires_ms is not None:
         expires = min(expires, opener.expires_ms)
     parent = opener.digest if opener.kind == "token" else ""
     record = AccessRecord("", "session", opener.name, opener.role, opener.flows, expires_ms=expires, address=address)
-    return grant(store, replace(record, parent=parent, by=opener.name))
+    record = replace(record, parent=parent, by=opener.name)
+    opened = [item for item in store.accesses.all() if _opener(item) == _opener(record)]
+    for item in opened[SESSIONS - 1 :]:
+        store.accesses.revoke(item.digest)
+    return grant(store, record)
+
+
+def _opener(record: AccessRecord) -> tuple[str, str, str]:
+    """Return what a session was opened with: links are many, and their sessions outlive them, so those of one user count together."""
+    return record.kind, record.parent, record.name
 
 
 def find(store: Store, secret: str, kinds: tuple[str, ...]) -> AccessRecord | None:

@@ -5,9 +5,11 @@ from dataclasses import asdict
 
 from flowq.config import load_settings, redact
 from flowq.durations import parse_duration
+from flowq.flows.actions.garbage_collection import Wish, find_garbage, garbage_json
+from flowq.flows.documents.settings_document import settings_json
 from flowq.flows.health import examine, read_facts
 from flowq.plan import Json
-from flowq.serve.http.access.secrets import grant
+from flowq.serve.http.access.secrets import grant, odd_characters
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import ROLES, Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
@@ -44,6 +46,10 @@ def _tokens(call: ApiCall) -> Json:
 
 
 def _make(call: ApiCall) -> Reply:
+    if odd := odd_characters(call.body["name"]):
+        raise RefusedError(
+            400, "body", f"name: it has characters that are not visible or change the direction of the text: {odd}"
+        )
     role, flows = call.body["role"], tuple(item for item in call.given("flows", []) if item != "*")
     if flows and role == Role.ADMIN.word:
         raise RefusedError(400, "body", "flows: an admin is not limited to flows, because an admin can make tokens")
@@ -82,6 +88,19 @@ def _doctor(call: ApiCall) -> Json:
     settings = load_settings()
     address = "this machine" if settings.url is None or call.store.anchor is not None else redact(settings.url.value)
     return {"items": [asdict(finding) for finding in examine(read_facts(call.store, address))], "next": None}
+
+
+def _settings(call: ApiCall) -> Json:
+    rows: list[Json] = [*settings_json(load_settings())]
+    return {"items": rows, "next": None, "server": call.site.options.url}
+
+
+def _collect(call: ApiCall) -> Json:
+    given = call.given("older_than")
+    seconds = None if given is None else parse_duration(given)
+    found = find_garbage(call.store, Wish(seconds, call.given("keep"), call.given("flow")))
+    dry = call.given("dry_run", False)
+    return {"dry_run": dry, **garbage_json(found if dry else found.remove(call.store))}
 
 
 def _serves(call: ApiCall) -> Json:
@@ -147,6 +166,30 @@ ROUTES = (
         summary="The findings of `flowq doctor --json`",
         answer=page(document({"code": TEXT, "level": TEXT, "text": TEXT, "advice": TEXT})),
         handler=_doctor,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/settings",
+        role=Role.ADMIN,
+        summary="The settings of this process, as `flowq config --json` prints them",
+        answer=page(document({"name": TEXT, "value": {}, "source": TEXT, "variable": {}})),
+        handler=_settings,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/gc",
+        role=Role.ADMIN,
+        summary="Delete expired data, and the runs that `older_than` and `keep` choose, as `flowq gc` does; with `dry_run` only say which",
+        body=body(
+            {
+                "older_than": {"type": ["string", "null"], "maxLength": 20},
+                "keep": {"type": ["integer", "null"], "minimum": 0, "maximum": 10**6},
+                "flow": {"type": ["string", "null"], "maxLength": 500},
+                "dry_run": FLAG,
+            }
+        ),
+        answer=document({"dry_run": FLAG, "expired_runs": array(TEXT), "chosen_runs": array(TEXT)}),
+        handler=_collect,
     ),
     Route(
         method="GET",

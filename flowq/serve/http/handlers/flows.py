@@ -8,7 +8,7 @@ from flowq.schedules.users.launch import LaunchRequest, check, launch
 from flowq.schedules.views import read_schedules
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
-from flowq.serve.http.replies import RefusedError, Reply, no_such
+from flowq.serve.http.replies import Reply, no_such
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import (
     DIAGNOSTIC,
@@ -22,6 +22,7 @@ from flowq.serve.http.schemas import (
     array,
     body,
     document,
+    integer,
     page,
     text,
 )
@@ -37,14 +38,15 @@ _WISH: Schema = body(
         "cache": FLAG,
     }
 )
-_KEY = 200  # characters of an idempotency key
 
 
 def _flows(call: ApiCall) -> Json:
     flows = call.site.flows
-    visible = [name for name in flows if call.principal.covers(call.site.flow_id(name))]
-    around = _around(call, visible)
-    return {"items": [item_json(flows[name], around) for name in visible], "next": None}
+    after = call.query.get("cursor", "")
+    visible = [name for name in sorted(flows) if name > after and call.principal.covers(call.site.flow_id(name))]
+    part = visible[: call.query["limit"]]
+    around = _around(call, part)
+    return {"items": [item_json(flows[name], around) for name in part], "next": part[-1] if len(visible) > len(part) else None}
 
 
 def _around(call: ApiCall, names: list[str]) -> Around:
@@ -73,17 +75,15 @@ def _check(call: ApiCall) -> Json:
 
 
 def _launch(call: ApiCall) -> Reply:
-    key = call.headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
-        raise RefusedError(400, "key", f"Idempotency-Key has 1 to {_KEY} printable characters")
-    run = launch(maker_of(call), call.flow, wish_of(call), by=call.principal.name, key=key)
+    run = launch(maker_of(call), call.flow, wish_of(call), by=call.principal.name, key=call.idempotency_key)
     return Reply(201, {"id": run}, headers={"Location": f"{call.site.options.prefix}{API}/runs/{run}"})
 
 
 def maker_of(call: ApiCall) -> Maker:
     """Return what makes runs of the directory's flows."""
     assert call.site.catalog is not None, "a flow has a catalog"
-    return Maker(call.store, call.site.catalog.root, call.site.options.queue_prefix)
+    options = call.site.options
+    return Maker(call.store, call.site.catalog.root, options.queue_prefix, options.ships)
 
 
 def wish_of(call: ApiCall) -> LaunchRequest:
@@ -100,7 +100,8 @@ ROUTES = (
         method="GET",
         path=f"{API}/flows",
         role=Role.VIEWER,
-        summary="The flows of the directory",
+        summary="The flows of the directory, by name",
+        query={"limit": integer(1, 500, 200), "cursor": text(500)},
         answer=page(document({"name": TEXT, "file": TEXT, "valid": FLAG, "description": TEXT, "last_runs": array(MAP)})),
         handler=_flows,
     ),

@@ -32,5 +32,7 @@ _OK = document({"ok": FLAG})
 
 ROUTES = (
     Route(method="GET", path="/healthz", role=Role.OPEN, summary="The process lives", answer=_OK, handler=_lives),
-    Route(method="GET", path="/readyz", role=Role.OPEN, summary="The process can work", answer=_OK, handler=_ready),
+    Route(
+        method="GET", path="/readyz", role=Role.OPEN, summary="The process can work", answer=_OK, unready=503, handler=_ready
+    ),
 )

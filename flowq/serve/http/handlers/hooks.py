@@ -1,11 +1,11 @@
 """Deliveries of webhooks. Their signature is the only credential: cookies and tokens are not looked at."""
 
 from flowq.schedules.events.event_runs import EventRun, KnownTrigger
-from flowq.schedules.events.webhooks import MOST, HookDelivery, NotReadyError, NotVerifiedError, deliver
+from flowq.schedules.events.webhooks import MOST, NOT_VERIFIED, HookDelivery, NotReadyError, NotVerifiedError, deliver
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.handlers.flows import maker_of
 from flowq.serve.http.principals import Role
-from flowq.serve.http.replies import RefusedError, Reply, no_such
+from flowq.serve.http.replies import RefusedError, Reply
 from flowq.serve.http.route import Route
 from flowq.serve.http.schemas import TEXT, document
 from flowq.serve.http.segments import named
@@ -13,12 +13,13 @@ from flowq.store.schema.outcomes import Outcome
 
 
 def _deliver(call: ApiCall) -> Reply:
-    known = _known(call)
     delivery = HookDelivery(call.headers, call.body, call.store.now_ms())
     try:
+        known = _known(call)
         return _reply(known, deliver(maker_of(call), known, delivery))
     except NotVerifiedError as error:
-        sender = f"{known.id} {call.address}"  # forged deliveries do not keep out users, or deliveries that are signed
+        # Forged deliveries do not keep out users, or deliveries that are signed.
+        sender = f"{call.path['hook'][:200]}/{call.path['trigger'][:200]} {call.address}"
         call.site.doorkeeper.check(sender)
         call.site.doorkeeper.attempts.fail(sender)
         raise RefusedError(401, "signature", str(error)) from error
@@ -27,12 +28,17 @@ def _deliver(call: ApiCall) -> Reply:
 
 
 def _known(call: ApiCall) -> KnownTrigger:
+    """Return the trigger that the path names.
+
+    Raises:
+        NotVerifiedError: there is none, which strangers are not told.
+    """
     name = named(call.path["hook"], call.site.flows)
     flow = None if name is None else call.site.flows[name]
     triggers = () if flow is None else flow.compilation.triggers
     trigger = next((item for item in triggers if item.kind == "webhook" and item.name == call.path["trigger"]), None)
     if name is None or flow is None or trigger is None:
-        raise no_such("webhook", f"{call.path['hook']}/{call.path['trigger']}")
+        raise NotVerifiedError(NOT_VERIFIED)
     return KnownTrigger(f"{call.site.flow_id(name)}:{trigger.name}", flow, trigger)
 
 
@@ -62,7 +68,7 @@ ROUTES = (
         limit=MOST,
         summary="A delivery for a trigger `webhook`: 202 with the run, 200 for a repeat, 204 where its `if` is false",
         answer=document({"id": TEXT}),
-        errors=(404, 409, 422, 429),
+        errors=(401, 409, 422, 429),
         handler=_deliver,
     ),
 )

@@ -12,8 +12,9 @@ from flowq.flows.explain.why import cause_json, explain
 from flowq.flows.local_worker.detached import ensure_worker
 from flowq.flows.run import Run
 from flowq.flows.views.artifacts import artifacts_of, open_file, with_artifacts
-from flowq.flows.views.job_log import BYTES, LogChoice, find_text, read_chunks, read_page, read_part
+from flowq.flows.views.job_log import BYTES, LogChoice, read_page, read_page_before
 from flowq.flows.views.job_result import result_of
+from flowq.flows.views.log_bytes import find_text, read_chunks, read_part
 from flowq.flows.views.run_view import run_view
 from flowq.flows.views.snapshot import read_events, read_plan, read_snapshot
 from flowq.ids import member_id
@@ -28,14 +29,15 @@ from flowq.serve.http.segments import named
 _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
 _JOB = f"{API}/runs/{{run}}/jobs/{{job}}"
+_POSITION = r"^\d{1,15}(-\d{1,15})?$"
 _LOG_QUERY = {
     "offset": integer(0, 2**40, 0),
     "tail": integer(0, BYTES),
     "limit": integer(1, BYTES, BYTES),
-    "after": text(40, r"^\d{1,15}(-\d{1,15})?$"),
+    "after": text(40, _POSITION),
     "attempt": integer(0, 10**6),
     "stream": one_of("out", "err"),
-    "q": text(500),
+    "find": {**text(500), "minLength": 1},
     "download": {"type": "boolean", "default": False},
 }
 _HITS = 1000
@@ -93,8 +95,8 @@ def _log(call: ApiCall) -> Reply | Json:
     query = call.query
     cell = _cell(call, read_plan(call.store, call.run.id))
     choice = LogChoice(cell.ordinal, query.get("attempt"), query.get("stream"))
-    if "q" in query:
-        return {"hits": find_text(call.store, call.run.id, choice, query["q"], _HITS)}
+    if query.get("find"):
+        return find_text(call.store, call.run.id, choice, query["find"], _HITS, offset=query["offset"])
     if query["download"]:
         return _download(call, choice)
     if "after" in query or call.headers.get("accept", "").startswith(JSON):
@@ -132,6 +134,8 @@ def _artifact(call: ApiCall) -> Reply:
 
 
 def _logs(call: ApiCall) -> Json:
+    if "before" in call.query:
+        return read_page_before(call.store, call.run.id, call.query["before"], call.query["limit"])
     return read_page(call.store, call.run.id, LogChoice(), call.query["after"], call.query["limit"])
 
 
@@ -181,10 +185,10 @@ ROUTES = (
         role=Role.VIEWER,
         summary=(
             "What a job printed: bytes (`Flowq-Log-Range` says which of how many), or with `after` or `Accept: application/json`"
-            " entries of position, time, ordinal, stream and text; with `q` the lines that have a text in them"
+            " entries of position, time, ordinal, stream and text; with `find` the lines that have a text in them, from `offset` on"
         ),
         query=_LOG_QUERY,
-        answer=document({"entries": array(array({})), "hits": array(array({})), "next": TEXT}, ["entries", "hits", "next"]),
+        answer=document({"entries": array(array({})), "hits": array(array({})), "next": {}}, ["entries", "hits", "next"]),
         media_types=(JSON, "text/plain"),
         handler=_log,
     ),
@@ -202,8 +206,12 @@ ROUTES = (
         method="GET",
         path=f"{API}/runs/{{run}}/log",
         role=Role.VIEWER,
-        summary="What all jobs of a run printed, as entries of position, time, ordinal, stream and text",
-        query={"after": {**text(40, r"^\d{1,15}(-\d{1,15})?$"), "default": "0"}, "limit": integer(1, 5000, 1000)},
+        summary="What all jobs of a run printed, as entries of position, time, ordinal, stream and text; with `before` (`+`: the end) the latest",
+        query={
+            "after": {**text(40, _POSITION), "default": "0"},
+            "before": text(40, r"^(\+|\d{1,15}(-\d{1,15})?)$"),
+            "limit": integer(1, 5000, 1000),
+        },
         answer=document({"entries": array(array({})), "next": TEXT, "more": FLAG, "dropped": COUNT}),
         handler=_logs,
     ),

@@ -1,7 +1,7 @@
 """Queues and workers."""
 
 from flowq.command import SHUTDOWN
-from flowq.exceptions import NoSuchWorkerError
+from flowq.exceptions import InvalidJobOperation, NoSuchWorkerError
 from flowq.flows.documents.queue_documents import queue_json, worker_json
 from flowq.flows.views.run_view import ordinal_of
 from flowq.ids import is_member_id, split_member_id
@@ -11,7 +11,7 @@ from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import no_such
 from flowq.serve.http.route import API, Route
-from flowq.serve.http.schemas import COUNT, DONE, FLAG, MAP, TEXT, array, body, document, page
+from flowq.serve.http.schemas import COUNT, DONE, FLAG, MAP, TEXT, array, body, document, page, text
 from flowq.serve.http.segments import named
 from flowq.states import JobStatus
 from flowq.store.schema.documents import iso
@@ -74,10 +74,25 @@ def _resume(call: ApiCall) -> Json:
     return {"done": call.store.queues.resume()}
 
 
-def _stop(call: ApiCall) -> Json:
+def _worker(call: ApiCall) -> str:
     name = named(call.path["worker"], (worker.name for worker in call.store.workers.live()))
     if name is None:
         raise no_such("worker", call.path["worker"])
+    return name
+
+
+def _kill(call: ApiCall) -> Json:
+    worker, job = _worker(call), call.body["job"]
+    if job not in call.store.workers.jobs(worker):
+        raise no_such(f"job of worker {worker}", job)
+    outcome = call.store.jobs.cancel(job) if is_member_id(job) else call.store.jobs.stop(job)
+    if outcome is not Outcome.DONE:
+        raise InvalidJobOperation(f"{job} is not executed any more")
+    return {"done": True}
+
+
+def _stop(call: ApiCall) -> Json:
+    name = _worker(call)
     if call.store.workers.command(name, SHUTDOWN) is Outcome.NOT_FOUND:
         raise NoSuchWorkerError(f"there is no worker {name!r} any more")
     return {"done": True}
@@ -127,5 +142,15 @@ ROUTES = (
         body=body({}),
         answer=DONE,
         handler=_stop,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/workers/{{worker}}/kill",
+        role=Role.OPERATOR,
+        summary="End a job that a worker executes now: SIGTERM to its processes, SIGKILL after its `stop_grace`",
+        body=body({"job": text(200)}, ["job"]),
+        answer=DONE,
+        errors=(409,),
+        handler=_kill,
     ),
 )

@@ -7,7 +7,7 @@ from flowq.flows.actions.cancellation import cancel_run
 from flowq.plan import Json
 from flowq.schedules.backfill import Range
 from flowq.schedules.coming import coming_slots
-from flowq.schedules.requests import BackfillWish, known_schedule, plan_backfill, trigger
+from flowq.schedules.requests import Asked, BackfillWish, known_schedule, plan_backfill, trigger
 from flowq.schedules.views import ScheduleView, backfill_json, entry_json, local_ms, outcome_text, read_schedules, schedule_json
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
@@ -36,6 +36,8 @@ from flowq.store.schema.outcomes import Outcome
 _SCHEDULE = f"{API}/schedules/{{schedule}}"
 _BACKFILL = f"{API}/backfills/{{backfill}}"
 _TIME = text(40)
+_AHEAD = 366 * 86_400_000  # ms
+_LATEST = 221_845_392_000_000  # ms: the year 9000
 
 
 def _moment(given: str, timezone: str, name: str) -> int:
@@ -45,10 +47,13 @@ def _moment(given: str, timezone: str, name: str) -> int:
         RefusedError: it is none.
     """
     try:
-        return local_ms(given, timezone)
+        found = local_ms(given, timezone)
     except (ValueError, OverflowError) as error:
         wanted = "2026-01-31, 2026-01-31T06:00 or 2026-01-31T06:00+01:00"
         raise RefusedError(400, "body", f"{name}: expected {wanted}, found {given!r}") from error
+    if not 0 <= found < _LATEST:
+        raise RefusedError(400, "body", f"{name}: expected a year from 1970 to 8999, found {given!r}")
+    return found
 
 
 def _view(call: ApiCall) -> ScheduleView:
@@ -115,7 +120,10 @@ def _trigger(call: ApiCall) -> Reply:
     zone = known_schedule(call.store, call.target.schedule)[0].entry.timezone
     slot = call.given("slot")
     at = None if slot is None else _moment(slot, zone, "slot")
-    run = trigger(call.store, call.target.schedule, at, call.given("params", {}), call.principal.name)
+    if at is not None and at > call.store.now_ms() + _AHEAD:
+        raise RefusedError(400, "body", f"slot: {slot} is more than a year ahead")
+    asked = Asked(call.principal.name, "api", call.idempotency_key)
+    run = trigger(call.store, call.target.schedule, at, call.given("params", {}), asked)
     return Reply(201, {"id": run})
 
 
@@ -243,6 +251,7 @@ ROUTES = (
         role=Role.OPERATOR,
         status=201,
         summary="Start a run of it now, or of a slot",
+        needs_key=True,
         body=body({"slot": {"type": ["string", "null"], "maxLength": 40}, "params": PARAMS}),
         answer=document({"id": TEXT}),
         errors=(409, 422),

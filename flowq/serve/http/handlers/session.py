@@ -57,6 +57,7 @@ ROUTES = (
         path=f"{API}/session",
         role=Role.OPEN,
         own=True,
+        limit=4096,
         summary="Sign in: exchange a token for a cookie",
         body=body({"token": text(200)}, ["token"]),
         answer=PRINCIPAL,

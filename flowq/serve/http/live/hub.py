@@ -92,6 +92,11 @@ class Hub:
                 self._subscribers.add(subscriber)
         return behind
 
+    def clients(self) -> int:
+        """Return how many clients watch."""
+        with self._lock:
+            return self._counted.total()
+
     def is_watched(self) -> bool:
         """Return whether a client watches anything."""
         with self._lock:

@@ -14,13 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from flowq import __version__
 from flowq.exceptions import ServerError, UsageError
 from flowq.serve.http.access.secrets import link
 from flowq.serve.http.app import Application
 from flowq.serve.http.gate import HEAD
+from flowq.serve.http.handlers.metrics import metrics_text
 from flowq.serve.http.live.hub import Hub
+from flowq.serve.http.process.open_metrics import OpenMetrics, read_place
 from flowq.serve.http.process.protocol import Protocol
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.site import Site, SiteOptions, catalog_of, checked_options
@@ -51,6 +54,7 @@ class Wanted:
         report: an inherited descriptor for a JSON line with the address.
         idle: seconds without a request after which the server ends; None: it does not. Such a server also ends with the store.
         path: of the page that the address is of.
+        metrics: `[HOST:]PORT` where the metrics are open; "": nowhere.
     """
 
     options: SiteOptions
@@ -61,6 +65,7 @@ class Wanted:
     report: int | None = None
     idle: float | None = None
     path: str = ""
+    metrics: str = ""
 
 
 def serve(store: Store, wanted: Wanted, user: str) -> Iterator[str]:
@@ -70,8 +75,10 @@ def serve(store: Store, wanted: Wanted, user: str) -> Iterator[str]:
         UsageError: the options do not go together, or the port is taken.
     """
     options = checked_options(wanted.options)
-    listener = _listen(options.host, wanted.port)
-    options = replace(options, port=listener.getsockname()[1])
+    listeners = [_listen(options.host, wanted.port)]
+    if wanted.metrics:
+        listeners.append(_listen(*read_place(wanted.metrics), option="--metrics-open"))
+    options = replace(options, port=listeners[0].getsockname()[1])
     catalog = None if wanted.directory is None else catalog_of(wanted.directory, wanted.name)
     site = Site(store, options, catalog)
     address = f"{options.url}/{wanted.path}"
@@ -79,9 +86,10 @@ def serve(store: Store, wanted: Wanted, user: str) -> Iterator[str]:
         address += f"#token={link(store, user)}"
     yield address
     try:
-        asyncio.run(_Process(site, wanted).run(listener))
+        asyncio.run(_Process(site, wanted).run(*listeners))
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         with suppress(ServerError):
             store.accesses.beat(site.name, "")
 
@@ -92,7 +100,7 @@ def report(descriptor: int, address: str) -> None:
         out.write(json.dumps({"page": address}).encode() + b"\n")
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
+def _listen(host: str, port: int | None, option: str = "--port") -> socket.socket:
     """Return a listening socket. Without a port the first free one from 8470 on."""
     bare = host.strip("[]")
     ports = [port] if port is not None else [*range(PORT, PORT + _NEXT), 0]
@@ -101,7 +109,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
             family, kind, protocol, _, place = socket.getaddrinfo(bare, number, type=socket.SOCK_STREAM)[0]
             listener = socket.socket(family, kind, protocol)
         except OSError as error:
-            raise UsageError(f"--host {host}: {error.strerror}") from error
+            raise UsageError(f"{'--host' if option == '--port' else option} {host}: {error.strerror}") from error
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(place)
@@ -109,7 +117,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             listener.close()
             if number == ports[-1]:
-                raise UsageError(f"{host}:{number} cannot be used: {error.strerror}; --port takes another one") from error
+                raise UsageError(f"{host}:{number} cannot be used: {error.strerror}; {option} takes another one") from error
             continue
         listener.setblocking(False)
         return listener
@@ -125,6 +133,26 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _server(application: ASGIApp) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            application,
+            http=Protocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=HEAD,
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_IDLE,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )
+
+
 class _Process:
     """The loop of the process, and the threads beside it."""
 
@@ -136,26 +164,11 @@ class _Process:
         self._hub = Hub(site)
         self._application = Application(site, self._hub, ROUTES)
         self._stops = 0
-        self._server = _Server(
-            uvicorn.Config(
-                self._application,
-                http=Protocol,
-                loop="asyncio",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                h11_max_incomplete_event_size=HEAD,
-                limit_concurrency=_CONNECTIONS,
-                timeout_keep_alive=_IDLE,
-                timeout_graceful_shutdown=_GRACE,
-            )
-        )
+        self._server = _server(self._application)
+        self._metrics = _server(OpenMetrics(lambda: metrics_text(site, self._hub)))
 
-    async def run(self, listener: socket.socket) -> None:
-        """Serve until it is stopped."""
+    async def run(self, listener: socket.socket, metrics: socket.socket | None = None) -> None:
+        """Serve until it is stopped; `metrics`: where they are open."""
         loop = self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -166,7 +179,11 @@ class _Process:
         for thread in [threading.Thread(target=item, daemon=True) for item in work]:
             thread.start()
         try:
-            await self._server.serve(sockets=[listener])
+            async with asyncio.TaskGroup() as group:
+                if metrics is not None:
+                    group.create_task(self._metrics.serve(sockets=[metrics]))
+                await self._server.serve(sockets=[listener])
+                self._metrics.should_exit = True
         finally:
             self._site.close()
             self._application.close()

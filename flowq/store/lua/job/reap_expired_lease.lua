@@ -20,6 +20,7 @@ function L.reap(id)
   call('SET', K.result(id), text)
   call('HSET', K.job(id), 'outcome', 'lost')
   job.outcome = 'lost'
+  L.count(L.series('lost', ''), 1)
   if job.cancel == '1' then
     L.end_job(job, L.killed(job))
   elseif job.cancel == '2' then

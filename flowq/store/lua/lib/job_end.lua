@@ -1,5 +1,5 @@
 -- lib/job_end: the end of a job: its record's expiry, the parents it held, and the follow-up work in the outbox
--- uses: lib/status lib/outbox lib/conditions lib/run_cancellation lib/groups lib/webhooks
+-- uses: lib/status lib/stats lib/outbox lib/conditions lib/run_cancellation lib/groups lib/webhooks
 
 -- The record is needed beyond its ttl: dependents that have not ended, or failure callbacks of lost executions (`pending_callbacks`).
 local function is_needed(job)
@@ -135,6 +135,19 @@ function L.step.let_go(entry, _, budget)
   return #edges, #edges == budget and 0 or nil
 end
 
+-- One series has all that is told of an end, so that it costs one call. A plain job has no flow. A local run has queues of its own, whose names
+-- begin with its id.
+local function count(job, was)
+  local flow, queue = job.run and L.flow_of(job.run) or '', job.queue
+  if job.run and string.sub(queue, 1, #job.run + 1) == job.run .. '/' then queue = string.sub(queue, #job.run + 2) end
+  local times = '||'
+  if was == 'started' then
+    local began = tonumber(job.started_at) or now
+    times = '|' .. L.bucket(now - began) .. '|' .. L.bucket(began - (tonumber(job.enqueued_at) or began))
+  end
+  L.count(L.series('job|' .. job.status .. '|' .. (job.reason or '') .. times, flow, queue), 1)
+end
+
 -- End a job. The follow-up work for other jobs goes to the outbox. Field `allow_failure`: any failure of its own is allowed; a foreach
 -- that has cells has none of its own.
 function L.end_job(job, status, reason, extra)
@@ -145,7 +158,9 @@ function L.end_job(job, status, reason, extra)
   if job.allow_failure and job.kind ~= 'group' and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end
+  local was = job.status
   L.set_status(job, status, reason, expiry(job, status), extra)
+  if job.kind ~= 'group' then count(job, was) end
   if job.run then end_of_member(job) end
   if job.webhooks then L.post(job, status) end
   if job.has_dependents then

@@ -1,5 +1,5 @@
 -- lib/outbox: follow-up work of a transition, in bounded steps that no crash can lose
--- uses: lib/status
+-- uses: lib/status lib/stats
 -- Work that one transition makes is taken from a list in memory first; what the budget does not cover goes to the outbox with its
 -- cursor, and any worker's sweep continues there. A run counts its entries and cannot end before they are gone. A step is a function
 -- of L.step: (id, cursor, budget, job) -> what was dealt with, the next cursor (nil: through). `job` is known where this script has it in memory.
@@ -112,5 +112,6 @@ function L.drain(budget)
       waiting = call('LLEN', K.outbox())
     end
   until not settle()
+  L.write_counts()
   return budget - left, waiting > 0 and 1 or 0
 end

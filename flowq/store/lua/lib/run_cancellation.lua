@@ -5,10 +5,22 @@
 -- becomes ready ends in place of being queued. Under fail_fast and run_timeout jobs with undecided edges follow by their edges.
 local REASON = { ['1'] = 'run_canceled', ['2'] = 'run_canceled', lost = 'run_timeout', skip = 'concurrency', fail = 'concurrency' }
 local asked = {} -- per call
+local flows = {} -- per call
+
+local function ask(run)
+  local found = call('HMGET', K.run(run), 'cancel', 'flow')
+  asked[run], flows[run] = found[1], found[2] or ''
+end
 
 local function mode_of(run)
-  if asked[run] == nil then asked[run] = call('HGET', K.run(run), 'cancel') or false end
+  if asked[run] == nil then ask(run) end
   return asked[run] or nil
+end
+
+-- The name of a run's flow.
+function L.flow_of(run)
+  if flows[run] == nil then ask(run) end
+  return flows[run]
 end
 
 -- The way in which this job must stop, nil when it need not. Handlers obey only a cancel that includes them.

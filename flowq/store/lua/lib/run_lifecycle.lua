@@ -1,5 +1,5 @@
 -- lib/run_lifecycle: how a run starts and ends: the outcome of its graph, its handlers
--- uses: lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices lib/kept_runs
+-- uses: lib/stats lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices lib/kept_runs
 -- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
@@ -25,13 +25,19 @@ end
 
 local NAMES = {
   'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
-  'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify', 'keep', 'keep_of_entry',
+  'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify', 'keep', 'keep_of_entry', 'started_at', 'cause',
 }
 
 local function open_phase(run, phase, count)
   call('HSET', K.run(run), 'phase', phase)
   call('HINCRBY', K.run(run), 'open', count)
   L.later('hooks', run)
+end
+
+-- A run that was turned away has not begun.
+local function count(f)
+  local took = f.started_at and now - f.started_at
+  L.count(L.series('run|' .. f.outcome .. '|' .. (f.cause or '') .. '|' .. (took and L.bucket(took) or ''), f.flow or ''), 1)
 end
 
 -- Move a run to the next phase, or end it, if none of its jobs is open.
@@ -52,6 +58,7 @@ function L.advance(run)
   if f.expiry_times then call('ZADD', K.timers(), now + tonumber(string.match(f.expiry_times, '%d+')), 'fade|' .. run) end
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
+  count(f)
   if f.notify then L.announce_end(run, f) end
   if f.keep or f.keep_of_entry then L.keep_run(run) end
   if f.semaphore then L.leave_group(run, f.semaphore) end

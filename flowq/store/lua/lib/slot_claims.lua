@@ -1,5 +1,5 @@
 -- lib/slot_claims: which slot of a schedule a run is for, and whether it may be
--- uses: lib/run_turns
+-- uses: lib/stats lib/run_turns
 -- loaded: on first use
 -- A schedule's field `slot` (ms) is the latest slot that was dealt with: a scheduler that creates a run for one says which it saw (`after`), so of many
 -- schedulers one creates it, in the step that moves `slot`. A backfill has a cursor instead, which moves likewise.
@@ -8,6 +8,7 @@ local WAITING = 10 -- runs of a schedule that wait for their turn at most
 
 -- `first` and `count` are of slots that were left out together, of which `slot` is the last.
 function L.log_slot(id, slot, outcome, reason, run, first, count)
+  L.count_now(L.series('slot|' .. outcome, id), count or 1)
   call('XADD', K.schedule_log(id), 'MAXLEN', LOGGED, '*', 's', slot, 'o', outcome, 'r', reason or '', 'u', run or '', 'f', first or slot, 'n', count or 1)
 end
 

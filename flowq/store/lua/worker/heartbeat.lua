@@ -2,8 +2,8 @@
 -- edges: queued -> started (the execution was taken for lost), scheduled -> started (likewise)
 -- args: worker lease state finished failed working_ms queues* fields* (id token)…
 -- guard: a lease is renewed only for the execution that holds the job
--- replies: {go_on | cancel | stop | fenced per execution}
--- uses: job/release_dependents lib/outages lib/regain
+-- replies: {{go_on | cancel | stop | fenced per execution}, 1 when no worker sweeps, 1 when callbacks of lost executions wait on one of the queues}
+-- uses: job/release_dependents lib/outages lib/regain lib/sweep_turns
 -- memory: also when none is left
 -- A worker that was removed (it was silent, or a later worker of its name was unregistered) is listed again: `fields` are those of `register`.
 -- A silent worker's name may be another one's by now. As long as that one lives the record is not touched: its beats would be believed of it.
@@ -37,9 +37,11 @@ function T.heartbeat()
     call('PEXPIRE', key, WORKER_LIFE)
     call('ZADD', K.workers(), now, worker)
   end
+  local callbacks = 0
   -- A hint that was lost (its taker died, or it was taken by a busy worker) is renewed here.
   for _, queue in ipairs(queues) do
     if call('EXISTS', K.queue(queue)) == 1 and call('EXISTS', K.wake(queue)) == 0 then L.wake(queue) end
+    if callbacks == 0 and call('ZCOUNT', K.callbacks(queue), '-inf', now) > 0 then callbacks = 1 end
   end
   local verdicts, regained = {}, false
   for i = 1, executions do
@@ -58,5 +60,5 @@ function T.heartbeat()
     end
   end
   if regained then L.drain(100) end
-  return verdicts
+  return { verdicts, L.is_unswept() and 1 or 0, callbacks }
 end

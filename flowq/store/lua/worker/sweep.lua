@@ -1,11 +1,12 @@
--- worker/sweep: the sweep that every worker does every second: all work due by time, in bounded batches, without a leader
+-- worker/sweep: the sweep that one of the workers does every second: all work due by time, in bounded batches
 -- edges: -
--- args: lease batch silent punctual queues*
+-- args: lease batch silent punctual turn queues*
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
--- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1, what was set aside lately (name text)*}
--- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages lib/audit
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1, what was set aside lately (name text)*, ms in which it need not sweep because another one does}
+-- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages lib/audit lib/sweep_turns
 -- memory: also when none is left
 -- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
+-- `turn` is the worker that takes its turn, or '' for a sweep at once, whichever worker has the turn.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
 -- A local run without a worker stays as it is until another one of its own starts, unless it is canceled: a worker of another run,
@@ -100,10 +101,13 @@ local function set_aside_lately()
 end
 
 function T.sweep()
-  local lease, batch, silent, punctual, served = A.number(), A.number(), A.number(), A.text() == '1', {}
+  local lease, batch, silent, punctual, turn, served = A.number(), A.number(), A.number(), A.text() == '1', A.text(), {}
   local queues = A.list()
   for _, queue in ipairs(queues) do served[queue] = true end
   L.note_service(lease)
+  local webhooks = call('ZCOUNT', K.webhooks(), '-inf', now)
+  local standby = turn == '' and 0 or L.take_sweep_turn(turn)
+  if standby > 0 then return { 0, 0, 0, 0, {}, webhooks, -1, {}, standby } end
   forget_silent_workers(silent, lease)
   local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(lost) do
@@ -120,5 +124,5 @@ function T.sweep()
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm(lease, served) or -1, queues[1] and set_aside_lately() or {} }
+  return { #lost, #due, released, more, decide, webhooks, punctual and alarm(lease, served) or -1, queues[1] and set_aside_lately() or {}, 0 }
 end

@@ -27,7 +27,7 @@ from flowq.worker.supervisor.fork_servers.starting import start_clone, start_int
 
 _START_LIMIT: Final = 60.0  # s a fork server may take to give its first horse: it imports what is preloaded before
 _FORK_LIMIT: Final = 10.0  # s it may take for each later one
-CLOSE_LIMIT: Final = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
+_CLOSE_LIMIT: Final = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
 _SPARES: Final = 1  # lanes with a horse that waits for a task
 _KEPT: Final = 16  # horses that have had jobs and wait for more
 _MORE_SPARES: Final = 2  # as soon as a job has waited while the horse of the one before exited
@@ -41,8 +41,12 @@ class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
     `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
-    interpreter that does not start; "" for all others.
+    interpreter that does not start; "" for all others. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there.
     """
+
+    close_limit: float = _CLOSE_LIMIT
+    executor: str = ""
+    start_timeout: float = 0.0
 
     def __init__(
         self,
@@ -212,7 +216,7 @@ class ForkServerClient:
         """End the server now, with all its horses. Their `on_exit` is not called any more."""
         if not self.lost:
             self.hang_up()
-            self.await_end(time.monotonic() + CLOSE_LIMIT)
+            self.await_end(time.monotonic() + self.close_limit)
 
     def hang_up(self) -> None:
         """Close the control channel: the server kills its horses and ends. `await_end` must follow."""
@@ -228,9 +232,13 @@ class ForkServerClient:
         if reaped(self.pid, by - time.monotonic()) is None:
             self._signal_server(signal.SIGKILL)
             _kill_horses(lanes.values())
-            reaped(self.pid, CLOSE_LIMIT)
+            reaped(self.pid, _CLOSE_LIMIT)
 
     # -- from the server ---------------------------------------------------------------------------------------------------
+
+    def _lose(self, lane: Lane) -> None:
+        """Handle that a horse has ended together with the server."""
+        lane.exited(None)
 
     def _readable(self) -> None:
         try:
@@ -310,11 +318,11 @@ class ForkServerClient:
         self._ready.clear()
         self._kept.clear()
         _kill_horses(lanes.values())
-        code = reaped(self.pid, CLOSE_LIMIT)
+        code = reaped(self.pid, _CLOSE_LIMIT)
         if self._unproven and not self.abandoned:
             self.useless = describe_end(self._unproven, code)
         for lane in lanes.values():
-            lane.exited(None)
+            self._lose(lane)
         self._close_lanes(lanes.values())
         waiters, self._waiters = self._waiters, deque()
         for waiter, _ in waiters:

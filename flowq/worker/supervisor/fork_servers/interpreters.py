@@ -9,8 +9,8 @@ import os
 import sys
 
 from flowq.bundles import FAILED
+from flowq.exceptions import UsageError
 from flowq.worker.ipc.platform import PACKAGE
-from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
 _ROOT = os.path.dirname(PACKAGE)
@@ -36,12 +36,12 @@ def find_interpreter(named: str, where: str) -> str:
         where: the job, for messages.
 
     Raises:
-        UnpreparableError: there is none on this machine.
+        UsageError: there is none on this machine.
     """
     path = os.path.expanduser(named)
     program = os.path.join(path, "bin", "python") if os.path.isdir(path) else path
     if not (os.path.isfile(program) and os.access(program, os.X_OK)):
-        raise UnpreparableError(f"{where}: `python` names {named}, and this machine has no interpreter there")
+        raise UsageError(f"{where}: `python` names {named}, and this machine has no interpreter there")
     return program
 
 

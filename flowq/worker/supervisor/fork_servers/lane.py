@@ -6,10 +6,12 @@ well without a signal from here, and the fork server has found nothing that it l
 
 from __future__ import annotations
 
+import os
 from signal import SIGKILL
 from typing import TYPE_CHECKING
 
-from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
+from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
+from flowq.worker.supervisor.ends import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +30,7 @@ class Lane:
     """A lane, and with `pid` the horse that is in it: 0 before the first one.
 
     `on_exit` is called once for each horse, with its exit code, or None if it is unknown. `fenced`: its fork server has killed the horse,
-    because no lease was renewed in time. `usage`: what a horse has used that has not exited well. `returning`: its horse has told the
+    because no lease was renewed in time. `garbled`: the horse was killed, because what it told is no outcome. `usage`: what a horse has used that has not exited well. `returning`: its horse has told the
     outcome and should exit soon, so that the lane can be used again.
     """
 
@@ -41,6 +43,7 @@ class Lane:
         "_when_readable",
         "fenced",
         "fork_server",
+        "garbled",
         "number",
         "on_exit",
         "pid",
@@ -54,6 +57,7 @@ class Lane:
         self.pid = 0
         self.on_exit: Callable[[int | None], None] | None = None
         self.fenced = False
+        self.garbled = False
         self.returning = False
         self.usage: tuple[float, ...] | None = None
         self._loop = loop
@@ -75,12 +79,21 @@ class Lane:
             self._loop.wants_write(self._channel.fileno(), True)
 
     def receive(self) -> list[TaskResult]:
-        """Return what the horse has told. Garbage is treated like no outcome."""
+        """Return what the horse has told. One that tells anything else is killed: its job has written to the stream."""
         try:
-            return [message for message, _ in self._channel.receive()]
-        except (PeerGoneError, ProtocolError):
+            received = self._channel.receive()
+        except PeerGoneError:
             self._spoil()
             return []
+        except ProtocolError:
+            self._refuse()
+            return []
+        told = [message for message, _ in received if is_told(message, by_driver=bool(self.fork_server.executor))]
+        if len(told) < len(received) or any(fds for _, fds in received):
+            for fd in (fd for _, fds in received for fd in fds if fd != LOST):
+                os.close(fd)
+            self._refuse()
+        return told
 
     @property
     def unread(self) -> bool:
@@ -143,6 +156,11 @@ class Lane:
             written = True  # its exit is on the way
         if written:
             self._loop.wants_write(self._channel.fileno(), False)
+
+    def _refuse(self) -> None:
+        self.garbled = True
+        self._spoil()
+        self.signal(SIGKILL)
 
     def _spoil(self) -> None:
         self._in_order = False

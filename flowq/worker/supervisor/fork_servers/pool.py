@@ -12,7 +12,8 @@ from flowq.worker.fork_server.children import kill_orphans, own_children
 from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_servers.client import CLOSE_LIMIT, ForkServerClient
+from flowq.worker.supervisor.fork_servers.client import ForkServerClient
+from flowq.worker.supervisor.fork_servers.executor import ExecutorClient
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.task_imports import imports_of
 
@@ -42,6 +43,7 @@ class ForkServerPool:
         self._seen: OrderedDict[ForkServerKey, int] = OrderedDict()
         self._preload = options.preload
         self._fence = options.lease * SELF_FENCE
+        self._patience = _PATIENCE
         self.renewal = 0.0  # monotonic time at which `renew` has something to do again
         # What this process has started before, the watchdog of the embedded server for one, is not to be swept.
         self._others = own_children() if options.alone else set()
@@ -54,7 +56,7 @@ class ForkServerPool:
         Raises:
             OSError: no process or no descriptor is left.
         """
-        place = place_of(task)
+        place = ForkServerKey() if self._options.executor else place_of(task)
         place = ForkServerKey() if self._is_for_clone(place) else self._choose(place)
         fork_server = self._fork_servers.get(place)
         if fork_server is not None and not fork_server.fresh():
@@ -77,7 +79,7 @@ class ForkServerPool:
 
     def used(self, task: "Task") -> None:
         """Record that a task succeeded: its modules are worth keeping imported."""
-        if not self._options.warm or task.get("secrets"):
+        if not self._options.warm or task.get("secrets") or self._options.executor is not None:
             return
         place = place_of(task)
         if self._is_for_clone(place):
@@ -103,7 +105,16 @@ class ForkServerPool:
         if now >= self.renewal:
             self.renewal = now + self._options.lease * _RENEWED
             for fork_server in self._living:
-                fork_server.renew(self._fence, _PATIENCE)
+                fork_server.renew(self._fence, self._patience)
+
+    def lend(self, seconds: float) -> None:
+        """Let all horses live for so long from now on, also those that are still to be started: in place of `renew`, for a node.
+
+        A node does not hold the jobs itself, so there is no patience with it.
+        """
+        self._fence, self._patience = seconds, 0.0
+        for fork_server in self._living:
+            fork_server.renew(seconds)
 
     def close(self) -> None:
         """End all fork servers and everything below them."""
@@ -111,7 +122,7 @@ class ForkServerPool:
         living, self._living = [fork_server for fork_server in self._living if not fork_server.lost], set()
         for fork_server in living:
             fork_server.hang_up()
-        by = time.monotonic() + CLOSE_LIMIT  # for all of them: each may hang
+        by = time.monotonic() + max((fork_server.close_limit for fork_server in living), default=0.0)  # for all: each may hang
         for fork_server in living:
             fork_server.await_end(by)
         self._kill_orphans()
@@ -142,12 +153,15 @@ class ForkServerPool:
         return replace(place, env=early, shared=True)
 
     def _start(self, place: ForkServerKey) -> ForkServerClient:
-        if self._is_for_clone(place):
+        fork_server: ForkServerClient
+        if self._options.executor is not None:
+            fork_server = ExecutorClient.drive(self._loop, self._options.executor, on_lost=self._lost)
+        elif self._is_for_clone(place):
             fork_server = ForkServerClient.clone(self._loop, on_lost=self._lost)
         else:
             preload = () if place.shared or place.python else self._preload
             fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
-        fork_server.renew(self._fence, _PATIENCE)
+        fork_server.renew(self._fence, self._patience)
         self._living = {known for known in self._living if not known.lost}
         self._living.add(fork_server)
         return fork_server

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from flowq.worker.fork_server import server
@@ -17,6 +18,7 @@ from flowq.worker.supervisor.fork_servers.interpreters import program_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowq.worker.executor_settings import ExecutorSettings
     from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
 _ROOT = os.path.dirname(PACKAGE)
@@ -45,6 +47,34 @@ def start_interpreter(place: ForkServerKey, preload: Sequence[str]) -> tuple[Cha
         theirs.close()
     with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
         ours.send({"path": list(place.path), "preload": _as_for_rq(preload)})
+    process.returncode = 0  # the client reaps it; the Popen object must not
+    return ours, process.pid
+
+
+def start_driver(settings: ExecutorSettings) -> tuple[Channel, int]:
+    """Start the driver of an executor.
+
+    Raises:
+        OSError: no process or no descriptor is left.
+    """
+    from flowq.bundles.cache import BundleCache
+
+    ours, theirs = Channel.pair()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flowq.worker.executors.driver", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            env={name: value for name, value in os.environ.items() if name not in PRIVATE},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    with suppress(PeerGoneError):  # one that ends at once; the loop will see that
+        ours.send({"executor": asdict(settings), "cache": BundleCache().root})
     process.returncode = 0  # the client reaps it; the Popen object must not
     return ours, process.pid
 

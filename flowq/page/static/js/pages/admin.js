@@ -6,14 +6,14 @@ import { Action, Button, Card, Confirm, Copy, Dialog, Empty, Table, Waiting } fr
 import { Link, setSearch, usePlace } from "../router.js";
 import { Time } from "../time.js";
 
-const VIEWS = [["tokens", "Tokens"], ["audit", "Audit"], ["doctor", "Doctor"], ["serves", "Servers"]];
+const VIEWS = [["tokens", "Tokens"], ["audit", "Audit"], ["doctor", "Doctor"], ["serves", "Servers"], ["settings", "Settings"], ["gc", "Clean up"]];
 
 export function AdminPage() {
   const { search } = usePlace();
   const view = search.view ?? "tokens";
   return html`<div class="pagehead"><h1>Admin</h1></div>
     <nav class="tabs" aria-label="Parts of the administration">${VIEWS.map(([name, title]) => html`<${Link} key=${name} to="/admin" search=${name === "tokens" ? null : { view: name }} aria-current=${name === view ? "page" : undefined}>${title}<//>`)}</nav>
-    ${{ tokens: html`<${Tokens} />`, audit: html`<${Audit} />`, doctor: html`<${Doctor} />`, serves: html`<${Serves} />` }[view]}`;
+    ${{ tokens: html`<${Tokens} />`, audit: html`<${Audit} />`, doctor: html`<${Doctor} />`, serves: html`<${Serves} />`, settings: html`<${Settings} />`, gc: html`<${Garbage} />` }[view]}`;
 }
 
 function Tokens() {
@@ -82,6 +82,33 @@ function Doctor() {
       ["Level", (row) => html`<span class=${`status is-${tone[row.level] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ ok: "✔", warning: "!" }[row.level] ?? "✖"}</span>${row.level}</span>`],
       ["Finding", (row) => html`<span class="wraps">${row.text}${row.advice ? html` <span class="muted">${row.advice}</span>` : null}</span>`, { main: true }],
     ]} />`;
+}
+
+function Settings() {
+  const { data, error } = useDocument("/settings");
+  if (!data) return html`<${Waiting} error=${error} />`;
+  return html`<p class="muted">As <code>flowq config</code> shows them to the process that answers here; passwords are not shown.</p><${Table} caption="Settings" rows=${data.items} rowKey=${(row) => row.name} columns=${[
+    ["Setting", (row) => html`<code>${row.name}</code>`, { main: true }],
+    ["Value", (row) => (row.value === null ? html`<span class="muted">not set</span>` : html`<span class="mono wraps">${row.value}</span>`)],
+    ["From", (row) => html`<span class="wraps">${row.source}</span>`],
+    ["Variable", (row) => (row.variable ? html`<code>${row.variable}</code>` : null)],
+  ]} />`;
+}
+
+const KINDS = [["expired_runs", "runs whose retention has passed"], ["chosen_runs", "runs that you chose"], ["unfinished_submissions", "submissions that died halfway"], ["dead_retries", "retries that died halfway"]];
+const counted = (found) => KINDS.map(([key, what]) => [found[key].length, what]).concat([[Object.values(found.expired_entries).reduce((sum, count) => sum + count, 0), "entries of expired jobs"]]).filter(([count]) => count);
+
+// What `flowq gc` does: first the counts, then the deletion.
+function Garbage() {
+  const [form, setForm] = useState({ older_than: "", keep: "" });
+  const [found, setFound] = useState(null);
+  const ask = async (dry) => setFound(await post("/gc", { older_than: form.older_than || null, keep: form.keep === "" ? null : Number(form.keep), dry_run: dry }));
+  const field = (name, title, more) => html`<label class="field"><span class="name">${title}</span><input class="input" value=${form[name]} onInput=${(event) => { setForm({ ...form, [name]: event.target.value }); setFound(null); }} ...${more} /></label>`;
+  const rows = found ? counted(found) : [];
+  return html`<div class="stack narrow"><p class="muted">Workers delete what has expired by themselves. Here it is deleted at once, and old runs with it.</p>
+    ${field("older_than", "Also runs that ended longer ago than", { placeholder: "30d" })}${field("keep", "Keep the latest runs of each flow", { type: "number", min: 0, placeholder: "all" })}
+    <p class="buttons"><${Action} role="admin" run=${() => ask(true)}>Show what goes<//><${Action} role="admin" kind="danger" disabled=${!found?.dry_run || !rows.length} run=${() => ask(false)}>Delete<//></p>
+    ${found ? html`<p role="status">${rows.length ? `${found.dry_run ? "Would delete" : "Deleted"}: ${rows.map(([count, what]) => `${count} ${what}`).join(", ")}.` : "There is nothing to delete."}</p>` : null}</div>`;
 }
 
 function Serves() {

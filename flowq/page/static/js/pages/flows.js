@@ -7,6 +7,8 @@ import { Link, navigate, runPath } from "../router.js";
 import { look } from "../status.js";
 import { Time } from "../time.js";
 
+const SHOWN = 200; // flows that are drawn at first
+
 export const flowPath = (name, tab = "") => `/flows/${segment(name)}${tab ? `/${tab}` : ""}`;
 
 // The last runs, oldest first: mark and colour in each square, the words in its title.
@@ -19,10 +21,12 @@ export function Squares({ runs }) {
 }
 
 export function FlowsPage() {
-  const { data, error } = useDocument("/flows", { topic: "runs", pause: 2000 });
+  const { data, error } = useDocument("/flows", { topic: "runs", pause: 2000, all: true });
   const [text, setText] = useState("");
+  const [most, setMost] = useState(SHOWN);
   if (!data) return html`<div class="pagehead"><h1>Flows</h1></div><${Waiting} error=${error} />`;
-  const rows = data.items.filter((flow) => `${flow.name} ${flow.description}`.toLowerCase().includes(text.toLowerCase()));
+  const fitting = data.items.filter((flow) => `${flow.name} ${flow.description}`.toLowerCase().includes(text.toLowerCase()));
+  const rows = fitting.slice(0, most);
   const bad = data.items.filter((flow) => !flow.valid).length;
   const folders = Map.groupBy(rows, (flow) => flow.name.split("/").slice(0, -1).join("/"));
   return html`<div class="pagehead"><h1>Flows</h1><span class="sub">${data.items.length} ${data.items.length === 1 ? "flow" : "flows"}${bad ? `, ${bad} not valid` : ""}</span></div>
@@ -35,5 +39,6 @@ export function FlowsPage() {
         ["Last runs", (flow) => html`<${Squares} runs=${flow.last_runs} />`, { class: "flowruns" }],
         ["Next slot", (flow) => (flow.next_slot ? html`<${Time} at=${flow.next_slot.at} zone=${flow.next_slot.timezone} slot />` : null), { class: "flownext" }],
         ["", (flow) => (may("operator") && flow.valid ? html`<button type="button" class="button button-small" onClick=${() => navigate(flowPath(flow.name, "launch"))} aria-label=${`Launch ${flow.name}`}>Launch …</button>` : null), { class: "actions" }],
-      ]} /></section>`)}</div>`;
+      ]} /></section>`)}</div>
+    ${fitting.length > most ? html`<p><button type="button" class="button" onClick=${() => setMost(most + SHOWN)}>Show ${Math.min(SHOWN, fitting.length - most)} of ${fitting.length - most} more</button></p>` : null}`;
 }

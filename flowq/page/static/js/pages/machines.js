@@ -46,6 +46,7 @@ function Suspension({ data, reload }) {
 export function WorkersPage() {
   const { data, error, reload } = usePolled("/workers");
   const [stopping, setStopping] = useState(null);
+  const [killing, setKilling] = useState(null); // { worker, job }
   const now = useNow(true);
   if (!data) return html`<div class="pagehead"><h1>Workers</h1></div><${Waiting} error=${error} />`;
   const rows = data.items;
@@ -55,16 +56,18 @@ export function WorkersPage() {
       ["State", (row) => html`<span class=${`status is-${{ busy: "busy", idle: "idle", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ busy: "▶", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}</span>${row.state}</span>`],
       ["Queues", (row) => html`<span class="mono wraps">${row.queues.join(", ")}</span>`],
       ["Slots", (row) => html`<span class="num">${row.busy}/${row.slots}</span>`, { right: true }],
-      ["Works on", (row) => html`<span class="wraps">${row.jobs.map((job) => html`<${WorkersJob} key=${job.id} job=${job} now=${now} />`)}</span>`],
+      ["Works on", (row) => html`<span class="wraps">${row.jobs.map((job) => html`<${WorkersJob} key=${job.id} job=${job} now=${now} kill=${() => setKilling({ worker: row.name, job: job.id })} />`)}</span>`],
       ["Done", (row) => html`<span class="num">${row.finished}</span>${row.failed ? html` <span class="muted">${row.failed} failed</span>` : null}`, { right: true }],
       ["Since", (row) => html`<${Time} at=${row.started_at} />`],
       ["", (row) => html`<${Button} small write role="operator" onClick=${() => setStopping(row)} aria-label=${`Stop worker ${row.name}`}>Stop …<//>`, { class: "actions" }],
     ]} />` : html`<${Empty}>No worker is alive. <code>flowq worker</code> starts one.<//>`}
     ${stopping ? html`<${Confirm} title="Stop the worker?" action="Stop" kind="danger" onClose=${() => setStopping(null)} run=${() => post(`/workers/${segment(stopping.name)}/stop`).then(reload)}>
-      <p>It finishes the jobs that it runs and takes no others. A parent such as <code>flowq serve</code> starts another one in its place.</p><//>` : null}`;
+      <p>It finishes the jobs that it runs and takes no others. A parent such as <code>flowq serve</code> starts another one in its place.</p><//>` : null}
+    ${killing ? html`<${Confirm} title=${`Kill ${killing.job}?`} action="Kill" kind="danger" onClose=${() => setKilling(null)} run=${() => post(`/workers/${segment(killing.worker)}/kill`, { job: killing.job }).then(reload)}>
+      <p>Its processes get SIGTERM, and SIGKILL when they do not end in time. It is not retried.</p><//>` : null}`;
 }
 
-function WorkersJob({ job, now }) {
+function WorkersJob({ job, now, kill }) {
   const took = formatDuration(secondsBetween(job.started_at, null, now));
-  return html`<span class="chip">${job.run ? html`<${Link} to=${runPath(job.run)} search=${{ job: job.ordinal }}>${job.flow} ${job.id}<//>` : job.id} ${took}</span> `;
+  return html`<span class="chip">${job.run ? html`<${Link} to=${runPath(job.run)} search=${{ job: job.ordinal }}>${job.flow} ${job.id}<//>` : job.id} ${took}</span> <${Button} small write role="operator" kind="danger" onClick=${kill} aria-label=${`Kill ${job.id}`}>Kill …<//> `;
 }

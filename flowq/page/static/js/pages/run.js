@@ -2,20 +2,23 @@
 import { post, remove, segment } from "../api.js";
 import { useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
+import { Later, lazily } from "../lazy.js";
 import { Button, Chips, Confirm, Copy, Dialog, Waiting, say } from "../parts.js";
 import { Link, navigate, runPath, setSearch, usePlace } from "../router.js";
 import { ENDED, useRun } from "../run_model.js";
 import { JobsBar, Status, countsText, look } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
-import { JobDrawer } from "./job.js";
-import { GraphTab } from "./graph.js";
-import { JobsTab } from "./jobs.js";
-import { TimelineTab } from "./timeline.js";
-import { LogsTab } from "./logs.js";
 import { Retry } from "./retry.js";
-import { EventsTab, SourceTab } from "./run_texts.js";
 
-const TABS = [["graph", "Graph", GraphTab], ["jobs", "Jobs", JobsTab], ["timeline", "Timeline", TimelineTab], ["logs", "Logs", LogsTab], ["events", "Events", EventsTab], ["yaml", "YAML", SourceTab]];
+const TABS = [
+  ["graph", "Graph", lazily(() => import("./graph.js"), "GraphTab")],
+  ["jobs", "Jobs", lazily(() => import("./jobs.js"), "JobsTab")],
+  ["timeline", "Timeline", lazily(() => import("./timeline.js"), "TimelineTab")],
+  ["logs", "Logs", lazily(() => import("./logs.js"), "LogsTab")],
+  ["events", "Events", lazily(() => import("./run_texts.js"), "EventsTab")],
+  ["yaml", "YAML", lazily(() => import("./run_texts.js"), "SourceTab")],
+];
+const drawer = lazily(() => import("./job.js"), "JobDrawer");
 
 export function RunPage({ args: [id, tab = "graph"] }) {
   const model = useRun(id);
@@ -23,13 +26,13 @@ export function RunPage({ args: [id, tab = "graph"] }) {
   const { search } = usePlace();
   if (!run) return html`<div class="pagehead"><h1>Run <span class="mono">${id}</span></h1></div><${Waiting} error=${error} what=${`Run ${id}`} />
     ${error?.status === 404 ? html`<p class="empty">It was deleted, or its time was over. <${Link} to="/runs">The list of runs<//></p>` : null}`;
-  const Tab = TABS.find(([name]) => name === tab)[2];
+  const load = TABS.find(([name]) => name === tab)[2];
   const openJob = (ordinal, more = {}) => setSearch({ job: ordinal, ...more }, { replace: search.job !== undefined });
   const job = search.job === undefined || !jobs ? null : jobs.byOrdinal.get(Number(search.job)) ?? jobs.rows.find((row) => row.name === search.job) ?? null;
   return html`<${Head} run=${run} reload=${reload} />
     <nav class="tabs" aria-label="Views of the run">${TABS.map(([name, title]) => html`<${Link} key=${name} to=${runPath(id, name)} aria-current=${name === tab ? "page" : undefined}>${title}${name === "jobs" ? html`<span class="count tabcount">${run.size}</span>` : null}<//>`)}</nav>
-    <${Tab} key=${`${tab} ${run.attempt}`} run=${run} jobs=${jobs} version=${model.version} openJob=${openJob} chosen=${job?.ordinal ?? null} />
-    ${job ? html`<${JobDrawer} key=${job.ordinal} run=${run} row=${job} reload=${reload} />` : null}
+    <${Later} load=${load} key=${`${tab} ${run.attempt}`} run=${run} jobs=${jobs} version=${model.version} openJob=${openJob} chosen=${job?.ordinal ?? null} />
+    ${job ? html`<${Later} load=${drawer} key=${job.ordinal} run=${run} row=${job} reload=${reload} />` : null}
     <${Announcer} status=${run.status} />`;
 }
 

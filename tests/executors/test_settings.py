@@ -1,0 +1,130 @@
+"""`[executors.NAME]`: what is read, and what is said about mistakes. The tables of docs/executors.md are among the cases."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq.exceptions import ConfigError, UsageError
+from flowq.plan.resources import describe_resources, parse_resource, parse_resources
+from flowq.worker.executor_settings import load_executor, read_executor
+from flowq.worker.executors.command import command_of
+from tests.repository.makefile import ROOT
+
+PIPE: dict[str, Any] = {"type": "pipe", "command": ["sh"]}
+PAGE = (ROOT / "docs" / "executors.md").read_text(encoding="utf-8")
+TABLES = [
+    pytest.param(name, table, id=name)
+    for block in re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for name, table in tomllib.loads(block)["executors"].items()
+]
+
+
+@pytest.mark.parametrize(("name", "table"), TABLES)
+def test_the_tables_of_the_page(name: str, table: dict[str, Any]) -> None:
+    if table["type"] == "dask":
+        pytest.importorskip("distributed")
+    found = read_executor(name, table, "flowq.toml")
+    assert found.per == ("job" if name == "hpc" else "host")
+
+
+def test_there_are_tables_on_the_page() -> None:
+    assert [parameter.id for parameter in TABLES] == ["lab", "here", "hpc", "box", "dask"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (3, "executors.x must be a table"),
+        ({}, "type must be one of pipe, dask, found None"),
+        ({"type": "k8s"}, "type must be one of pipe, dask, found 'k8s'"),
+        ({"type": "pipe"}, "a pipe needs a command"),
+        ({**PIPE, "comand": "sh"}, "unknown key 'comand', expected one of: type, command,"),
+        ({**PIPE, "log": ["a"]}, "unknown key 'log'"),
+        ({**PIPE, "command": "sh -c node"}, "command must be a list of strings, found 'sh -c node'"),
+        ({**PIPE, "slots": 0}, "slots must be a number from 1 to 512, found 0"),
+        ({**PIPE, "slots": True}, "slots must be a number from 1 to 512, found True"),
+        ({**PIPE, "python": ""}, "python must be a string that is not empty"),
+        ({**PIPE, "start_timeout": "soon"}, "start_timeout: expected a duration"),
+        ({**PIPE, "per": "run"}, "per must be host or job, found 'run'"),
+        ({**PIPE, "command": ["sh", "{cpu}"]}, "command has {cpu}, expected one of {python}, {host}, {cpus}"),
+        ({**PIPE, "command": ["sh", "{cpus}"], "per": "host"}, 'it needs `per = "job"`'),
+        ({**PIPE, "hosts": ["a"]}, "hosts and {host} in command need one another"),
+        ({**PIPE, "command": ["ssh", "{host}"]}, "hosts and {host} in command need one another"),
+        ({**PIPE, "command": ["ssh", "{host}", "{cpus}"], "hosts": ["a"]}, 'hosts is for `per = "host"`'),
+        ({**PIPE, "ignore": ["ram"]}, "ignore has 'ram', expected some of cpus, memory, gpus, disk, time"),
+        ({**PIPE, "address": "tcp://x"}, "address is for executors of type dask"),
+        ({"type": "dask"}, "dask needs the address of a scheduler"),
+        ({"type": "dask", "address": "x", "command": ["sh"]}, "command is for executors of type pipe"),
+    ],
+)
+def test_mistakes_are_named(table: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_executor("x", table, "/p/flowq.toml")
+    assert str(caught.value).startswith("/p/flowq.toml: executors.x")
+    assert said in str(caught.value)
+
+
+def test_an_executor_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"no executor lab: `\[executors.lab\]` in flowq.toml describes it"):
+        load_executor("lab")
+    (tmp_path / "flowq.toml").write_text('[executors.here]\ntype = "pipe"\ncommand = ["sh"]\nstart_timeout = "90s"\n')
+    with pytest.raises(ConfigError, match="there are here"):
+        load_executor("lab")
+    assert load_executor("here").start_timeout == 90
+
+
+def test_a_command_has_what_a_job_asks_for() -> None:
+    command = ["srun", "-c{cpus}", "--mem={memory}", "--gpus={gpus}", "-t{time}", "{python}", "-x{y}"]
+    asked = parse_resources({"cpus": "4", "memory": "1.5G", "time": "26h"})
+    assert command_of(command, {"python": "/p", "y": "{cpus}"}, asked) == [
+        "srun",
+        "-c4",
+        "--mem=1536M",
+        "-t26:00:00",
+        "/p",
+        "-x{cpus}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "amount"),
+    [
+        ("memory", "8G", 8 * 1024**3),
+        ("memory", "512MiB", 512 * 1024**2),
+        ("disk", 1000, 1000),
+        ("cpus", 4.0, 4),
+        ("gpus", "0", 0),
+        ("time", "1h30m", 5400),
+    ],
+)
+def test_amounts(name: str, value: object, amount: float) -> None:
+    assert parse_resource(name, value) == amount
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("memory", "8X"),
+        ("memory", 0),
+        ("memory", True),
+        ("cpus", 0),
+        ("cpus", "1.5"),
+        ("gpus", -1),
+        ("time", 0),
+        ("disk", "9999T"),
+    ],
+)
+def test_amounts_that_are_none(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"resources.{name}: "):
+        parse_resources({name: value})
+
+
+def test_amounts_are_shown_as_they_are_written() -> None:
+    assert (
+        describe_resources(parse_resources({"cpus": 4, "memory": "1.5G", "disk": 100, "time": "2h"}))
+        == "cpus 4, memory 1.5G, disk 100, time 2h"
+    )
