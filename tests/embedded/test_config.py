@@ -25,9 +25,18 @@ def test_defaults(tmp_path: Path) -> None:
         "keep_place": Setting("24h", "default"),
         "python": None,
         "isolation": None,
+        "store": None,
         "heartbeat": None,
         "notify": None,
     }
+
+
+def test_an_address_of_a_file_store(tmp_path: Path) -> None:
+    for right in ("file:///shared", "s3://bucket/flowq", "memory://x"):
+        assert load(tmp_path, FLOWQ_STORE=right)["store"] == Setting(right, "FLOWQ_STORE")
+    for wrong in ("/shared", "file://shared", "file:///", "shared", "://x"):
+        with pytest.raises(ConfigError, match=r"store must be an address such as file:///shared/flowq .* \(from FLOWQ_STORE\)"):
+            load(tmp_path, FLOWQ_STORE=wrong)
 
 
 def test_argument_before_environment_before_file(tmp_path: Path) -> None:

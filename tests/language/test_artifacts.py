@@ -150,7 +150,7 @@ jobs:
       echo ${{ job.attempt }} > a.log; echo x > out; touch only-${{ job.attempt }}; exit 3
     artifacts: {log: {path: [a.log, only-1?, missing], when: always}, out: out}
 on_failure:
-  b: {fetch: {a.log?: logs, a.out?: outs}, run: cat logs/a.log}
+  b: {fetch: {"a.log?": logs, "a.out?": outs}, run: cat logs/a.log}
 """)
     assert "3" in error(run, "a")
     assert paths(run) == {"log": ["a.log", "only-1"]}

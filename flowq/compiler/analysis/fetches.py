@@ -105,7 +105,7 @@ def _check_order(one: _Asked, number: int, graph: Graph, outer: Outer | None, re
         sure = bool(graph.surely_after(one.number, (number,)))
     if not (sure or job.several or one.item.optional):
         why = "is allowed to fail" if job.allow_failure is not False else "may be skipped or fail before this job runs"
-        hint = f"to go on without it write {job.name}.{one.item.artifact}{OPTIONAL}"
+        hint = f'to go on without it write "{job.name}.{one.item.artifact}{OPTIONAL}"'
         report.add(Code.MAYBE_ABSENT, one.span, f"`{job.name}` {why}: it may have no artifact", hint)
 
 
