@@ -32,7 +32,7 @@ REDIS: Final = (
     Hole(
         "CVE-2025-49844",
         "2025-10-03",
-        "whoever may call scripts can take over the server",
+        "a client that may call scripts can take over the server",
         {(7, 0): _NEVER, (7, 2): (7, 2, 11), (7, 4): (7, 4, 6), (8, 0): (8, 0, 4), (8, 2): (8, 2, 2)},
     ),
     Hole(
@@ -56,19 +56,19 @@ VALKEY: Final = (
     Hole(
         "CVE-2025-49844",
         "2025-10-03",
-        "whoever may call scripts can take over the server",
+        "a client that may call scripts can take over the server",
         {(7, 2): (7, 2, 11), (8, 0): (8, 0, 6), (8, 1): (8, 1, 4)},
     ),
     Hole(
         "CVE-2025-67733",
         "2026-02-23",
-        "whoever may call scripts can change the answers to others on a shared connection",
+        "a client that may call scripts can change the answers to others on a shared connection",
         {(7, 2): (7, 2, 12), (8, 0): (8, 0, 7), (8, 1): (8, 1, 6), (9, 0): (9, 0, 2)},
     ),
     Hole(
         "CVE-2026-56684",
         "2026-07-21",
-        "over TLS, whoever may call CLIENT KILL can take over the server",
+        "over TLS, a client that may call CLIENT KILL can take over the server",
         {(8, 1): (8, 1, 9), (9, 0): (9, 0, 5), (9, 1): (9, 1, 1)},
     ),
 )

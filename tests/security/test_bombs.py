@@ -84,4 +84,4 @@ def test_a_plan_that_is_a_bomb(store: Store, tmp_path: Path, monkeypatch: pytest
         Run(store, run).view()
     assert tracemalloc.get_traced_memory()[1] < 32 * MIB
     tracemalloc.stop()
-    store.client.set(f"{{{store.namespace}}}:plan:{run}", kept)
+    store.client.set(f"{{{store.namespace}}}:plan:{run}", kept or b"")

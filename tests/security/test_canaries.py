@@ -5,20 +5,19 @@
 
 import base64
 import gzip
-import json
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flowq.cli.main import run as run_command
 from flowq.store import Store
 from flowq.store.schema.rights import ServerRole, rules
 from flowq.worker.secrets.execution import ExecutionSecrets
-from tests.cli.process import FLOWQ
 from tests.cli.test_secrets import found_in, values_of
 from tests.support.endpoint import Endpoint
 from tests.support.page_server import PageServer, token_of
@@ -31,11 +30,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 FLOW = """
 secrets: {TOKEN: {env: SOURCE}}
 code: ship
-defaults: {allow_failure: true}
 jobs:
   tells: {secrets: [TOKEN], run: 'echo "$TOKEN" | tee /dev/stderr; printf %s "$TOKEN" | base64; echo "value=$TOKEN" >> $FLOWQ_OUTPUT; set -x; : "$TOKEN"'}
-  raises: {secrets: [TOKEN], call: "shipped:fail"}
-  crashes: {secrets: [TOKEN], run: 'kill -SEGV $$'}
+  raises: {allow_failure: true, secrets: [TOKEN], call: "shipped:fail"}
+  crashes: {allow_failure: true, secrets: [TOKEN], run: 'kill -SEGV $$'}
   looks: {run: 'cat /proc/$PPID/environ /proc/self/environ /proc/$PPID/cmdline | tr "\\\\0" "\\n"'}
   shows: {depends_on: tells, run: ["echo", "${{ to_json(jobs.tells.result) }}"]}
 """
@@ -70,7 +68,9 @@ def unpacked(data: bytes) -> bytes:
     return data + gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
 
-def test_no_secret_is_anywhere(private: PrivateServer, tmp_path: Path) -> None:
+def test_no_secret_is_anywhere(
+    private: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     canaries = Canaries()
     flows, temporary, out = (tmp_path / name for name in ("flows", "tmp", "out"))
     for directory in (flows, temporary, out):
@@ -84,7 +84,6 @@ def test_no_secret_is_anywhere(private: PrivateServer, tmp_path: Path) -> None:
     found: dict[str, bytes] = {}
     with Endpoint() as collector, (out / "worker").open("wb") as log:
         env = {
-            **os.environ,
             "FLOWQ_REDIS_URL": url,
             "FLOWQ_NAMESPACE": "flowq-test",
             "FLOWQ_SECRET_KEY": canaries.key,
@@ -94,18 +93,31 @@ def test_no_secret_is_anywhere(private: PrivateServer, tmp_path: Path) -> None:
             "XDG_CACHE_HOME": str(tmp_path / "cache"),
         }
 
-        def flowq(*arguments: str, **more: str) -> bytes:
-            done = subprocess.run([*FLOWQ, *arguments], cwd=flows, env=env | more, capture_output=True, timeout=60, check=False)
-            found[" ".join(arguments[:2])] = done.stdout + done.stderr
-            return done.stdout
+        def flowq(*arguments: str, **more: str) -> None:
+            capfd.readouterr()
+            with monkeypatch.context() as patch:
+                for name, value in (env | more).items():
+                    patch.setenv(name, value)
+                run_command(arguments)
+            found[" ".join(arguments[:2])] = "".join(capfd.readouterr()).encode()
 
-        run = json.loads(flowq("run", "flow.yaml", "--detach", "--json"))["id"]
+        monkeypatch.chdir(flows)
+        run = "canaries"
+        flowq("run", "flow.yaml", "--detach", "--run-id", run)
         store = Store(private.client(), "flowq-test").open()
         with WorkerProcess(url, "default", env=env, output=log.fileno()):
             ended(store, run, timeout=60)
         for command in ("status", "logs", "why", "trace"):
             flowq(command, run)
-        for words in (("status", "--json"), ("logs", "--json"), ("runs", "--json"), ("info", "--json"), ("doctor",), ("config",), ("run", "--dry-run")):
+        for words in (
+            ("status", "--json"),
+            ("logs", "--json"),
+            ("runs", "--json"),
+            ("info", "--json"),
+            ("doctor",),
+            ("config",),
+            ("run", "--dry-run"),
+        ):
             flowq(*words)
         flowq("status", "wrong-server", FLOWQ_REDIS_URL=url.replace(private.socket, f"{private.socket}-gone"))
         flowq("status", "wrong-user", FLOWQ_REDIS_URL=url.replace("flowq:", "another:"))
@@ -113,19 +125,32 @@ def test_no_secret_is_anywhere(private: PrivateServer, tmp_path: Path) -> None:
         with PageServer(str(flows), log=out / "page", env=env) as page:
             token = token_of(store, "admin")
             jobs = [f"/runs/{run}/jobs/{number}{part}" for number in range(5) for part in ("", "/log", "/result", "/why")]
-            for path in ("/info", "/flows", "/flows/flow", "/flows/flow/source", f"/runs/{run}", f"/runs/{run}/source", "/doctor", "/workers", *jobs):
+            for path in (
+                "/info",
+                "/flows",
+                "/flows/flow",
+                "/flows/flow/source",
+                f"/runs/{run}",
+                f"/runs/{run}/source",
+                "/doctor",
+                "/workers",
+                *jobs,
+            ):
                 found[path] = page.api("GET", path, token=token).body
-        found |= {f"trace {number}": asked.body for number, asked in enumerate(collector.asked)}
+        found |= {f"trace {number}": unpacked(asked.body) for number, asked in enumerate(collector.asked)}
         found |= {f"stored {number}": value for number, value in enumerate(values_of(private.client()))}
-        bundles = [value for key in private.client().scan_iter("*:bundle:*") if (value := private.client().get(key))]
+        client: Any = private.client()
+        bundles = [client.get(key) for key in client.scan_iter("*:bundle:*")]
         found |= {f"bundle {number}": unpacked(data) for number, data in enumerate(bundles)}
     for directory in (out, temporary, tmp_path / "cache"):
         found |= {str(file): unpacked(file.read_bytes()) for file in directory.rglob("*") if file.is_file()}
     found["log of the server"] = private.log.read_bytes()
     assert b"***" in found[f"logs {run}"]
     assert b"shipped.py" in found["bundle 0"], "the archive was looked into"
-    assert any(b"tells" in unpacked(asked.body) for asked in collector.asked), "traces were sent"
-    assert {name: found_in(data, canaries.needles()) for name, data in found.items() if found_in(unpacked(data), canaries.needles())} == {}
+    assert b"tells" in found["trace 0"]
+    assert {
+        name: found_in(data, canaries.needles()) for name, data in found.items() if found_in(data, canaries.needles())
+    } == {}
     assert not [file for file in tmp_path.rglob("core*") if file.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""TH-1: with a secret key, a pickle that somebody has put into the store is loaded by no one, wherever it stands."""
+"""TH-1: with a secret key, a pickle that an attacker has put into the store is loaded by no one, wherever it stands."""
 
 import contextlib
 import os
@@ -24,12 +24,12 @@ class Gadget:
         return os.makedirs, (str(self.path), 0o700, True)
 
 
-def places(client: redis.Redis) -> Iterator[tuple[bytes, bytes | None]]:
+def places(client: Any) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield each key of a job, and each field of its hash."""
     for key in client.scan_iter("{flowq}:*"):
         kind = client.type(key)
         if kind == b"hash":
-            for field in client.hkeys(key):  # type: ignore[union-attr]
+            for field in client.hkeys(key):
                 yield key, field
         elif kind == b"string":
             yield key, None
@@ -40,14 +40,23 @@ def read_all(connection: redis.Redis, ids: list[str]) -> None:
     for name in ids:
         with contextlib.suppress(Exception):
             job = Job.fetch(name, connection=connection)
-            for attribute in ("args", "kwargs", "func_name", "meta", "success_callback", "failure_callback", "description", "func"):
+            for attribute in (
+                "args",
+                "kwargs",
+                "func_name",
+                "meta",
+                "success_callback",
+                "failure_callback",
+                "description",
+                "func",
+            ):
                 with contextlib.suppress(Exception):
                     getattr(job, attribute)
             for method in (job.return_value, job.results, job.latest_result, job.get_status, job.refresh):
                 with contextlib.suppress(Exception):
                     method()
     queue = Queue(connection=connection)
-    for reading in (lambda: queue.jobs, lambda: Worker.all(connection=connection), lambda: queue.get_job_ids()):
+    for reading in (lambda: queue.jobs, lambda: Worker.all(connection=connection), queue.get_job_ids):
         with contextlib.suppress(Exception):
             reading()
     for registry in (FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry):
@@ -74,7 +83,11 @@ def test_no_pickle_in_any_place_of_the_store_is_loaded(
     own = [(key, field) for key, field in places(redis_client) if first.encode() in key]
     assert len(own) > (10 if before else 12)
     gadget = tmp_path / "canary"
-    poison = (pickle.dumps(Gadget(gadget)), b"1" + pickle.dumps(Gadget(gadget)), pickle.dumps(("builtins.print", None, [Gadget(gadget)], {})))
+    poison = (
+        pickle.dumps(Gadget(gadget)),
+        b"1" + pickle.dumps(Gadget(gadget)),
+        pickle.dumps(("builtins.print", None, [Gadget(gadget)], {})),
+    )
     ids = [first]
     for number, (key, field) in enumerate(own):
         ids.append(make())
@@ -85,7 +98,7 @@ def test_no_pickle_in_any_place_of_the_store_is_loaded(
         if field is None:
             redis_client.set(other, data)
         else:
-            redis_client.hset(other, field, data)  # type: ignore[arg-type]
+            redis_client.hset(other, field, data)
     read_all(redis_client, ids)
     with contextlib.suppress(Exception):
         work()

@@ -32,7 +32,7 @@ def private() -> Iterator[PrivateServer]:
         for role in ServerRole:
             line = shlex.split(printed(role))
             assert line[:3] == ["ACL", "SETUSER", f"flowq-{role}"]
-            client.execute_command(*line, "resetpass", f">{role}")  # type: ignore[no-untyped-call]
+            client.execute_command(*line, "resetpass", f">{role}")
         client.set("of-others", "secret")
         client.set("{other}:job:1", "secret")
     yield one
@@ -86,7 +86,7 @@ def test_what_no_role_needs_is_refused(private: PrivateServer, role: ServerRole)
 def is_refused(private: PrivateServer, role: ServerRole, command: tuple[str, ...]) -> bool:
     with client_of(private, role) as client:
         try:
-            client.execute_command(*command)  # type: ignore[no-untyped-call]
+            client.execute_command(*command)
         except redis.exceptions.NoPermissionError:
             return True
         except redis.exceptions.ResponseError as error:

@@ -24,7 +24,6 @@ _OF_TESTS = ("flushall", "config|set", "config|resetstat", "function|flush", "sc
 """What tests do to the server with the client of their store; flowq does not."""
 
 
-
 class PrivateServer:
     """A server process and its directory. Call `start` before use and `stop` (idempotent) afterwards.
 
@@ -53,17 +52,20 @@ class PrivateServer:
     def restrict(self, role: ServerRole, *namespaces: str) -> None:
         """Let `url` and `user_client` be those of a user with the rights of a role, and no others, in these namespaces."""
         self._user = f"flowq-{role}"
-        more = [rule for namespace in namespaces for rule in rules(role, namespace) if "~" in rule] + [f"+{name}" for name in _OF_TESTS]
+        more = [rule for namespace in namespaces for rule in rules(role, namespace) if "~" in rule] + [
+            f"+{name}" for name in _OF_TESTS
+        ]
         with self.client() as client:
-            client.execute_command("ACL", "SETUSER", self._user, "on", f">{_PASSWORD}", *rules(role, namespaces[0]), *more)  # type: ignore[no-untyped-call]
-            client.execute_command("ACL", "LOG", "RESET")  # type: ignore[no-untyped-call]
+            client.execute_command("ACL", "SETUSER", self._user, "on", f">{_PASSWORD}", *rules(role, namespaces[0]), *more)
+            client.execute_command("ACL", "LOG", "RESET")
 
     def refused(self) -> list[str]:
-        """Return what the user of `restrict` was refused so far."""
+        """Return what the user of `restrict` was refused so far; without one, what all were."""
         with self.client() as client:
-            log = client.execute_command("ACL", "LOG", "128")  # type: ignore[no-untyped-call]
+            log = client.execute_command("ACL", "LOG", "128")
         entries = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in log]
-        return sorted({f"{entry[b'reason'].decode()} {entry[b'object'].decode()}" for entry in entries})
+        own = [entry for entry in entries if not self._user or entry[b"username"].decode() == self._user]
+        return sorted({f"{entry[b'reason'].decode()} {entry[b'object'].decode()}" for entry in own})
 
     @property
     def pid(self) -> int:

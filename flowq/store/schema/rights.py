@@ -1,6 +1,6 @@
 """The rights that a user of the server needs (ACL), by what its processes do.
 
-The commands are named one by one. A script's commands are checked against the rights of the user who calls it: so whoever may start jobs
+The commands are named one by one. A script's commands are checked against the rights of the user who calls it: so a user who may start jobs
 may also write their keys, and rights keep users apart from other keys and from the server's operation, not from each other's jobs.
 """
 

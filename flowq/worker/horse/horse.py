@@ -136,7 +136,9 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
     if secrets:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # they would be in the core file
+        resource.setrlimit(
+            resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+        )  # they would be in the core file
 
 
 def _enter_directory(task: Task) -> TaskResult | None:
