@@ -12,7 +12,7 @@ _NEVER: Final = ()  # no version of the line was mended
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class ServerHole:
     """A hole.
 
     Attributes:
@@ -29,13 +29,13 @@ class Hole:
 
 
 REDIS: Final = (
-    Hole(
+    ServerHole(
         "CVE-2025-49844",
         "2025-10-03",
         "a client that may call scripts can take over the server",
         {(7, 0): _NEVER, (7, 2): (7, 2, 11), (7, 4): (7, 4, 6), (8, 0): (8, 0, 4), (8, 2): (8, 2, 2)},
     ),
-    Hole(
+    ServerHole(
         "CVE-2026-81934",
         "2026-08-27",
         "without a password, over TLS, one can take over the server",
@@ -53,19 +53,19 @@ REDIS: Final = (
     ),
 )
 VALKEY: Final = (
-    Hole(
+    ServerHole(
         "CVE-2025-49844",
         "2025-10-03",
         "a client that may call scripts can take over the server",
         {(7, 2): (7, 2, 11), (8, 0): (8, 0, 6), (8, 1): (8, 1, 4)},
     ),
-    Hole(
+    ServerHole(
         "CVE-2025-67733",
         "2026-02-23",
         "a client that may call scripts can change the answers to others on a shared connection",
         {(7, 2): (7, 2, 12), (8, 0): (8, 0, 7), (8, 1): (8, 1, 6), (9, 0): (9, 0, 2)},
     ),
-    Hole(
+    ServerHole(
         "CVE-2026-56684",
         "2026-07-21",
         "over TLS, a client that may call CLIENT KILL can take over the server",
@@ -74,7 +74,7 @@ VALKEY: Final = (
 )
 
 
-def holes_of(server: Mapping[str, Any]) -> list[Hole]:
+def holes_of(server: Mapping[str, Any]) -> list[ServerHole]:
     """Return the holes of a server. `server` is its INFO; a version that cannot be read has none."""
     is_valkey = "valkey_version" in server
     text = str(server.get("valkey_version" if is_valkey else "redis_version", ""))
@@ -84,12 +84,12 @@ def holes_of(server: Mapping[str, Any]) -> list[Hole]:
     return [hole for hole in (VALKEY if is_valkey else REDIS) if _has(version, hole)]
 
 
-def _has(version: tuple[int, ...], hole: Hole) -> bool:
+def _has(version: tuple[int, ...], hole: ServerHole) -> bool:
     mended = hole.mended.get((version[0], version[1]))
     return mended is not None and (mended == _NEVER or version < mended)
 
 
-def remedy(holes: list[Hole], server: Mapping[str, Any]) -> str:
+def remedy(holes: list[ServerHole], server: Mapping[str, Any]) -> str:
     """Return what to do about the holes of a server."""
     newest = max(mended for hole in holes for mended in hole.mended.values())
     name = "Valkey" if "valkey_version" in server else "Redis"

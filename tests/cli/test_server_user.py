@@ -33,7 +33,7 @@ def private() -> Iterator[PrivateServer]:
     )
     server.client().execute_command(*shlex.split(printed.stdout), ">password")  # type: ignore[no-untyped-call]
     yield server
-    assert server.refused() in ([], ["command time"], ["auth flowq"]), "what the tests take away"
+    assert server.refused() in ([], ["command time"], ["auth AUTH"]), "what the tests take away"
     server.stop()
 
 

@@ -21,7 +21,7 @@ from tests.support.workers import WorkerProcess, ended, flow, node, script
 NAMESPACE = "flowq-test"
 PACKAGE = Path(flowq.__path__[0])
 CONNECTION = {"ping", "select", "client", "readonly", "cluster", "command"}  # sent by redis-py itself
-OF_REDIS_PY = {"close", "connection_pool", "execute_command", "pipeline", "from_pool"}
+OF_REDIS_PY = {"close", "cluster", "connection_pool", "execute_command", "pipeline", "from_pool"}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,17 @@ from tests.support.wait import until
 
 _PR_SET_PDEATHSIG = 1
 _PASSWORD = "of-a-test"
-_OF_TESTS = ("flushall", "config|set", "config|resetstat", "function|flush", "script|flush", "zincrby", "zscan", "pexpiretime")
+_OF_TESTS = (
+    "type",
+    "flushall",
+    "config|set",
+    "config|resetstat",
+    "function|flush",
+    "script|flush",
+    "zincrby",
+    "zscan",
+    "pexpiretime",
+)
 """What tests do to the server with the client of their store; flowq does not."""
 
 

@@ -11,7 +11,7 @@ from flowq.exceptions import UsageError
 from flowq.store.schema.rights import ServerRole, rules
 
 
-@click.command(epilog="Example: flowq acl worker | redis-cli -h queue.example --askpass")
+@click.command(epilog="Example: flowq acl worker --user etl")
 @click.argument("role", type=click.Choice([role.value for role in ServerRole]))
 @click.option("--user", metavar="NAME", help="Name of the user.  [default: flowq-ROLE]")
 @click.option(

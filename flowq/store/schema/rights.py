@@ -28,7 +28,7 @@ _CONNECTION: Final = """
     ping select client|setname client|setinfo client|id readonly cluster|slots cluster|nodes cluster|shards cluster|keyslot command
     """
 _READS: Final = """
-    exists type time
+    exists time
     get getrange mget hget hmget hgetall hkeys hlen hexists lindex llen lpos lrange smembers scard sismember
     zcard zcount zmscore zrange zrangebylex zrangebyscore zrank zrevrange zrevrangebyscore zscore
     xinfo|stream xlen xrange xread xrevrange pttl
