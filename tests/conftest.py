@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from flowq.store.schema.rights import ServerRole
 from tests.support import kinds
 from tests.support.server import PrivateServer
 
@@ -48,9 +49,12 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the kind of the tests' server, and the option that takes the right to call functions away: transitions are sent as scripts."""
+    """Add the kind of the tests' server, and the options that take rights on it away: to call functions, so that scripts are sent, and all but a role's."""
     parser.addoption("--server", choices=kinds.KINDS, default=kinds.KINDS[0], help="run the tests on a server of this kind")
     parser.addoption("--without-functions", action="store_true", help="let no user of the tests' server call its functions")
+    parser.addoption(
+        "--server-user", metavar="ROLE", help="use the tests' server as a user with the rights that `flowq acl ROLE` prints"
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -86,8 +90,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[PrivateServer]:
     with pytest.MonkeyPatch.context() as patch:
         if without:  # otherwise the first call of each session would be one more
             patch.setattr("flowq.store.client.session.Session.functions", False)
+        if role := request.config.getoption("--server-user"):
+            private.restrict(ServerRole(role), "flowq-test", "flowq")
         yield private
+    refused = private.refused()
     private.stop()
+    assert refused == [], "the rights of this role do not suffice"
 
 
 @pytest.fixture(scope="session")
@@ -121,15 +129,16 @@ def namespace() -> str:
 
 
 @pytest.fixture
-def store(redis_client: redis.Redis, namespace: str) -> Iterator["Store"]:
-    """A store on the private server. After the test, the invariants of the whole store are checked."""
+def store(redis_client: redis.Redis, server: PrivateServer, namespace: str) -> Iterator["Store"]:
+    """A store on the private server, which is empty. After the test, the invariants of the whole store are checked."""
     from flowq.store import Store
 
-    opened = Store(redis_client, namespace=namespace)
-    opened.open()
-    yield opened
-    if importlib.util.find_spec("tests.support.invariants") is not None:
-        importlib.import_module("tests.support.invariants").check(opened)
+    with server.user_client() as client:
+        opened = Store(client, namespace=namespace)
+        opened.open()
+        yield opened
+        if importlib.util.find_spec("tests.support.invariants") is not None:
+            importlib.import_module("tests.support.invariants").check(opened)
 
 
 @pytest.fixture

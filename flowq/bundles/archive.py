@@ -12,6 +12,7 @@ from flowq.bundles.listing import MAX_BYTES, MAX_FILES, BundleFile, describe, ha
 from flowq.exceptions import FlowqError
 
 _LEVEL: Final = 6  # of the compression
+_ONE_READ: Final = 1024 * 1024  # bytes; a file is read in smaller pieces, and a header is not as long
 
 
 _POINTER: Final = b"blob "  # no archive begins so
@@ -29,6 +30,23 @@ def digest_in(data: bytes) -> str:
 
 class BundleError(FlowqError):
     """An archive that is not the bundle that was asked for."""
+
+
+class _BoundedReader(gzip.GzipFile):
+    """The tar file in an archive, of which no more is read than a bundle can have: a header may claim any size, and is read at once."""
+
+    _left = MAX_BYTES + 8 * tarfile.BLOCKSIZE * MAX_FILES  # bytes; what is skipped does not count
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            BundleError: they are more than a bundle can have.
+        """
+        if size is None or not 0 <= size <= min(self._left, _ONE_READ):
+            raise BundleError("it is larger than a bundle may be")
+        self._left -= size
+        return super().read(size)
 
 
 def pack(root: str, files: Sequence[BundleFile]) -> bytes:
@@ -71,12 +89,12 @@ def unpack(data: bytes, directory: str, wanted: str) -> None:
     """
     os.mkdir(directory)
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        with _BoundedReader(fileobj=io.BytesIO(data)) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             entries = list(_checked(archive))
             for entry in entries:
                 archive.extract(entry, directory, filter="data")
         found = hash_of(describe(os.path.realpath(directory), [entry.name for entry in entries]))
-    except (tarfile.TarError, EOFError, OSError, ValueError, FlowqError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, FlowqError) as error:
         shutil.rmtree(directory, ignore_errors=True)
         raise BundleError(f"the bundle {wanted[:12]} cannot be unpacked: {error}") from error
     if found != wanted:

@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "suspend": "Pause all workers.",
     "resume": "Resume suspended workers, or a RUN whose command was killed.",
     "server": "Start, stop or look at the embedded server.",
+    "acl": "Print the ACL SETUSER line for a user of the server.",
     "doctor": "Check the server and the workers, and advise what to do.",
     "gc": "Delete expired data from the server.",
     "config": "Show every setting, its value and its source.",
@@ -71,7 +72,7 @@ GROUPS: Final = {
     "Flows": ("init", "list", "run", "serve", "ui", "schedule", "notify", "validate", "plan", "graph", "schema"),
     "Runs": ("status", "logs", "why", "result", "artifacts", "runs", "trace", "retry", "cancel", "approve", "delete"),
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "metrics", "suspend", "resume"),
-    "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
+    "Server and installation": ("server", "acl", "doctor", "gc", "config", "completion", "version"),
 }
 """The order of the commands in `flowq --help`; each of `COMMANDS` is in one group."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowq import __version__, distribution
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
+from flowq.flows.known_holes import holes_of, remedy
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.text import plural
 from flowq.store.client.errors import Translated
@@ -172,6 +173,9 @@ def _server(facts: Facts) -> Iterator[Finding]:
     name = "Valkey" if "valkey_version" in facts.server else "Redis"
     number = facts.server.get("valkey_version") or facts.server.get("redis_version")
     yield Finding("D201", OK, f"the {kind} at {facts.address} answers" + (f": {name} {number}" if number else ""))
+    if holes := holes_of(facts.server):
+        what = "; ".join(f"{hole.name} of {hole.since}: {hole.effect}" for hole in holes)
+        yield Finding("D204", WARNING, f"this version of the server has known holes ({what})", remedy(holes, facts.server))
     if facts.round_trip > _SLOW:
         yield Finding(
             "D202",

@@ -53,7 +53,13 @@ def _pack(plan: bytes) -> bytes:
 
 def unpack(stored: bytes) -> bytes:
     """Return the plan of its stored form."""
-    return stored if stored.startswith(b"{") else zlib.decompressobj().decompress(stored, defaults.MAX_PLAN)
+    if stored.startswith(b"{"):
+        return stored
+    stream = zlib.decompressobj()
+    plan = stream.decompress(stored, defaults.MAX_PLAN)
+    if stream.unconsumed_tail:
+        raise ValueError(f"decompressed, it has more than {defaults.MAX_PLAN:,} bytes")
+    return plan
 
 
 def read(part: Callable[[int, int], bytes]) -> bytes:

@@ -17,6 +17,7 @@ import pytest
 from flowq.cli.commands.doctor import finding_lines
 from flowq.cli.terminal import Terminal
 from flowq.flows.health import Facts, examine
+from flowq.flows.known_holes import REDIS, VALKEY, holes_of
 from flowq.store import Store
 from flowq.store.schema.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples
@@ -26,7 +27,7 @@ from tests.cli.process import FLOWQ, on_terminal
 from tests.support.server import PrivateServer
 
 SERVER: dict[str, Any] = {
-    "redis_version": "7.4.1",
+    "redis_version": "8.8.2",
     "role": "master",
     "aof_enabled": 1,
     "maxmemory": 100_000_000,
@@ -53,6 +54,7 @@ def test_no_problems() -> None:
         ({"foreign": "3.2.1"}, "D103", "problem"),
         ({"round_trip": 0.2}, "D202", "note"),
         ({"ahead_ms": -30_000}, "D203", "warning"),
+        ({"server": SERVER | {"redis_version": "7.4.5"}}, "D204", "warning"),
         ({"server": {}}, "D301", "note"),
         ({"server": SERVER | {"aof_enabled": 0}}, "D301", "warning"),
         ({"server": SERVER | {"aof_last_write_status": "err"}}, "D301", "problem"),
@@ -76,6 +78,37 @@ def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, l
     assert finding.advice or level == "note"
 
 
+@pytest.mark.parametrize(
+    ("server", "names"),
+    [
+        ({"redis_version": "7.2.10"}, ["CVE-2025-49844", "CVE-2026-81934"]),
+        ({"redis_version": "7.2.11"}, ["CVE-2026-81934"]),
+        ({"redis_version": "7.2.16"}, []),
+        ({"redis_version": "7.0.15"}, ["CVE-2025-49844", "CVE-2026-81934"]),
+        ({"redis_version": "8.0.6"}, ["CVE-2026-81934"]),
+        ({"redis_version": "8.12.0"}, []),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.3"}, ["CVE-2025-49844", "CVE-2025-67733", "CVE-2026-56684"]),
+        ({"redis_version": "7.2.4", "valkey_version": "9.0.4"}, ["CVE-2026-56684"]),
+        ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, []),
+        ({"redis_version": "255.255.255"}, []),
+        ({"redis_version": "unstable"}, []),
+        ({}, []),
+    ],
+)
+def test_known_holes_of_a_server(server: dict[str, Any], names: list[str]) -> None:
+    assert [hole.name for hole in holes_of(server)] == names
+    told = [item for item in examine(replace(WELL, server=SERVER | server)) if item.code == "D204"]
+    assert all(name in told[0].text for name in names)
+    assert bool(told) == bool(names)
+
+
+def test_no_mended_version_has_the_hole() -> None:
+    for holes, name in ((REDIS, "redis_version"), (VALKEY, "valkey_version")):
+        for hole in holes:
+            for mended in hole.mended.values():
+                assert not mended or hole not in holes_of({name: ".".join(map(str, mended))})
+
+
 def test_the_page_lists_every_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     everything = replace(
@@ -90,7 +123,7 @@ def test_the_page_lists_every_code() -> None:
         workers=(replace(WORKER, version="9"),),
         orphaned=("7k2m9x0d",),
     )
-    everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1})
+    everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1, "redis_version": "7.0.15"})
     assert all(code in page for code in found(everything))
 
 

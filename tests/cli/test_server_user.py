@@ -1,8 +1,7 @@
-"""A user of the server with the rights that docs/server.md lists, and no others: everything that flows need works."""
+"""A user of the server with the rights that `flowq acl worker` prints, and no others: everything that flows need works."""
 
 import json
 import os
-import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from tests.cli.process import FLOWQ, Process
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
 FLOW = """
 jobs:
   list: {run: "echo '{\\"items\\": [1, 2]}' >> $FLOWQ_OUTPUT", retry: 1, concurrency: {group: one, max: 1}, cache: {key: "'a'"}}
@@ -28,17 +26,19 @@ on_exit:
 
 @pytest.fixture
 def private() -> Iterator[PrivateServer]:
-    """A server with the user of the page."""
+    """A server with that user, called `flowq`."""
     server = PrivateServer().start()
-    found = re.search(r"ACL SETUSER flowq (.*)", PAGE)
-    assert found is not None
-    server.client().execute_command("ACL", "SETUSER", "flowq", *shlex.split(found[1]))  # type: ignore[no-untyped-call]
+    printed = subprocess.run(
+        [*FLOWQ, "acl", "worker", "--user", "flowq", "--keep-password"], capture_output=True, text=True, check=True
+    )
+    server.client().execute_command(*shlex.split(printed.stdout), ">password")  # type: ignore[no-untyped-call]
     yield server
+    assert server.refused() in ([], ["command time"], ["auth AUTH"]), "what the tests take away"
     server.stop()
 
 
 @pytest.mark.slow
-def test_the_rights_of_the_page_are_enough(private: PrivateServer, tmp_path: Path) -> None:
+def test_the_rights_of_a_worker_are_enough(private: PrivateServer, tmp_path: Path) -> None:
     env = {"FLOWQ_REDIS_URL": f"unix://flowq:password@{private.socket}"}
 
     def flowq(*arguments: str, code: int = 0) -> str:

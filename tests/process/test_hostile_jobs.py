@@ -171,7 +171,7 @@ FILES = {
         "invalid_result",
         "cannot be read any more",
     ),
-    "what must not be listed": ("mkdir -p $(dirname $FLOWQ_OUTPUT)/a/b; chmod 0 $(dirname $FLOWQ_OUTPUT)/a", FINISHED, ""),
+    "what no user may list": ("mkdir -p $(dirname $FLOWQ_OUTPUT)/a/b; chmod 0 $(dirname $FLOWQ_OUTPUT)/a", FINISHED, ""),
 }
 
 

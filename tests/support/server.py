@@ -15,9 +15,23 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowq.embedded.binary import find_server
+from flowq.store.schema.rights import ServerRole, rules
 from tests.support.wait import until
 
 _PR_SET_PDEATHSIG = 1
+_PASSWORD = "of-a-test"
+_OF_TESTS = (
+    "type",
+    "flushall",
+    "config|set",
+    "config|resetstat",
+    "function|flush",
+    "script|flush",
+    "zincrby",
+    "zscan",
+    "pexpiretime",
+)
+"""What tests do to the server with the client of their store; flowq does not."""
 
 
 class PrivateServer:
@@ -37,6 +51,7 @@ class PrivateServer:
         self.log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._options: tuple[str, ...] = ()
+        self._user = ""
 
     @property
     def socket(self) -> str:
@@ -46,7 +61,25 @@ class PrivateServer:
     @property
     def url(self) -> str:
         """The address for `FLOWQ_REDIS_URL` and `-u`."""
-        return f"unix://{self.socket}"
+        return f"unix://{self._user}:{_PASSWORD}@{self.socket}" if self._user else f"unix://{self.socket}"
+
+    def restrict(self, role: ServerRole, *namespaces: str) -> None:
+        """Let `url` and `user_client` be those of a user with the rights of a role, and no others, in these namespaces."""
+        self._user = f"flowq-{role}"
+        more = [rule for namespace in namespaces for rule in rules(role, namespace) if "~" in rule] + [
+            f"+{name}" for name in _OF_TESTS
+        ]
+        with self.client() as client:
+            client.execute_command("ACL", "SETUSER", self._user, "on", f">{_PASSWORD}", *rules(role, namespaces[0]), *more)
+            client.execute_command("ACL", "LOG", "RESET")
+
+    def refused(self) -> list[str]:
+        """Return what the user of `restrict` was refused so far; without one, what all were."""
+        with self.client() as client:
+            log = client.execute_command("ACL", "LOG", "128")
+        entries = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in log]
+        own = [entry for entry in entries if not self._user or entry[b"username"].decode() == self._user]
+        return sorted({f"{entry[b'reason'].decode()} {entry[b'object'].decode()}" for entry in own})
 
     @property
     def pid(self) -> int:
@@ -78,6 +111,10 @@ class PrivateServer:
         """Return a new client: bytes in and out, no silent retries."""
         settings: dict[str, Any] = {"socket_timeout": 10, "retry": Retry(NoBackoff(), 0), "protocol": 2, **options}
         return redis.Redis(unix_socket_path=self.socket, **settings)
+
+    def user_client(self, **options: Any) -> redis.Redis:
+        """Return a client as `client` does, of the user of `restrict` if there is one."""
+        return self.client(**({"username": self._user, "password": _PASSWORD} if self._user else {}), **options)
 
     def _launch(self, *, wait: bool = True) -> None:
         assert self._process is None, "the server is running"

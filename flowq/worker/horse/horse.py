@@ -133,6 +133,12 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
         os.environ[name] = value
     for name, value in secrets.items():
         os.environ[name] = value
+    if secrets:
+        import resource
+
+        resource.setrlimit(
+            resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+        )  # they would be in the core file
 
 
 def _enter_directory(task: Task) -> TaskResult | None:

@@ -18,7 +18,7 @@ def note(directory):
     (Path(directory) / f"pid-{os.getpid()}").touch()
 
 
-def wait_for_ever(_directory=None):
+def wait_without_end(_directory=None):
     while True:
         select.select((), (), (), 60)
 
@@ -36,7 +36,7 @@ def deaf():
 def ignores_signals(directory):
     note(directory)
     deaf()
-    wait_for_ever()
+    wait_without_end()
 
 
 def blocks_in_c(directory):
@@ -48,7 +48,7 @@ def blocks_in_c(directory):
 def stops_itself(directory):
     note(directory)
     os.kill(os.getpid(), signal.SIGSTOP)
-    wait_for_ever()
+    wait_without_end()
 
 
 def becomes_another_program(directory):
@@ -72,13 +72,13 @@ def fork_away(directory, rest):
 
 def leaves_daemons(directory):
     for _ in range(5):
-        fork_away(directory, wait_for_ever)
+        fork_away(directory, wait_without_end)
     while len(list(Path(directory).glob("away-*"))) < 5:
         select.select((), (), (), 0.002)
 
 
 def hop(directory):
-    """Fork and exit without end: a process that has another number each time one looks."""
+    """Fork and exit, without end: a process that has another number each time one looks."""
     while True:
         try:
             if os.fork():
@@ -101,14 +101,14 @@ def leaves_a_daemon_that_floods(directory):
 
 def leaves_a_thread(directory):
     note(directory)
-    threading.Thread(target=wait_for_ever).start()
+    threading.Thread(target=wait_without_end).start()
 
 
 def hangs_at_its_exit(directory):
     import atexit
 
     note(directory)
-    atexit.register(wait_for_ever)
+    atexit.register(wait_without_end)
 
 
 def floods(directory):
@@ -190,7 +190,7 @@ def lowers_its_limits(directory):
 def kills_its_parent(directory):
     note(directory)
     os.kill(os.getppid(), signal.SIGKILL)
-    wait_for_ever()
+    wait_without_end()
 
 
 def kills_its_group(directory):

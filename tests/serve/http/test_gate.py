@@ -189,6 +189,11 @@ def test_only_files_with_a_hash_are_cached(page: PageServer, store: Store) -> No
     assert page.ask("GET", "/assets/0/js/main.js").status == 404
 
 
+def test_signing_out_clears_what_the_browser_has(page: PageServer, store: Store) -> None:
+    answer = page.api("DELETE", "/session", token=token_of(store, "viewer"))
+    assert (answer.status, answer.headers["clear-site-data"]) == (204, '"cache", "cookies", "storage"')
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/runs", "/runs/x/graph", "/flows/etl:load/launch", "/schedules", "/queues", "/workers", "/admin", "/login"]
 )
