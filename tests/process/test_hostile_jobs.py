@@ -70,9 +70,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as directory:
         monkeypatch.setenv("TMPDIR", directory)
-        monkeypatch.setattr(
-            client, "CLOSE_LIMIT", 20.0
-        )  # s; on a busy machine a fork server is killed before it has removed its files
+        # s; on a busy machine a fork server would be killed before it has removed its files
+        monkeypatch.setattr(client.ForkServerClient, "close_limit", 20.0)
         yield Path(directory)
 
 

@@ -29,7 +29,7 @@ _CONNECTION: Final = """
     """
 _READS: Final = """
     exists time
-    get getrange mget hget hmget hgetall hkeys hlen hexists lindex llen lpos lrange smembers scard sismember
+    get getrange mget hget hmget hgetall hkeys hlen hvals hexists lindex llen lpos lrange smembers scard sismember
     zcard zcount zmscore zrange zrangebylex zrangebyscore zrank zrevrange zrevrangebyscore zscore
     xinfo|stream xlen xrange xread xrevrange pttl
     """
