@@ -22,6 +22,7 @@ from tests.support.workers import WorkerProcess, records
 
 MODULES = Path(__file__).parent / "modules"
 LEASE = 3.0  # s
+SLOTS = 8
 
 
 class Bench:
@@ -45,7 +46,7 @@ class Bench:
             self.worker = WorkerProcess(
                 self._server.url,
                 *arguments,
-                "-c8",
+                f"-c{SLOTS}",
                 env={"FLOWQ_CACHE": str(self.directory / "cache"), "WORKER_SECRET": "worker-s3cret"},
                 inherit=lambda: os.chdir(self.directory),
                 output=log.fileno(),

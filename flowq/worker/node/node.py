@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from flowq import __version__
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
 
 _TURN: Final = 1.0  # s between looks at the clock when nothing is due
+_STARTING: Final = 0.05  # s in one turn for jobs that are to be started
 _ABANDONED: Final = (
     120.0  # s without a word of the driver, at least, after which no word will come: a connection that broke without an end
 )
@@ -63,6 +65,7 @@ class ExecutorNode:
         self._slots: list[Slot] = []
         self._executions: dict[str, GrantedJob] = {}
         self._nonces: dict[str, str] = {}  # by token, of those that are not granted yet
+        self._ready: deque[GrantedJob] = deque()  # to be started
         self._waiting: dict[str, list[GrantedJob]] = {}  # by bundle that is on its way
         self._heard = time.monotonic()
         self._patience_with_driver = _ABANDONED
@@ -74,6 +77,7 @@ class ExecutorNode:
             self._stream.send((wire.HELLO, __version__, socket.gethostname()))
             while time.monotonic() - self._heard < self._patience_with_driver:
                 self._loop.turn(self._patience())
+                self._start_some()
                 for slot in self._slots:
                     slot.tick()
                 for execution in tuple(self._executions.values()):
@@ -84,6 +88,8 @@ class ExecutorNode:
             self._pool.close()
 
     def _patience(self) -> float:
+        if self._ready:
+            return 0.0
         alarms = [slot.alarm for slot in self._slots if slot.alarm is not None]
         return max(0.0, min(_TURN, *(alarm - time.monotonic() for alarm in alarms))) if alarms else _TURN
 
@@ -117,7 +123,7 @@ class ExecutorNode:
         self._executions[execution.token] = execution
         wanted = self._files.wanted(execution.task)
         if not wanted:
-            self._start(execution)
+            self._ready.append(execution)
         elif wanted in self._waiting:
             self._waiting[wanted].append(execution)
         else:
@@ -130,7 +136,13 @@ class ExecutorNode:
             if why:
                 self._fail(execution, why)
             else:
-                self._start(execution)
+                self._ready.append(execution)
+
+    def _start_some(self) -> None:
+        """Start a few jobs that are ready. Hundreds that come at once must not hold up a renewal, which all others wait for."""
+        until = time.monotonic() + _STARTING
+        while self._ready and time.monotonic() < until:
+            self._start(self._ready.popleft())
 
     def _start(self, execution: GrantedJob) -> None:
         task = execution.task = self._files.placed(execution.task)
@@ -162,7 +174,7 @@ class ExecutorNode:
         if execution.slot is not None:
             execution.slot.kill(KillCause.KILL if number == signal.SIGKILL else KillCause.CANCEL)
             return
-        for waiting in self._waiting.values():
+        for waiting in (self._ready, *self._waiting.values()):
             if execution in waiting:
                 waiting.remove(execution)
         self._end(execution)
