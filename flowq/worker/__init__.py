@@ -13,6 +13,8 @@ Processes
                    kept imported in it (`preload`).
     horse/         Executes exactly one task in a session of its own and answers with exactly one outcome. It has its task from a lane, a stream
                    that one horse uses after the other (`ipc` says what keeps them apart). Jobs that ask for it share a horse (`batch`).
+    executors/     Drivers, which stand where a fork server stands while the jobs are executed elsewhere (`flowq worker --executor`).
+    node/          What runs there: slots, fork servers and horses without a store.
     inprocess/     Execution without a fork server: `SimpleWorker`, jobs that are executed inside `enqueue`, and servers in memory.
 
 Shared

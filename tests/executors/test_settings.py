@@ -1,6 +1,9 @@
 """`[executors.NAME]`: what is read, and what is said about mistakes. The tables of docs/executors.md are among the cases."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -128,3 +131,22 @@ def test_amounts_are_shown_as_they_are_written() -> None:
         describe_resources(parse_resources({"cpus": 4, "memory": "1.5G", "disk": 100, "time": "2h"}))
         == "cpus 4, memory 1.5G, disk 100, time 2h"
     )
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "flowq.toml").write_text('[executors.here]\ntype = "pipe"\ncommand = ["sh"]\n')
+    flowq = [sys.executable, "-m", "flowq", "worker", "q", "--executor"]
+    done = [
+        subprocess.run(
+            [*flowq, *more],
+            cwd=tmp_path,
+            env={"PATH": os.defpath, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for more in (["none"], ["here", "-w", "flowq.Worker"])
+    ]
+    assert [each.returncode for each in done] == [2, 2]
+    assert done[0].stderr.startswith("error: no executor none: `[executors.none]` in flowq.toml describes it; there are here (")
+    assert done[1].stderr.startswith("error: --executor is not for workers with classes or functions of their own")
