@@ -1,6 +1,6 @@
 """How long a worker claims nothing after it got no process for a job."""
 
-from flowq.worker.supervisor.starvation import Starvation
+from flowq.worker.supervisor.periodic_requests import Starvation
 
 
 def test_pauses_are_equal_where_the_system_lacks_processes() -> None:
