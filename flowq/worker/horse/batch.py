@@ -30,11 +30,12 @@ _HANDLED: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.
 class Keeper:
     """The state of a horse between its jobs."""
 
-    __slots__ = ("_environment", "_jobs", "_resident", "_state", "_task")
+    __slots__ = ("_allowance", "_environment", "_jobs", "_resident", "_state", "_task")
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
         self._resident = _resident()
+        self._allowance = _allowance()
         self._jobs = 0
         self._task: Task = {}
         self._state: tuple[Any, ...] = ()
@@ -49,7 +50,7 @@ class Keeper:
         """Return whether the horse can take another job after this outcome."""
         if outcome["outcome"] != "finished" or "left" in outcome or self._jobs >= self._task["batch"]:
             return False
-        return _state() == self._state and _resident() - self._resident < _GROWTH
+        return _state() == self._state and _allowance() == self._allowance and _resident() - self._resident < _GROWTH
 
     def clear(self) -> None:
         """Take back what the job got: its variables, its task and its output."""
@@ -80,6 +81,12 @@ def _state() -> tuple[Any, ...]:
         [signal.getitimer(timer) for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)],
         sorted(os.listdir("/proc/self/fd")),
         platform.threads(),
+    )
+
+
+def _allowance() -> tuple[Any, ...]:
+    """Return what jobs seldom change: limits, priority and processors. It is the same before all jobs of a horse."""
+    return (
         [resource.getrlimit(limit) for limit in _LIMITS],
         os.getpriority(os.PRIO_PROCESS, 0),
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None,
