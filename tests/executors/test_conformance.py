@@ -47,6 +47,13 @@ def test_results_of_one_job_are_arguments_of_the_next(bench: Bench) -> None:
     assert ran.result(1)["values"] == [5]
 
 
+def test_artifacts_of_one_job_are_files_of_the_next(bench: Bench) -> None:
+    first = "a: {run: 'mkdir -p made; echo rows > made/t.csv; rm -rf got', artifacts: {table: 'made/*.csv'}}"
+    second = "b: {depends_on: a, fetch: {a.table: got/}, run: 'cat got/made/t.csv'}"
+    ran = bench.run(f"jobs: {{{first}, {second}}}")
+    assert (ran.status, ran.output()) == ("finished", "artifacts table: 1 file, 5 bytes\nrows\n")
+
+
 def test_the_order_of_both_streams(bench: Bench) -> None:
     ran = bench.run("jobs: {a: {call: 'jobs:alternate', args: [2000]}}")
     assert ran.output() == "".join(f"{number}\n" for number in range(2000))
