@@ -44,6 +44,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     ("found undefined tag handle", "the tag is not known", "remove it, or put a string that begins with ! in quotes"),
 )
 
+_LOOKED_AT: Final = 2_000  # characters of a line: to match a longer one would take much memory
 _SCRIPTS: Final = frozenset({"run", "shell"})
 _BELOW: Final = "write `%s: |`, and the script on lines of its own below"
 _BESIDE: Final = re.compile(r"\s*(?:- )?([\w-]+):\s+(?=[^\s|>])")
@@ -62,7 +63,7 @@ def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str
     span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
     if "maximum nesting depth" in problem:  # newer parsers have their own limit, and look further ahead
         return Code.TOO_DEEP, span, TOO_DEEP, ""
-    line = source.line(span.line)
+    line = source.line(span.line)[:_LOOKED_AT]
     if line[: span.column].strip(" -") in ("\t", "") and "\t" in line[: span.column]:
         return Code.SYNTAX, span, "a tab cannot be used to indent", "use spaces"
     if (quoted := _QUOTED.match(line)) and quoted.end() < span.column:
