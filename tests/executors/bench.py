@@ -22,15 +22,15 @@ from tests.support.workers import WorkerProcess, records
 
 MODULES = Path(__file__).parent / "modules"
 LEASE = 3.0  # s
-SLOTS = 8
 
 
 class Bench:
     """One engine and its worker. `directory` has the modules of the jobs and `flowq.toml`."""
 
-    def __init__(self, engine: str, server: PrivateServer, directory: Path, mark: str) -> None:
+    def __init__(self, engine: str, server: PrivateServer, directory: Path, mark: str, lease: float) -> None:
         self.engine = engine
         self.mark = mark
+        self._lease = lease
         self.directory = directory
         self._server = server
         self.log = directory / "worker.log"
@@ -41,12 +41,11 @@ class Bench:
 
     def start(self) -> WorkerProcess:
         """Start a worker, also beside or after another one."""
-        arguments = ["cluster", "--lease", str(LEASE), *([] if self.engine == "fork" else ["--executor", NAME])]
+        arguments = ["cluster", "--lease", str(self._lease), *(["-c8"] if self.engine == "fork" else ["--executor", NAME])]
         with self.log.open("ab") as log:
             self.worker = WorkerProcess(
                 self._server.url,
                 *arguments,
-                f"-c{SLOTS}",
                 env={"FLOWQ_CACHE": str(self.directory / "cache"), "WORKER_SECRET": "worker-s3cret"},
                 inherit=lambda: os.chdir(self.directory),
                 output=log.fileno(),
@@ -137,7 +136,7 @@ class Ran:
 
 
 @contextmanager
-def bench_of(engine: str, **more: object) -> Iterator[Bench]:
+def bench_of(engine: str, lease: float = LEASE, **more: object) -> Iterator[Bench]:
     """Yield a bench for an engine. `more`: the keys of a pipe."""
     directory = Path(tempfile.mkdtemp(prefix="fq-exec-", dir="/tmp"))
     mark = os.urandom(8).hex()
@@ -147,7 +146,7 @@ def bench_of(engine: str, **more: object) -> Iterator[Bench]:
             (directory / "flowq.toml").write_text(text)
             server = PrivateServer().start()
             try:
-                bench = Bench(engine, server, directory, mark)
+                bench = Bench(engine, server, directory, mark, lease)
                 try:
                     yield bench
                 finally:

@@ -153,3 +153,16 @@ def test_a_program_that_is_missing(tmp_path: Path) -> None:
     settings = read_executor("lab", {"type": "pipe", "command": [f"{tmp_path}/none"]}, "flowq.toml")
     PipeEngine(settings, Loop(), Owner()).start("token", {})
     assert refused == [("token", f"executor lab: No such file or directory: {tmp_path}/none")]
+
+
+@pytest.mark.engines
+def test_five_hundred_at_once() -> None:
+    with bench_of("pipe", 30.0, command=NODE, slots=500) as bench:
+        script = "echo >> begun; until [ -e go ]; do sleep 2; done"
+        run = bench.submit(f"jobs: {{a: {{matrix: {{n: {list(range(500))}}}, run: '{script}'}}}}")
+        begun = bench.directory / "begun"
+        until(lambda: begun.exists() and begun.stat().st_size == 500, timeout=100, message="all jobs to run side by side")
+        assert len(bench.processes("flowq.worker.executors.driver")) == 1
+        (bench.directory / "go").touch()
+        ran = bench.ended(run, timeout=100)
+        assert (ran.status, max(job.attempt for job in ran.jobs)) == ("finished", 1)
