@@ -41,7 +41,7 @@ def test_no_setting_of_flowq_reaches_a_job(store: Store, server: PrivateServer, 
     )
     settings = {
         name: "1" for name in PRIVATE if name not in {"FLOWQ_REDIS_URL", "FLOWQ_NAMESPACE", "FLOWQ_SECRET_KEY", "FLOWQ_CONFIG"}
-    } | {"FLOWQ_ISOLATION": "batch"}
+    } | {"FLOWQ_ISOLATION": "batch", "FLOWQ_STORE": tmp_path.as_uri()}
     run = submit(store, plan_of(compile_text(FLOW, file=str(tmp_path / "flow.yaml"))), directory=tmp_path)
     with WorkerProcess(server.url, "default", namespace=namespace, env=settings):
         ended(store, run)
