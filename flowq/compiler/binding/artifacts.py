@@ -1,6 +1,5 @@
 """`artifacts` and `fetch` of a job, and what can be said of them before the graph is known."""
 
-import re
 from typing import Final
 
 from flowq.compiler.binding import fields
@@ -18,7 +17,6 @@ OPTIONAL: Final = "?"
 """The end of a pattern that may match nothing, and of an artifact that may be missing."""
 
 _EXAMPLES: Final = {Code.ARTIFACTS: "write a pattern such as out/**/*.html", Code.FETCH: "write a directory such as site/"}
-_NAME = re.compile(r"(?P<job>.+)\.(?P<artifact>[^.]+)", re.DOTALL)
 
 
 def read_artifacts(
@@ -62,15 +60,15 @@ def read_fetch(
         return (), ()
     found, spans = [], []
     for name, (spelling, value) in node.entries.items():
-        parts = _NAME.fullmatch(name.removesuffix(OPTIONAL))
-        if parts is None:
+        named, _, artifact = name.removesuffix(OPTIONAL).rpartition(".")
+        if not (named and artifact):
             message = f"expected the name of a job and of its artifact, found {name[:60]!r}"
             report.add(Code.FETCH, spelling.span, message, "write fetch: {build.report: site/}")
             continue
         if not isinstance(value, ScalarNode) or not isinstance(value.value, str) or not value.value:
             continue
         _check(value, name, value.value, report, Code.FETCH)
-        found.append(Fetch(parts["job"], parts["artifact"], reader.value(value), name.endswith(OPTIONAL)))
+        found.append(Fetch(named, artifact, reader.value(value), name.endswith(OPTIONAL)))
         spans.append(spelling.span)
     return tuple(found), tuple(spans)
 
