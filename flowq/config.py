@@ -49,7 +49,7 @@ class Settings:
     notify: Setting | None  # messages about the runs of all flows: JSON of the file's value, which the compiler checks
     executors: (
         Setting | None
-    )  # where jobs can be executed beside this machine: likewise, checked by `flowq.worker.executor_settings`
+    )  # where jobs can be executed, by name: JSON likewise, which `flowq.worker.executor_settings` checks
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""

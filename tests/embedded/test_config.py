@@ -28,6 +28,7 @@ def test_defaults(tmp_path: Path) -> None:
         "store": None,
         "heartbeat": None,
         "notify": None,
+        "executors": None,
     }
 
 

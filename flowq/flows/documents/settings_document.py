@@ -1,6 +1,9 @@
 """The settings as programs see them, without passwords."""
 
+import json
+
 from flowq.config import Settings, redact, variable_of
+from flowq.flows.views.text import plural
 from flowq.plan import Json
 
 
@@ -18,4 +21,11 @@ def settings_json(settings: Settings) -> list[dict[str, Json]]:
 
 
 def _shown(name: str, value: str) -> str:
-    return redact(value) if name == "url" else value
+    """Return a value as it is shown; of messages their number, as an address may stand there by mistake, and of executors their names."""
+    if name == "notify":
+        found = json.loads(value)
+        return plural(len(found) if isinstance(found, list) else 1, "message")
+    if name == "executors":
+        found = json.loads(value)
+        return ", ".join(found) if isinstance(found, dict) else redact(value)
+    return redact(value) if name in {"url", "store"} else value

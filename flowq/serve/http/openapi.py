@@ -31,6 +31,8 @@ _MEANINGS: Final = {
 _PLACES: Final = {
     "run": "id of the run",
     "job": "ordinal of the job, or its name as a segment",
+    "artifact": "name of the artifact",
+    "sha256": "SHA-256 of the file, in hexadecimal digits",
     "flow": "name of the flow as a segment: a slash is written as a colon, a colon as two",
     "schedule": "id of the schedule as a segment: a slash is written as a colon, a colon as two",
     "backfill": "id of the backfill",
