@@ -74,9 +74,12 @@ def test_it_is_gone_on_with(home: OldHome) -> None:
     assert (log(store, "queued"), log(store, "broken")) == (before["queued"], before["broken"]), "they are paused"
     queued = [store.runs.require(entry.run) for entry in before["queued"]]
     assert all((one.ended_ms or 0) <= (later.started_ms or 0) for one, later in pairwise(queued)), "they do not overlap"
-    (made_up,) = (entry for entry in log(store, "minutely")[len(before["minutely"]) :] if entry.outcome == "run")
-    assert made_up.slot > max((entry.slot for entry in before["minutely"]), default=0)
-    assert made_up.run == slot_id("flows/minutely:default", str(made_up.slot))
+    runs = [entry for entry in log(store, "minutely")[len(before["minutely"]) :] if entry.outcome == "run"]
+    runs.sort(key=lambda entry: entry.slot)
+    slots = [entry.slot for entry in runs]  # the missed one, and those of the minutes that have begun since
+    assert slots == [slots[0] + number * 60_000 for number in range(len(slots))]
+    assert slots[0] > max((entry.slot for entry in before["minutely"]), default=0)
+    assert [entry.run for entry in runs] == [slot_id("flows/minutely:default", str(slot)) for slot in slots]
 
 
 def _still_open(store: Store) -> list[str]:
