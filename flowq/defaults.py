@@ -14,7 +14,7 @@ RESULTS_KEPT: Final = 10  # executions of which a result is kept
 
 LEASE: Final = 10.0  # s, a started job without a beat is lost after this
 BEAT: Final = 3.0  # s between heartbeats
-SWEEP: Final = 1.0  # s between sweeps (reap, promote, release), with jitter
+SWEEP: Final = 0.5  # s between sweeps (reap, promote, release), with jitter; one worker sweeps for all
 SELF_FENCE: Final = 0.9  # of the lease: the horses of a worker that is stopped for so long are killed
 TIMEOUT_GRACE: Final = 2.0  # s between the soft interrupt, SIGTERM and SIGKILL of a plain job over its timeout
 BATCH: Final = 100  # jobs that share a process with `isolation: batch`
@@ -33,7 +33,7 @@ DEFAULT_RESULT_TTL: Final = int(RESULT_TTL)  # s
 DEFAULT_FAILURE_TTL: Final = int(FAILURE_TTL)  # s
 DEFAULT_WORKER_TTL: Final = int(LEASE)  # s
 DEFAULT_JOB_MONITORING_INTERVAL: Final = int(BEAT)  # s
-DEFAULT_MAINTENANCE_TASK_INTERVAL: Final = int(SWEEP)  # s
+DEFAULT_MAINTENANCE_TASK_INTERVAL: Final = max(1, int(SWEEP))  # s
 DEFAULT_CRON_JOB_HISTORY_LIMIT: Final = 1000  # ids of jobs kept per name of a cron entry
 DEFAULT_CRON_JOB_HISTORY_TTL: Final = 365 * 86400  # s
 DEFAULT_CRON_SCHEDULER_TTL: Final = 60  # s

@@ -65,7 +65,7 @@ def test_a_frequent_environment_gets_a_server_that_preloads_modules(fork_servers
 def test_a_shared_server_preloads_no_modules(fork_servers: ForkServerPool) -> None:
     job = with_env(CELL="1")
     shared = fork_servers.for_task(job)
-    fork_servers.used(job)
+    fork_servers.used(job, shared)
     assert not shared._tried
     assert place_of(job) != replace(place_of(job), shared=True)
 

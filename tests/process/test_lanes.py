@@ -196,3 +196,52 @@ def test_the_next_job_of_a_slot_begins_when_the_processes_of_the_former_are_gone
             second = stand.start(shell(f"flock -n {tmp_path}/left true"))
             stand.turn(lambda e=second: e.freed)  # type: ignore[misc]
             assert (first.outcome["outcome"], second.outcome["outcome"]) == ("finished", "finished")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_NONBLOCK)",
+        "fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_APPEND)",
+        "fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)",
+        "fcntl.fcntl(2, fcntl.F_SETFL, 0)",
+        "fcntl.fcntl(1, fcntl.F_SETOWN, os.getpid())",
+        "fcntl.fcntl(1, fcntl.F_SETSIG, 10)",
+        "os.fchmod(2, 0)",
+        "os.write(1, b'x' * 300_000)",
+    ],
+)
+def test_pipes_that_a_job_has_changed_are_for_no_other(how: str) -> None:
+    state = call("pipe_state") | {"module": "lane_jobs"}
+    with Stand() as stand:
+        warmed(stand)
+        (usual,) = {execution.outcome["value"] for execution in on_each_lane(stand, state)}
+        assert {
+            execution.outcome["outcome"] for execution in on_each_lane(stand, job("run", args=["import fcntl, os; " + how]))
+        } == {"finished"}
+        assert {execution.outcome["value"] for execution in on_each_lane(stand, state)} == {usual}
+
+
+def test_pipes_go_on_to_the_next_job_of_a_lane() -> None:
+    inodes = call("pipe_inodes") | {"module": "lane_jobs"}
+    with Stand() as stand:
+        warmed(stand)
+        seen = [execution.outcome["value"] for execution in on_each_lane(stand, inodes)]
+        assert {execution.outcome["value"] for execution in on_each_lane(stand, inodes)} <= set(seen)
+        assert len(set(seen)) <= len(lanes(stand))
+
+
+def test_what_a_thread_writes_after_the_end_of_its_job_reaches_no_other() -> None:
+    with Stand() as stand:
+        warmed(stand)
+        flood = on_each_lane(
+            stand,
+            job(
+                "run",
+                args=[
+                    "import os, threading; threading.Thread(target=lambda: [os.write(1, b'late\\n') for _ in iter(int, 1)], daemon=True).start()"
+                ],
+            ),
+        )
+        assert {execution.outcome["outcome"] for execution in flood} == {"finished"}
+        assert {execution.output("out") for execution in on_each_lane(stand, call("noop"))} == {b""}

@@ -160,9 +160,11 @@ def test_without_reports_everything_arrives(monkeypatch: pytest.MonkeyPatch) -> 
     assert execution.output("out") == b"".join(b"%d\n" % number for number in range(0, 2_000, 2))
 
 
-def test_pipes_are_watched_no_longer_than_their_job(stand: Stand) -> None:
-    for _ in range(5):
+def test_pipes_are_watched_no_longer_than_their_lane(stand: Stand) -> None:
+    for _ in range(10):
         stand.run(shell("echo a; echo b >&2"))
+    assert len(stand.loop.writes._reports) <= 2 * len(stand.fork_server._lanes)
+    stand.fork_server.close()
     assert not stand.loop.writes._reports
 
 

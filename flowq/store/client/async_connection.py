@@ -12,7 +12,6 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import hiredis
@@ -20,6 +19,7 @@ import redis
 
 from flowq import defaults
 from flowq.exceptions import ServerUnavailableError
+from flowq.plan.bulk import record
 from flowq.store.client.cluster import SlotConnection
 from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
@@ -124,7 +124,7 @@ class _Wire:
             raise ServerUnavailableError(f"the namespace is on another node of the cluster now ({answer})")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Request:
     script: Script
     arguments: list[str | bytes]

@@ -131,7 +131,7 @@ class LogLines:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExchangeReply:
     """The answer to one step: an outcome per reported execution, a claim (or None) per asked slot, in order."""
 

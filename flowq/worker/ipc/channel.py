@@ -165,7 +165,7 @@ class Channel:
                 break
             if read < _CHUNK:
                 break
-        messages = self._messages()
+        messages = self._messages() if self._in else []
         if gone and not messages:
             raise PeerGoneError
         return messages

@@ -191,7 +191,7 @@ class ExecutorNode:
             self._stream.send((wire.UNSTARTED, execution.token, end.outcome["error"]))
         else:
             if end.outcome["outcome"] == "finished":
-                self._pool.used(execution.task)
+                self._pool.used(execution.task, slot.fork_server)
             self._stream.send((wire.OUTCOME, execution.token, end.outcome))
 
     def freed(self, slot: Slot) -> None:

@@ -292,7 +292,7 @@ class ActiveJobs:
             end = held.end or end
             self._report(held, held.ended(end, allowed=self._allowed(held, end), retryable=self._retryable(held, end)))
             if end.outcome["outcome"] == "finished" and slot.task is not None:
-                self._fork_servers.used(slot.task)
+                self._fork_servers.used(slot.task, slot.fork_server)
 
     def freed(self, slot: Slot) -> None:
         """Handle a slot that has become free."""

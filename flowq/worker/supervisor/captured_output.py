@@ -11,28 +11,19 @@ Only when that takes too long (the owner decides, and calls `let_go`) the job co
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
-import termios
 import time
 from collections import deque
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from flowq.worker.ipc.write_order import MISSING
 from flowq.worker.supervisor.output_buffer import OutputBuffer
+from flowq.worker.supervisor.output_pipes import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flowq.worker.secrets.execution import ExecutionSecrets
-    from flowq.worker.supervisor.event_loop import Loop
+    from flowq.worker.supervisor.output_pipes import OutputPipes
 
-_READ: Final = 64 * 1024  # bytes; the usual size of a pipe
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")  # bytes; the smallest size of a pipe, which holds one write
-_PACKETS: Final = getattr(os, "O_DIRECT", 0)  # of a pipe: a write is not added to the one before
 _DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
 _ALONE_BYTES: Final = 64 * 1024  # to one stream alone, after which its pipe holds more than one write
 _ALONE_WRITES: Final = 500
@@ -44,39 +35,32 @@ _STREAMS: Final = ("out", "err")
 
 
 class JobOutput:
-    """The output of one execution: reads its two pipes and keeps the data until it is taken."""
+    """The output of one execution: reads its two pipes and keeps the data until it is taken. Streams are numbers here: 0 is stdout, 1 stderr."""
 
-    def __init__(self, loop: Loop, secrets: ExecutionSecrets | None) -> None:
-        self._loop = loop
+    def __init__(self, secrets: ExecutionSecrets | None) -> None:
         places = count()
         self.buffers = {name: OutputBuffer(None if secrets is None else secrets.stream(), places) for name in _STREAMS}
-        self.held_back: set[int] = set()  # pipes that are not read until the output is taken
+        self.held_back: set[int] = set()  # streams that are not read until the output is taken
         self._by_stream = tuple(self.buffers.values())
-        self._pipes: dict[int, int] = {}  # descriptor -> stream, 0 or 1
-        self._reads: tuple[int, ...] = ()  # by stream: the end that is read
-        self._writes: tuple[int, ...] = ()  # by stream: the job's end, whose flags are set here
-        self._watches: tuple[int, ...] = ()  # while a pipe holds one write at a time
+        self._pipes: OutputPipes | None = None
+        self._in_turns = False  # each pipe holds one write at a time
         self._reports: deque[int] = deque()  # streams in the order of the writes; the data of these is not read yet
         self._rest = (bytearray(), bytearray())  # what was read before its report, of writes that were added to one another
         self._early = [False, False]  # of each stream: a write was read before its report, which is still to come
         self._looks = _LOOKS  # for another report after one
         self._late = 0  # turns in which there was data without a report
         self._alone = (0, 0, 0)  # the stream that was used last, its bytes and its writes since the other one was
-        self._freely = not _PACKETS  # its pipes may hold more than one write until its end
+        self._freely = False  # its pipes may hold more than one write until its end
         self._in_use = False  # something was written
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # the output is not fetched: the oldest is dropped
 
-    def watch(self, reads: Sequence[int], writes: Sequence[int]) -> None:
-        """Read from now on, and close in the end: the ends of stdout and stderr. Nothing was written yet; `writes` stay the caller's."""
-        self._reads = tuple(reads)
-        self._writes = tuple(map(os.dup, writes))
-        if not self._freely:
-            self._take_turns()
-        for stream, fd in enumerate(reads):
-            os.set_blocking(fd, False)
-            self._pipes[fd] = stream
-            self._watch(fd)
+    def watch(self, pipes: OutputPipes) -> None:
+        """Read these pipes from now on. Nothing was written yet."""
+        self._pipes = pipes
+        self._in_turns = pipes.in_turns
+        self._freely = not self._in_turns
+        pipes.attach(self._readable)
 
     def note(self, text: str) -> None:
         """Add a line of flowq's own."""
@@ -106,11 +90,14 @@ class JobOutput:
 
     def drain(self) -> None:
         """Read what has been written before this moment."""
+        if self._pipes is None or self._pipes.empty:
+            return
         # A grandchild may never stop writing: at most what fits into a pipe is from before this moment.
         for _ in range(_DRAIN_READS):
-            if self._watches and self._read():
+            if self._in_turns and self._read():
                 continue
-            if not sum(self._receive(stream) for stream in (self._alone[0], 1 - self._alone[0])):
+            first = self._receive(self._alone[0])
+            if not (self._receive(1 - self._alone[0]) or first):
                 break
 
     def end(self) -> None:
@@ -119,57 +106,60 @@ class JobOutput:
             self._feed(stream, b"")
             buffer.end()
 
+    def part(self) -> None:
+        """Leave the pipes to the next job. What is still written to them is not of this one any more: its outcome is told."""
+        if self._pipes is not None:
+            self._pipes.part()
+        self._leave()
+
     def close(self) -> None:
         """Read the rest and close the pipes: no process that could write is left, or it cannot be swept here."""
         self.drain()
-        self._unwatch()
-        for fd in self._pipes:
-            self._loop.forget(fd)
-        for fd in (*self._pipes, *self._writes):
-            os.close(fd)
-        self._pipes.clear()
+        if self._pipes is not None:
+            self._pipes.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._pipes = None
+        self._in_turns = False
         self.held_back.clear()
-        self._writes = ()
 
     # -- reading -----------------------------------------------------------------------------------------------------------
 
-    def _watch(self, fd: int) -> None:
-        self._loop.watch(fd, partial(self._readable, fd))
-
-    def _readable(self, fd: int) -> None:
+    def _readable(self, stream: int) -> None:
         self._in_use = True
-        if not self._read(fd) and self._watches:
-            self._receive_unreported(self._pipes[fd])
+        if not self._read(stream) and self._in_turns:
+            self._receive_unreported(stream)
         self._hold_back()
 
     def _hold_back(self) -> None:
-        if not self._is_full:
+        if self._pipes is None or not self._is_full:
             return
-        if self._watches:
+        if self._in_turns:
             self._let_run()  # a stream that floods does not hold back the other one
-        for pipe, stream in self._pipes.items():
-            if self._by_stream[stream].full and pipe not in self.held_back:
+        for stream, buffer in enumerate(self._by_stream):
+            if buffer.full and stream not in self.held_back:
                 if not self.held_back:
                     self._held_since = time.monotonic()
-                self.held_back.add(pipe)
-                self._loop.forget(pipe)
+                self.held_back.add(stream)
+                self._pipes.hold(stream)
 
     def _read_on(self) -> None:
-        while self.held_back:
-            self._watch(self.held_back.pop())
+        while self.held_back and self._pipes is not None:
+            self._pipes.resume(self.held_back.pop())
 
     def _read(self, readable: int = -1) -> bool:
-        """Read what was written, in its order; return whether something was. `readable`: a pipe with data."""
-        if not self._watches:
-            return readable >= 0 and self._read_freely(self._pipes[readable])
+        """Read what was written, in its order; return whether something was. `readable`: a stream with data."""
+        if not self._in_turns:
+            return readable >= 0 and self._read_freely(readable)
         found = 0
         while found < _TURNS and self._look_for_reports(again=found > 0):
             while self._reports and not self._is_full:
                 self._receive_reported(self._reports.popleft())
                 found += 1
-            if not self._watches or self._is_full:
+            if self._is_full or not self._in_turns:
                 break
-        if found and self._watches:
+        if found and self._in_turns:
             self._look_for_other_flags()
         return found > 0
 
@@ -179,8 +169,9 @@ class JobOutput:
         A process that writes to both streams does so again within microseconds, and to sleep takes longer. Where it has to wait for a core, as it
         does on a busy machine, looking takes time from it: so looking in vain makes the next looks fewer.
         """
+        assert self._pipes is not None
         for _ in range(self._looks if again else 1):
-            self._reports.extend(self._loop.writes.take(self._watches))
+            self._reports.extend(self._pipes.reports())
             if self._reports:
                 self._looks = _LOOKS if again else self._looks
                 return True
@@ -209,8 +200,9 @@ class JobOutput:
 
     def _receive_unreported(self, stream: int) -> None:
         """Read the first pages of a long write, which is reported at its end; else wait for the report, up to a limit."""
+        assert self._pipes is not None
         for _ in range(_LOOKS):
-            if _unread(self._reads[stream]) >= _PAGE:
+            if self._pipes.unread(stream) >= PAGE:
                 self._receive(stream)
                 return
             if self._read():
@@ -232,10 +224,9 @@ class JobOutput:
 
     def _receive(self, stream: int, reports: int = 1) -> bool:
         """Read a pipe once and give the buffer its part of that, where several writes are reported; return whether something was there."""
-        try:
-            data = os.read(self._reads[stream], _READ)
-        except BlockingIOError:
-            data = b""
+        data = b"" if self._pipes is None else self._pipes.read(stream)
+        if not data and not self._rest[stream]:
+            return False
         if data:
             self._in_use = True
             self._late = 0
@@ -261,71 +252,34 @@ class JobOutput:
     def _look_who_is_alone(self, stream: int, size: int) -> None:
         last, total, writes = self._alone
         self._alone = (stream, total + size, writes + 1) if stream == last else (stream, size, 1)
-        if self._watches and (self._alone[1] > _ALONE_BYTES or self._alone[2] > _ALONE_WRITES):
+        if self._in_turns and (self._alone[1] > _ALONE_BYTES or self._alone[2] > _ALONE_WRITES):
             self._let_run()
 
     def _look_for_other_flags(self) -> None:
         """Let the job run if it has made its stdout or stderr non-blocking."""
-        self._freely = any(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK for fd in self._writes)
+        assert self._pipes is not None
+        self._freely = self._pipes.are_non_blocking()
         if self._freely:
             self._let_run()
 
     def _let_run(self) -> None:
         """Let each pipe hold as much as usual."""
-        self._unwatch()
-        self._set_packets(0)
-        _resize(self._reads, _READ)
+        assert self._pipes is not None
+        self._pipes.let_run()
+        self._forget_reports()
 
     def _take_turns(self) -> None:
-        """Let each pipe hold one write, if this system reports writes. It fails while a pipe holds more."""
-        self._set_packets(_PACKETS)
-        if _resize(self._reads, _PAGE):
-            self._watches = self._loop.writes.watch(self._reads)
-            self._freely = not self._watches
-        if not self._watches:
-            self._let_run()
+        """Let each pipe hold one write, if this system reports writes."""
+        assert self._pipes is not None
+        self._in_turns = self._pipes.take_turns()
+        self._freely = not self._in_turns
+        if self._freely:
+            self._forget_reports()
 
-    def _set_packets(self, flag: int) -> None:
-        for fd in self._writes:
-            flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-            if flags & _PACKETS != flag:
-                fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~_PACKETS | flag)
-
-    def _unwatch(self) -> None:
-        self._loop.writes.forget(self._watches)
-        self._watches = ()
+    def _forget_reports(self) -> None:
+        self._in_turns = False
         self._reports.clear()
         self._early = [False, False]
-
-
-def output_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
-    first = _pipe()
-    try:
-        second = _pipe()
-    except OSError:
-        for fd in first:
-            os.close(fd)
-        raise
-    return (first[0], second[0]), (first[1], second[1])
-
-
-def _pipe() -> tuple[int, int]:
-    return os.pipe2(_PACKETS | os.O_CLOEXEC) if _PACKETS else os.pipe()
-
-
-def _resize(pipes: Sequence[int], size: int) -> bool:
-    """Set the size of pipes; return whether all have it: one may hold more, or the user's share of memory for pipes is used up."""
-    try:
-        return all(fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size) == size for fd in pipes)
-    except OSError:
-        return False
-
-
-def _unread(fd: int) -> int:
-    """Return how many bytes a pipe holds."""
-    size: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0]
-    return size
 
 
 def _end_of_line(data: bytearray, number: int) -> int:

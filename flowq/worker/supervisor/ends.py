@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from flowq.plan.bulk import record
 from flowq.states import Reason
 from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.messages import failed
@@ -29,7 +29,7 @@ class KillCause(StrEnum):
     RETURNED = "returned"  # the worker stops now: the job goes back to its queue
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ended:
     """The end of an execution. `cause` is set when it was killed on purpose; `unstarted` when no horse was available."""
 

@@ -22,7 +22,6 @@ the job ends in time. It is killed in turn, together with all its horses, if it 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
-from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
+from flowq.worker.supervisor.captured_output import JobOutput
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
 from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, not_started, timed_out
 from flowq.worker.supervisor.event_loop import Loop
@@ -69,7 +68,7 @@ class Slot:
         self._fork_server: ForkServerClient | None = None
         self._lane: Lane | None = None
         self._leaving: list[Departure] = []  # horses of earlier executions
-        self._output = JobOutput(loop, None)
+        self._output = JobOutput(None)
         self._secrets: ExecutionSecrets | None = None
         self._over = True  # the outcome of the current task is known
         self._cause: KillCause | None = None
@@ -92,6 +91,12 @@ class Slot:
     def running(self) -> bool:
         """Whether an execution is in progress whose end has not been told."""
         return not self._over
+
+    @property
+    def fork_server(self) -> ForkServerClient:
+        """The fork server of the execution in progress."""
+        assert self._fork_server is not None
+        return self._fork_server
 
     @property
     def alarm(self) -> float | None:
@@ -118,7 +123,7 @@ class Slot:
         self._stuck = self._told = False
         self._so_far = None
         self._secrets = secrets
-        self._output = JobOutput(self._loop, secrets)
+        self._output = JobOutput(secrets)
         self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
@@ -155,7 +160,7 @@ class Slot:
         if self._cause is None or cause in {KillCause.FENCED, KillCause.RETURNED}:
             self._cause = cause
         if self._lane is None:
-            self._answering.withdraw(self._got_lane)
+            self.fork_server.withdraw(self._got_lane)
             self._end_unstarted("the job was killed before it began")
         elif cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL}:
             self._kill_group(self._lane)
@@ -180,14 +185,8 @@ class Slot:
             self._cause = KillCause.TIMEOUT
             self._warn(self._lane)
 
-    @property
-    def _answering(self) -> ForkServerClient:
-        """The fork server of the execution in progress."""
-        assert self._fork_server is not None
-        return self._fork_server
-
     def _await_lane(self, now: float) -> None:
-        server = self._answering
+        server = self.fork_server
         if now >= self._answer_by:
             self._stuck = server.threads > 0
             server.abandon()  # which calls `_got_lane`
@@ -216,15 +215,15 @@ class Slot:
             return False
         assert self._lane is not None
         assert self.task is not None
-        if not self._lane.unread and not self._answering.executor:
+        if not self._lane.unread and not self.fork_server.executor:
             self._begin_by = None
             self._alarm = self._due
             return self._due is None or now < self._due
         if now >= self._begin_by:
             self._stuck = True
-            self._answering.distrust()
+            self.fork_server.distrust()
             self._kill_group(self._lane)
-        elif not self._answering.executor:
+        elif not self.fork_server.executor:
             self._due = self._hard_limit(self.task)
             self._alarm = min(self._begin_by, now + _LOOK)
         return True
@@ -266,19 +265,15 @@ class Slot:
 
     def _hand_over(self, lane: Lane, task: Task) -> None:
         values = {} if self._secrets is None else self._secrets.environment()
-        reads, writes = output_pipes()
-        self._output.watch(reads, writes)  # before the job can write: there are no reports of earlier writes
+        self._output.watch(lane.pipes())  # before the job can write: there are no reports of earlier writes
         try:
-            lane.hand_over(task, values, writes, self._read_outcome)
+            lane.hand_over(task, values, self._read_outcome)
         except BaseException:
             self._output.close()
             raise
-        finally:
-            for fd in writes:
-                os.close(fd)
         self._lane = lane
         lane.on_exit = self._exited
-        server = self._answering
+        server = self.fork_server
         self._alarm = self._begin_by = time.monotonic() + (server.start_timeout if server.executor else _BEGIN_LIMIT)
         self._due = None if server.executor else self._hard_limit(task)
         if self._due is not None:
@@ -313,9 +308,9 @@ class Slot:
     def _let_go(self, lane: Lane, *, stays: bool) -> None:
         """Free the slot while the horse exits, or waits for another job like this one."""
         assert self.task is not None
-        self._output.close()
+        self._output.part()
         if stays and (group := group_of(self.task)) is not None:
-            self._answering.keep(lane, group)
+            self.fork_server.keep(lane, group)
         else:
             self._leaving.append(Departure(lane, self._leaving.remove))
         self._release()
@@ -360,7 +355,7 @@ class Slot:
         self._end(Ended(outcome, self._cause, pid=lane.pid, code=code, usage=lane.usage))
 
     def _not_begun(self) -> TaskResult:
-        server = self._answering
+        server = self.fork_server
         if server.executor:
             return not_started(server.executor, server.start_timeout)
         return not_begun(_BEGIN_LIMIT if self._lane is not None else None, server.limit, server.threads)

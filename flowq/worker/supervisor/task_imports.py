@@ -1,6 +1,7 @@
 """Which modules a task imports, as far as that can be told without importing or decoding anything of the user's."""
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def imports_of(task: "Task") -> tuple[str, ...]:
 
 def _module_in(payload: bytes) -> str | None:
     start = _NAME_FIRST.match(payload)
-    if start is None:
-        return None
-    name = payload[start.end() : start.end() + start["size"][0]]
+    return None if start is None else _module_of(payload[start.end() : start.end() + start["size"][0]])
+
+
+@lru_cache(maxsize=64)
+def _module_of(name: bytes) -> str | None:
     found = _DOTTED.match(name.decode("utf-8", "replace"))
     return None if found is None or found["module"] == "__main__" else found["module"]

@@ -3,7 +3,7 @@
 -- One worker sweeps for all, so that what idle workers cost does not grow with their number. Its turn ends TURN after its latest sweep, and it
 -- takes the next one itself as long as it lives. The others look whether one sweeps: together every SHARE, and each of them with its
 -- heartbeats, for the case that most of them have gone at once.
-local TURN = 1500 -- ms
+local TURN = 750 -- ms; longer than the longest pause between two sweeps
 local SHARE = 250 -- ms
 
 local function turn()

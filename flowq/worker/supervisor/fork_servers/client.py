@@ -41,10 +41,11 @@ class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
     `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
-    interpreter that does not start; "" for all others. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there.
+    interpreter that does not start; "" for all others. `shared`: its jobs have different environments. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there.
     """
 
     close_limit: float = _CLOSE_LIMIT
+    shared: bool = False
     executor: str = ""
     start_timeout: float = 0.0
 
@@ -98,7 +99,9 @@ class ForkServerClient:
             OSError: no process or no descriptor is left.
         """
         unproven = place if place.python or place.bundle else None
-        return cls(loop, *start_interpreter(place, preload), unproven=unproven, on_lost=on_lost)
+        client = cls(loop, *start_interpreter(place, preload), unproven=unproven, on_lost=on_lost)
+        client.shared = place.shared
+        return client
 
     @classmethod
     def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
@@ -125,7 +128,6 @@ class ForkServerClient:
         if self.lost:
             waiter(None, self._end)
             return
-        self._signal_server(signal.SIGCONT)  # a job can have stopped its parent
         kept = None if group is None else next((item for item in reversed(self._kept) if item[0] == group), None)
         if kept is not None:
             self._kept.remove(kept)
@@ -133,6 +135,7 @@ class ForkServerClient:
         elif self._ready:
             waiter(self._ready.popleft(), "")
         else:
+            self._signal_server(signal.SIGCONT)  # a job can have stopped its parent
             self._spares = _MORE_SPARES if self._returning else self._spares
             self._waiters.append((waiter, group))
         self._top_up(0 if self.retired else self._spares)

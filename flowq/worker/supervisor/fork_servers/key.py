@@ -1,9 +1,9 @@
 """What decides which fork server a job goes to."""
 
-from dataclasses import dataclass
+from flowq.plan.bulk import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ForkServerKey:
     """The key of a fork server: horses of one directory, import path and environment can share imported modules.
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
 from flowq.worker.supervisor.ends import is_told
+from flowq.worker.supervisor.output_pipes import OutputPipes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.supervisor.event_loop import Loop
@@ -38,6 +39,7 @@ class Lane:
         "_channel",
         "_in_order",
         "_loop",
+        "_pipes",
         "_spoilt",
         "_turn",
         "_when_readable",
@@ -62,17 +64,30 @@ class Lane:
         self.usage: tuple[float, ...] | None = None
         self._loop = loop
         self._channel = channel
+        self._pipes: OutputPipes | None = None
         self._turn = 1
         self._in_order = False
         self._spoilt = False
         self._when_readable: Callable[[], None] | None = None
         loop.watch(channel.fileno(), self._readable, self._writable)
 
-    def hand_over(self, task: Task, secrets: dict[str, str], pipes: Sequence[int], when_readable: Callable[[], None]) -> None:
-        """Give the horse its task. `when_readable` is called when `receive` has something."""
+    def pipes(self) -> OutputPipes:
+        """Return the pipes for the output of the task that is handed over next.
+
+        Raises:
+            OSError: no descriptor is left for new ones.
+        """
+        if self._pipes is None:
+            self._pipes = OutputPipes(self._loop)
+        return self._pipes
+
+    def hand_over(self, task: Task, secrets: dict[str, str], when_readable: Callable[[], None]) -> None:
+        """Give the horse its task, after `pipes`. `when_readable` is called when `receive` has something."""
         self._when_readable = when_readable
         try:
-            self._channel.send((self._turn, task, secrets), pipes)  # all is read, so the descriptors are on their way at least
+            self._channel.send(
+                (self._turn, task, secrets), self.pipes().writes
+            )  # all is read, so they are on their way at least
         except PeerGoneError:
             return  # it died while it waited; its exit is on the way and tells how
         if self._channel.sending:
@@ -111,6 +126,7 @@ class Lane:
         """Take back the lane of a horse that waits for another task; return whether it may get one."""
         self._when_readable = None
         self.on_exit = None
+        self._renew_pipes()
         return self._is_empty() and not self._spoilt
 
     def signal(self, number: int) -> None:
@@ -130,6 +146,7 @@ class Lane:
         """Take note of the next horse; return whether it may have a task."""
         self.pid = pid
         self._turn += 1
+        self._renew_pipes()
         in_order = self._in_order and self._is_empty() and self._in_order
         self._in_order = False
         return in_order
@@ -138,6 +155,8 @@ class Lane:
         """Close this end; a horse that waits for a task exits then."""
         self._loop.forget(self._channel.fileno())
         self._channel.close()
+        if self._pipes is not None and not self._pipes.attached:  # else the job's output reads and closes them
+            self._drop_pipes()
 
     def _readable(self) -> None:
         if self._when_readable is not None:
@@ -145,6 +164,15 @@ class Lane:
         elif not self._is_empty():  # it can be: what made it readable in this turn was read already
             self._spoil()  # there is nothing to be told
             self.signal(SIGKILL)
+
+    def _renew_pipes(self) -> None:
+        if self._pipes is not None and not self._pipes.renew():
+            self._drop_pipes()
+
+    def _drop_pipes(self) -> None:
+        if self._pipes is not None:
+            self._pipes.close()
+            self._pipes = None
 
     def _is_empty(self) -> bool:
         return not (self.receive() or self._channel.partial)

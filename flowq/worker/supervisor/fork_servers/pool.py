@@ -77,19 +77,16 @@ class ForkServerPool:
             self._fork_servers[place] = fork_server
         return fork_server
 
-    def used(self, task: "Task") -> None:
-        """Record that a task succeeded: its modules are worth keeping imported."""
+    def used(self, task: "Task", fork_server: ForkServerClient) -> None:
+        """Record that a task succeeded in this fork server: its modules are worth keeping imported."""
         if not self._options.warm or task.get("secrets") or self._options.executor is not None:
             return
-        place = place_of(task)
-        if self._is_for_clone(place):
-            if task["kind"] != "pickle":  # it may look for its modules elsewhere than the program does
-                return
-            place = ForkServerKey()
-        fork_server = self._fork_servers.get(place)  # never a shared one
-        if fork_server is not None:
-            for module in imports_of(task):
-                fork_server.warm(module)
+        if fork_server.retired or fork_server.shared:  # others in a shared one have other variables
+            return
+        if fork_server.threads and task["kind"] != "pickle":  # it may look for its modules elsewhere than the program does
+            return
+        for module in imports_of(task):
+            fork_server.warm(module)
 
     def tolerate(self, pid: int) -> None:
         """Register a child of this process that is no orphan."""
