@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from flowq.worker.secrets.encodings import SHORTEST, variants
 from flowq.worker.secrets.execution import ExecutionSecrets
 from flowq.worker.secrets.masking import MASK, Mask, MaskedStream
-from flowq.worker.supervisor.output_buffer import OutputBuffer
+from flowq.worker.supervisor.output.buffer import OutputBuffer
 
 BASH = shutil.which("bash")
 

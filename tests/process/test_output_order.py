@@ -11,7 +11,7 @@ import pytest
 
 from flowq.store import Store
 from flowq.worker.ipc.write_order import WriteOrder
-from flowq.worker.supervisor import captured_output
+from flowq.worker.supervisor.output import job_output
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
 from tests.support.wait import until
@@ -142,7 +142,7 @@ def test_the_streams_can_be_opened_by_their_names(stand: Stand) -> None:
 
 
 def test_a_reason_after_a_flood_stands_after_it(stand: Stand) -> None:
-    size = 4 * captured_output._ALONE_BYTES
+    size = 4 * job_output._ALONE_BYTES
     execution = stand.run(
         shell(
             f"yes | head -c {size} || true; echo the reason >&2; sleep 0.3; for i in 1 2; do echo $i; echo $i >&2; done; true"

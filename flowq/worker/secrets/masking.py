@@ -1,7 +1,7 @@
 """Masking: secrets are taken out of bytes, also where one begins in one chunk of output and ends in the next.
 
     value -- encodings.variants --> patterns -- Mask --> whole texts          (errors, results)
-                                             -- MaskedStream --> output, chunk by chunk (`flowq.worker.supervisor.output_buffer`)
+                                             -- MaskedStream --> output, chunk by chunk (`flowq.worker.supervisor.output.buffer`)
 
 Masking is best effort: a program that prints a secret backwards gets it past every mask. Of each variant nothing is left, everything
 else stays byte by byte, and the result does not depend on where chunks end. Codes for terminals inside a secret do not hide it, and stay.

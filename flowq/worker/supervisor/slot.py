@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
-from flowq.worker.supervisor.captured_output import JobOutput
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
 from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, not_started, timed_out
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
+from flowq.worker.supervisor.output.job_output import JobOutput
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult

@@ -3,7 +3,7 @@
 import pytest
 
 from flowq.defaults import MAX_LOG_LINE
-from flowq.worker.supervisor.output_buffer import OutputBuffer
+from flowq.worker.supervisor.output.buffer import OutputBuffer
 
 READ = 64 * 1024  # bytes that a slot reads at once
 

@@ -32,7 +32,6 @@ _SPARES: Final = 1  # lanes with a horse that waits for a task
 _KEPT: Final = 16  # horses that have had jobs and wait for more
 _MORE_SPARES: Final = 2  # as soon as a job has waited while the horse of the one before exited
 
-
 Waiter = Callable[[Lane | None, str], None]
 """A callback that gets a lane with a horse, or None and the reason why there is none."""
 
@@ -99,9 +98,7 @@ class ForkServerClient:
             OSError: no process or no descriptor is left.
         """
         unproven = place if place.python or place.bundle else None
-        client = cls(loop, *start_interpreter(place, preload), unproven=unproven, on_lost=on_lost)
-        client.shared = place.shared
-        return client
+        return cls(loop, *start_interpreter(place, preload), unproven=unproven, on_lost=on_lost)
 
     @classmethod
     def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
 from flowq.worker.supervisor.ends import is_told
-from flowq.worker.supervisor.output_pipes import OutputPipes
+from flowq.worker.supervisor.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

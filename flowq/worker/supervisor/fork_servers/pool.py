@@ -158,6 +158,7 @@ class ForkServerPool:
         else:
             preload = () if place.shared or place.python else self._preload
             fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
+            fork_server.shared = place.shared
         fork_server.renew(self._fence, self._patience)
         self._living = {known for known in self._living if not known.lost}
         self._living.add(fork_server)

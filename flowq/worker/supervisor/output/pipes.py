@@ -2,7 +2,7 @@
 
 To make pipes for each job, and to let the kernel watch them, took a sixth of what a worker needs for a job. They go on to the next job of the
 lane only if all processes of the former one have ended, nothing is left in them, and they are set as they were when they were made: size and
-flags belong to a pipe, whoever holds an end. Otherwise the next job gets new ones.
+flags belong to a pipe, not to those who hold its ends. Otherwise the next job gets new ones.
 
 While a job uses both streams, each pipe holds one write at a time, and the kernel reports the writes (`flowq.worker.ipc.write_order`).
 """
@@ -162,7 +162,7 @@ class OutputPipes:
             self.close()  # a late write of a job that has told its outcome
 
     def _state(self) -> list[int]:
-        """Return what a job can change of them, whoever holds the other ends."""
+        """Return what a job can change of them."""
         modes = [os.fstat(fd).st_mode for fd in self.writes]
         return modes + [fcntl.fcntl(fd, number) for fd in self.writes for number in _GETTERS]
 

@@ -17,12 +17,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from flowq.worker.ipc.write_order import MISSING
-from flowq.worker.supervisor.output_buffer import OutputBuffer
-from flowq.worker.supervisor.output_pipes import PAGE
+from flowq.worker.supervisor.output.buffer import OutputBuffer
+from flowq.worker.supervisor.output.pipes import PAGE
 
 if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
-    from flowq.worker.supervisor.output_pipes import OutputPipes
+    from flowq.worker.supervisor.output.pipes import OutputPipes
 
 _DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
 _ALONE_BYTES: Final = 64 * 1024  # to one stream alone, after which its pipe holds more than one write
