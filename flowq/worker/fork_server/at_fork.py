@@ -1,18 +1,21 @@
-"""The at-fork hooks of `threading` and `logging`, which a fork server need not run in each of its children.
+"""At-fork hooks: those of `threading` and `logging`, which a fork server need not run in each of its children, and those of users.
 
-They put right what other threads held or were at the moment of the fork. A fork server has no other threads, so in its children there is
+The former put right what other threads held or were at the moment of the fork. A fork server has no other threads, so in its children there is
 nothing to put right, and the walk over all threads and handlers copies more than two hundred pages. The hooks cannot be unregistered, so
 the code of their functions is replaced. A child gets it back first of all: a job that forks has threads perhaps.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from flowq.worker.ipc import platform
+from flowq.worker.ipc.channel import PeerGoneError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
     from typing import Any, Final
 
@@ -30,6 +33,9 @@ _SHORT: Final[dict[tuple[str, str], CodeType]] = {
     ("threading", "_after_fork"): _nothing.__code__,
     ("logging", "_after_at_fork_child_reinit_locks"): _only_its_lock.__code__,
 }
+_HARMLESS: Final = frozenset(
+    ("concurrent.futures.thread", "logging", "random", "threading")
+)  # modules with hooks that wait for nothing here
 replaced: list[tuple[Any, CodeType]] = []
 """The functions that are shortened now, each with the code that is its own."""
 
@@ -51,3 +57,50 @@ def restore() -> None:
     while replaced:
         function, code = replaced.pop()
         function.__code__ = code
+
+
+class UserCode:
+    """Context manager for code of users in a fork server: an import, a hook at a fork. It may hang, and the server ends with its parent then.
+
+    `hooks`: an import has registered a hook, which may hang at any fork. Python does not tell which hooks there are, so the function that
+    registers them is another one meanwhile.
+
+    Raises:
+        PeerGoneError: the parent has ended before.
+    """
+
+    __slots__ = ("_parent", "_register", "hooks")
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._register: Any = os.register_at_fork
+        self.hooks = False
+
+    def __enter__(self) -> None:
+        self._tie()
+        os.register_at_fork = self._registers  # type: ignore[assignment]
+
+    def __exit__(self, *_: object) -> None:
+        os.register_at_fork = self._register
+        platform.end_with_parent(False)  # at any other time it sees the end of its control channel, and sweeps before it ends
+
+    def fork(self) -> int:
+        """Fork as `os.fork` does, with the hooks of users."""
+        if not self.hooks:
+            return os.fork()
+        self._tie()
+        try:
+            pid = os.fork()
+        finally:
+            platform.end_with_parent(False)
+        return pid
+
+    def _tie(self) -> None:
+        platform.end_with_parent(True)
+        if os.getppid() != self._parent:
+            platform.end_with_parent(False)
+            raise PeerGoneError
+
+    def _registers(self, **hooks: Callable[..., Any]) -> None:
+        self.hooks = self.hooks or sys._getframe(1).f_globals.get("__name__") not in _HARMLESS  # noqa: SLF001
+        self._register(**hooks)

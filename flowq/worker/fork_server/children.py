@@ -29,28 +29,24 @@ _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the 
 
 
 class Children:
-    """The living children by pid. `reap` reports an end only when every process of that child has ended."""
+    """The living children by pid, `known`. `listing` is a descriptor with the list of them, -1 if there is none: a fresh child should close it. `reap` reports an end only when every process of that child has ended."""
 
-    __slots__ = ("_ended", "_known", "_list", "_since")
+    __slots__ = ("_ended", "_list", "_since", "known", "listing")
 
     def __init__(self) -> None:
-        self._known: set[int] = set()
+        self.known: set[int] = set()
         self._list = platform.ChildList()
+        self.listing = self._list.fd
         self._ended: list[End] = []  # reaped children whose leftovers are being swept
         self._since = 0.0
 
     def add(self, pid: int) -> None:
         """Register a child that was just forked."""
-        self._known.add(pid)
-
-    @property
-    def listing(self) -> int:
-        """The descriptor that a fresh child should close, -1 if there is none."""
-        return self._list.fd
+        self.known.add(pid)
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to the process group of a known child; a child that has been reaped is never signalled."""
-        if pid in self._known:
+        if pid in self.known:
             _signal_group(pid, number)
 
     @property
@@ -58,28 +54,10 @@ class Children:
         """Whether processes of ended children are still dying: call `reap` again soon."""
         return bool(self._ended)
 
-    def reap_one_at_ease(self) -> int:
-        """Return the pid of a known child that has exited well and left nothing, 0 if the next end is another; `reap` must follow then.
-
-        The usual end in few steps: a fork server copies a page for nearly each object that it uses between two forks.
-        """
-        if self._ended or not hasattr(os, "waitid"):
-            return 0
-        try:
-            found = os.waitid(os.P_ALL, 0, _ENDED)
-        except ChildProcessError:
-            return 0
-        if found is None or found.si_status or found.si_code != os.CLD_EXITED or found.si_pid not in self._known:
-            return 0
-        pid = found.si_pid
-        _signal_group(pid, _SIGKILL)  # before it is reaped, see `_reap_one`
-        os.waitpid(pid, 0)
-        self._known.discard(pid)
-        if self._list.count() == len(self._known):
-            return pid
+    def sweep_after(self, pid: int) -> None:
+        """Kill what a child has left that has exited with 0 and was reaped; `reap` reports its end."""
         self._since = time.monotonic()
         self._ended.append((pid, 0, None))
-        return 0
 
     def reap(self) -> tuple[list[End], bool]:
         """Return the ends of the known children that have ended with all they started, and whether that is certain.
@@ -88,8 +66,8 @@ class Children:
         does not tell of orphans.
         """
         while (end := self._reap_one()) is not None:
-            if end[0] in self._known:
-                self._known.discard(end[0])
+            if end[0] in self.known:
+                self.known.discard(end[0])
                 if not self._ended:
                     self._since = time.monotonic()
                 self._ended.append(end)
@@ -101,18 +79,18 @@ class Children:
     def kill_all(self) -> None:
         """Kill every child and everything below, and return when they are gone (or after a few seconds)."""
         deadline = time.monotonic() + _SWEEP_LIMIT
-        for pid in tuple(self._known):
+        for pid in tuple(self.known):
             _signal_group(pid, signal.SIGKILL)
         while time.monotonic() < deadline:
             while (end := self._reap_one()) is not None:
-                self._known.discard(end[0])
-            if self._sweep() == 0 and not self._known:
+                self.known.discard(end[0])
+            if self._sweep() == 0 and not self.known:
                 return
             time.sleep(0.001)
 
     def _sweep(self) -> int:
         """Kill the unknown children; return how many there are."""
-        unknown = self._list.pids() - self._known
+        unknown = self._list.pids() - self.known
         for pid in unknown:
             # Not reaped yet, so the pid is still theirs; they may lead a group of their own or be in any other.
             _signal_group(pid, signal.SIGKILL)

@@ -11,60 +11,52 @@ import os
 
 from flowq.worker.horse.entry import LaneEnd
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 class Lanes:
-    """The open lanes by number, and the horses in them."""
+    """The open lanes by number, the `horses` in them (number -> pid), and the `numbers` of their lanes (pid -> number)."""
 
-    __slots__ = ("_horses", "_lanes", "_numbers", "streams")
+    __slots__ = ("horses", "numbers", "open_lanes", "streams")
 
     def __init__(self) -> None:
         self.streams: list[int] = []
-        self._lanes: dict[int, LaneEnd] = {}
-        self._horses: dict[int, int] = {}  # number -> pid
-        self._numbers: dict[int, int] = {}  # pid -> number
+        self.open_lanes: dict[int, LaneEnd] = {}
+        self.horses: dict[int, int] = {}
+        self.numbers: dict[int, int] = {}
 
     def open(self, number: int, stream: int) -> None:
         """Take over the stream of a new lane."""
         self.streams.append(stream)
-        self._lanes[number] = LaneEnd(stream)
+        self.open_lanes[number] = LaneEnd(stream)
 
     def next_turn(self, number: int, scratch: str) -> LaneEnd:
         """Return the lane for a horse that is about to be forked. `scratch` is a directory for the files of all horses."""
-        lane = self._lanes[number]
+        lane = self.open_lanes[number]
         lane.turn += 1
         lane.scratch = f"{scratch}/{number}-{lane.turn}"
         return lane
 
     def entered(self, number: int, pid: int) -> None:
         """Register the horse that was forked into a lane."""
-        self._horses[number] = pid
-        self._numbers[pid] = number
+        self.horses[number] = pid
+        self.numbers[pid] = number
 
     def left(self, pid: int) -> int | None:
         """Forget a horse that has ended; return the number of its lane, None if it was no horse."""
-        number = self._numbers.pop(pid, None)
+        number = self.numbers.pop(pid, None)
         if number is not None:
-            del self._horses[number]
+            del self.horses[number]
         return number
 
     def scratch(self, number: int) -> str:
         """Return the path for files of the latest horse in a lane."""
-        return self._lanes[number].scratch
+        return self.open_lanes[number].scratch
 
     def horse(self, number: int) -> int | None:
         """Return the pid of the horse in a lane, None if there is none."""
-        return self._horses.get(number)
-
-    def horses(self) -> Iterable[tuple[int, int]]:
-        """Return number and pid of all horses."""
-        return tuple(self._horses.items())
+        return self.horses.get(number)
 
     def close(self, number: int) -> None:
         """Give up a lane."""
-        stream = self._lanes.pop(number).stream
+        stream = self.open_lanes.pop(number).stream
         self.streams.remove(stream)
         os.close(stream)

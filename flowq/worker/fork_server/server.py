@@ -8,7 +8,6 @@ be harmless (`preload`).
 from __future__ import annotations
 
 import errno
-import operator
 import os
 import select
 import signal
@@ -20,8 +19,8 @@ from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.lanes import Lanes
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.fork_server.scratch import ScratchDirectory, remove_tree
+from flowq.worker.fork_server.succession import DONE, OTHER, Succession
 from flowq.worker.horse import horse
-from flowq.worker.horse.entry import Entrance
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
@@ -35,79 +34,61 @@ _IDLE = -1
 _SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
 
 
-class _Tied:
-    """Context manager for code of users in a fork server: an import, an at-fork hook. It may hang, and the server ends with its parent then."""
-
-    __slots__ = ("_parent",)
-
-    def __init__(self, parent: int) -> None:
-        self._parent = parent
-
-    def __enter__(self) -> None:
-        platform.end_with_parent(True)
-        if os.getppid() != self._parent:
-            platform.end_with_parent(False)
-            raise PeerGoneError
-
-    def __exit__(self, *_: object) -> None:
-        platform.end_with_parent(False)  # at any other time it sees the end of its control channel, and sweeps before it ends
-
-
 class ForkServer:
     """One fork server, from its first request to the end of its control channel."""
 
-    def __init__(self, control: Channel) -> None:
+    def __init__(self, control: Channel, user_code: at_fork.UserCode) -> None:
         self._control = control
-        self._tied = _Tied(os.getppid())
+        self._user_code = user_code
         self._children = Children()
         self._lanes = Lanes()
-        self._entrance = Entrance(control, at_fork.replaced)
         self._preloader = ModulePreloader()
         self._fence = Fence()
         self._scratch = ScratchDirectory()
-        self._wake_read, self._wake_write = os.pipe()
+        self._ends = platform.ChildEnds()
+        self._succession = Succession(control, self._children, self._lanes, self._scratch, self._ends, user_code=user_code)
 
     def serve(self) -> None:
         """Serve until the control channel ends; then kill all that is left."""
-        self._take_over_signals()
+        # The supervisor decides when this ends, by the control channel. Blocked, not ignored: a horse inherits it, and a signal that
+        # is meant for a horse in its first moments then waits until the horse can be ended by it, instead of being lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, platform.STOP_SIGNALS)
         platform.become_subreaper()
         horse.prepare()
         rehearsal.settle()
-        poller = select.poll()
-        poller.register(self._control.fileno(), select.POLLIN)
-        poller.register(self._wake_read, select.POLLIN)
         try:
             self._receive()  # before the first poll: requests may have come together with the greeting, and are buffered here then
-            while True:
-                patience = self._patience()
-                ready = poller.poll(patience)
-                for fd, _ in ready:
-                    if fd == self._wake_read:
-                        os.read(fd, 4096)
-                    else:
-                        self._receive()
-                self._report_ends()
-                if not (ready and patience):
-                    self._check_clocks()
+            self._loop()
         except PeerGoneError:
             pass
         finally:
             self._children.kill_all()
             self._scratch.remove()
 
+    def _loop(self) -> None:
+        poller = select.poll()
+        poller.register(self._control.fileno(), select.POLLIN)
+        ends = self._ends.fd
+        poller.register(ends, select.POLLIN)
+        follow = self._succession.follow
+        while True:
+            patience = self._patience()
+            ready = poller.poll(patience)
+            for fd, _ in ready:
+                if fd == ends:
+                    os.read(fd, 4096)
+                else:
+                    self._receive()
+            while (found := follow()) == DONE:
+                pass
+            if found == OTHER:
+                self._report_ends()
+            if not (ready and patience):
+                self._check_clocks()
+
     def _receive(self) -> None:
         for message, fds in self._control.receive():
             self._obey(message, fds)
-
-    def _take_over_signals(self) -> None:
-        os.set_blocking(self._wake_write, False)
-        signal.signal(
-            signal.SIGCHLD, operator.is_
-        )  # a function that does nothing: the byte in the wake-up pipe is what matters
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        # The supervisor decides when this ends, by the control channel. Blocked, not ignored: a horse inherits it, and a signal that
-        # is meant for a horse in its first moments then waits until the horse can be ended by it, instead of being lost.
-        signal.pthread_sigmask(signal.SIG_BLOCK, platform.STOP_SIGNALS)
 
     def _patience(self) -> int:
         """Return the milliseconds to wait for events; 0 if something is due by the clock."""
@@ -136,53 +117,28 @@ class ForkServer:
             return
         self._lanes.open(number, stream)
         try:
-            pid = self._fork(number)
+            pid = self._succession.fork(number)
         except OSError as error:
             self._lanes.close(number)
             self._control.tell((ipc.NO_FORK, number, platform.describe(error)))
         else:
             self._control.tell((ipc.HORSE, number, pid))
 
-    def _fork(self, number: int) -> int:
-        """Fork a horse into a lane and return its pid.
-
-        Raises:
-            OSError: the system has no process to spare.
-        """
-        self._scratch.ensure()
-        lane = self._lanes.next_turn(number, self._scratch.path)
-        closing = self._descriptors()
-        me = os.getpid()
-        with self._tied:
-            pid = os.fork()
-            if pid == 0:
-                horse.live(self._entrance, lane, closing, me)
-        self._children.add(pid)
-        self._lanes.entered(number, pid)
-        return pid
-
-    def _descriptors(self) -> list[int]:
-        """Return the descriptors that a child closes, but for the control channel."""
-        own = (self._wake_read, self._wake_write, self._scratch.lock, self._children.listing)
-        return [*self._lanes.streams, *(fd for fd in own if fd >= 0)]
-
     def _become_child(self) -> None:
         """Close everything of the server's in a fresh child that is no horse."""
         at_fork.restore()
-        signal.set_wakeup_fd(-1)
-        for fd in self._descriptors():
+        for fd in self._succession.descriptors():
             os.close(fd)
+        self._ends.leave()
         self._control.close()
 
     def _warm(self, module: str) -> None:
-        with self._tied:
+        with self._user_code:
             pid = self._preloader.probe(module, self._become_child)
         if pid is not None:
             self._children.add(pid)
 
     def _report_ends(self) -> None:
-        while (pid := self._children.reap_one_at_ease()) != 0:
-            self._report(pid, 0, None, True)
         ends, swept = self._children.reap()
         for pid, code, usage in ends:
             self._report(pid, code, usage, swept)
@@ -199,7 +155,7 @@ class ForkServer:
         successor = 0
         if code == 0 and swept:
             try:
-                successor = self._fork(number)
+                successor = self._succession.fork(number)
             except OSError:
                 successor = 0
         self._control.tell(
@@ -209,7 +165,7 @@ class ForkServer:
             self._lanes.close(number)
 
     def _probed(self, pid: int, code: int) -> None:
-        with self._tied:
+        with self._user_code:
             answer = self._preloader.probed(pid, code)
         if answer is None:
             return
@@ -222,7 +178,7 @@ class ForkServer:
     def _check_clocks(self) -> None:
         now = platform.boottime()
         if self._fence.passed():
-            for number, pid in self._lanes.horses():
+            for number, pid in tuple(self._lanes.horses.items()):
                 self._control.tell((ipc.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)
         if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:
@@ -230,11 +186,17 @@ class ForkServer:
             self._preloader.give_up()
 
 
-def serve(control: Channel) -> NoReturn:
-    """Turn this process into a fork server; it ends with the control channel."""
+def serve_clone(control: Channel) -> NoReturn:
+    """Turn this copy of a user's process into a fork server; it ends with the control channel."""
+    user_code = at_fork.UserCode()
+    user_code.hooks = True  # which ones the program has is not known
+    _serve(control, user_code)
+
+
+def _serve(control: Channel, user_code: at_fork.UserCode) -> NoReturn:
     code = horse.BROKEN
     try:
-        ForkServer(control).serve()
+        ForkServer(control, user_code).serve()
         code = 0
     finally:
         os._exit(code)
@@ -246,11 +208,14 @@ def main() -> None:
     for lock in sys.argv[3:]:  # of files that travelled: held until the end, and no business of programs that jobs start
         os.set_inheritable(int(lock), False)
     greeting, _ = control.wait()
+    for name in greeting["unset"]:
+        os.environ.pop(name, None)  # for this process alone: it binds functions before its forks, not after each
     sys.path[:0] = greeting["path"]
-    with _Tied(os.getppid()):
+    user_code = at_fork.UserCode()
+    with user_code:
         for module in greeting["preload"]:
             _preload(module)
-    serve(control)
+    _serve(control, user_code)
 
 
 def _preload(module: str) -> None:

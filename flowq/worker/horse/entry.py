@@ -6,14 +6,7 @@ horse does first is one function here, with few names and calls. The usual layer
 
 from __future__ import annotations
 
-from _signal import (  # type: ignore[import-not-found]
-    SIG_DFL,
-    SIG_SETMASK,
-    SIGCHLD,
-    pthread_sigmask,
-    set_wakeup_fd,
-    signal,
-)
+from _signal import SIG_SETMASK, pthread_sigmask  # type: ignore[import-not-found]
 from os import close, dup2, setsid
 
 from flowq.worker.ipc.channel import Channel
@@ -21,7 +14,7 @@ from flowq.worker.ipc.platform import settle_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import CodeType
     from typing import Any
 
@@ -50,22 +43,25 @@ class Entrance:
 
     Args:
         control: the fork server's control channel. The stream of the lane takes its place: `channel` is on the same number.
+        streams: of all lanes that are open.
         hooks: functions that get this code in each horse (`flowq.worker.fork_server.at_fork`).
+        leave: what else a horse undoes of its fork server.
     """
 
-    __slots__ = ("_hooks", "_number", "channel")
+    __slots__ = ("_hooks", "_leave", "_number", "_streams", "channel")
 
-    def __init__(self, control: Channel, hooks: Hooks) -> None:
+    def __init__(self, control: Channel, streams: list[int], hooks: Hooks, leave: Callable[[], None] | None = None) -> None:
         self.channel = control.twin()
+        self._streams = streams
         self._hooks = hooks
+        self._leave = leave
         self._number = control.fileno()
 
-    def enter(self, lane: LaneEnd, closing: Iterable[int], parent: int) -> None:
+    def enter(self, lane: LaneEnd, own: Iterable[int], parent: int) -> None:
         """Make a fresh child a horse that has the lane's stream behind `channel`.
 
-        `closing` are the descriptors of the fork server, the streams of all lanes among them; `parent` is its pid.
+        `own` are the descriptors of the fork server, beside the streams of its lanes; `parent` is its pid.
         """
-        set_wakeup_fd(-1)
         for function, code in self._hooks:
             function.__code__ = code
         kept = -1
@@ -74,10 +70,13 @@ class Entrance:
         except OSError:  # the number is beyond the limit of open files, which was lowered: keep that of the stream
             kept = lane.stream
             self.channel = Channel.adopt(kept)
-        for fd in closing:
+        for fd in self._streams:
             if fd != kept:
                 close(fd)
+        for fd in own:
+            close(fd)
         setsid()
         settle_below(parent)
-        signal(SIGCHLD, SIG_DFL)
+        if self._leave is not None:
+            self._leave()
         pthread_sigmask(SIG_SETMASK, ())  # not only what the fork server blocks: a mask is inherited from far away

@@ -34,9 +34,11 @@ _FORMER: list[
 ] = []  # replaced streams: dropped, they would be flushed, and wait for a lock that a thread had
 BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
 UNUSED = 75  # EX_TEMPFAIL: it has executed nothing
+_PRESET = {"FLOWQ_RUN_ID": "", "FLOWQ_ATTEMPT": "1", "FLOWQ_EXECUTION": "1"}
+"""Variables as most plain jobs have them: set in the fork server, as each one that a horse sets copies pages."""
 
 
-def live(entrance: Entrance, lane: LaneEnd, closing: Iterable[int], parent: int) -> NoReturn:
+def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> NoReturn:
     """Run as a horse in a fresh child: enter the lane, wait for a task, execute it, answer, exit with 0.
 
     It waits for another task if its answer has promised that.
@@ -44,7 +46,7 @@ def live(entrance: Entrance, lane: LaneEnd, closing: Iterable[int], parent: int)
     """
     code = BROKEN
     try:
-        entrance.enter(lane, closing, parent)
+        entrance.enter(lane, own, parent)
         channel, keeper = entrance.channel, None
         while True:
             (turn, task, secrets), pipes = channel.first()
@@ -112,7 +114,8 @@ def _keeper() -> Keeper:
 
 
 def prepare() -> None:
-    """Prepare a fork server for its horses, which inherit stdin, the streams and the handlers of stop signals."""
+    """Prepare a fork server for its horses, which inherit stdin, the streams, variables and the handlers of stop signals."""
+    os.environ.update(_PRESET)
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -129,8 +132,10 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
     context.set_current_task(task)
     for name in task.get("withheld") or ():
         os.environ.pop(name, None)  # a clone of a user's process has them
+    preset = _PRESET
     for name, value in environment(task).items():
-        os.environ[name] = value
+        if preset.get(name) != value:
+            os.environ[name] = value
     for name, value in secrets.items():
         os.environ[name] = value
     if secrets:
@@ -150,7 +155,9 @@ def _enter_directory(task: Task) -> TaskResult | None:
         hint = "; `code: ship` in the flow lets its files travel to workers that lack its directory" if task.get("run") else ""
         return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}{hint}")
     if task["kind"] not in {"shell", "argv"}:
-        sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
+        missing = [entry for entry in task.get("path") or () if entry not in sys.path]
+        if missing:
+            sys.path[:0] = missing
     return None
 
 

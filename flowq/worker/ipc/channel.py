@@ -40,6 +40,7 @@ LOST: Final = -1
 
 MAX_FRAME: Final = 64 * 1024 * 1024  # bytes; the largest legal payload or result is far below
 _HEADER = 5
+_PLAIN = 2  # the version of the format that interns no text: a horse would copy a page for each key of its task
 _CHUNK = 64 * 1024  # bytes of one read; larger buffers come from mmap each time, which costs more than it saves
 _MAX_FDS = 4
 _FD_SIZE = 4  # bytes of a C int
@@ -286,7 +287,7 @@ class Channel:
 
 
 def _framed(message: Any, fds: int) -> bytes:
-    body = marshal.dumps(message)
+    body = marshal.dumps(message, _PLAIN)
     if len(body) > MAX_FRAME:
         raise ProtocolError(f"a message of {len(body)} bytes is larger than the limit of {MAX_FRAME}")
     return b"".join((len(body).to_bytes(4, "little"), _COUNTS[fds], body))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import operator
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ PRIVATE = (
 SWEEPS = sys.platform == "linux"  # whether orphans of a job become children of its fork server, which kills them
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SIGNAL_SET = 128  # bytes of a `sigset_t`
 _LISTED = 4096  # bytes of the list of children: some hundred
 _SIGKILL = int(signal.SIGKILL)  # the enum's members copy pages in each horse
 
@@ -61,6 +63,25 @@ if sys.platform == "linux":
     import ctypes
 
     _prctl = ctypes.CDLL(None).prctl
+
+    _libc = ctypes.CDLL(None, use_errno=True)
+
+    class ChildEnds:
+        """A descriptor, `fd`, that can be read when children have ended. SIGCHLD is blocked for it, so no handler runs."""
+
+        __slots__ = ("fd",)
+
+        def __init__(self) -> None:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+            mask = (1 << (signal.SIGCHLD - 1)).to_bytes(ctypes.sizeof(ctypes.c_ulong), sys.byteorder).ljust(_SIGNAL_SET, b"\0")
+            self.fd: int = _libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC)
+            if self.fd < 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+        def leave(self) -> None:
+            """Undo it in a child that was forked, which has closed `fd`."""
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
     def become_subreaper() -> bool:
         """Let orphaned descendants become children of this process; return whether the kernel does that."""
@@ -165,6 +186,24 @@ if sys.platform == "linux":
         return len(os.listdir("/proc/self/task"))
 
 else:
+
+    class ChildEnds:
+        """A descriptor, `fd`, that can be read when children have ended: a pipe that a handler of SIGCHLD writes to."""
+
+        __slots__ = ("_written", "fd")
+
+        def __init__(self) -> None:
+            self.fd, self._written = os.pipe()
+            os.set_blocking(self._written, False)
+            # a function that does nothing: the byte in the pipe is what matters
+            signal.signal(signal.SIGCHLD, operator.is_)
+            signal.set_wakeup_fd(self._written, warn_on_full_buffer=False)
+
+        def leave(self) -> None:
+            """Undo it in a child that was forked, which has closed `fd`."""
+            signal.set_wakeup_fd(-1)
+            os.close(self._written)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def become_subreaper() -> bool:
         """Report that this system has no subreapers."""

@@ -36,7 +36,7 @@ def start_interpreter(place: ForkServerKey, preload: Sequence[str]) -> tuple[Cha
             [*program_of(place), str(theirs.fileno()), _ROOT],
             pass_fds=(theirs.fileno(),),
             cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
-            env=_inherited(place) | dict(place.env),
+            env={"LD_BIND_NOW": "1", **(own := _inherited(place) | dict(place.env))},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
         )
@@ -46,7 +46,9 @@ def start_interpreter(place: ForkServerKey, preload: Sequence[str]) -> tuple[Cha
     finally:
         theirs.close()
     with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
-        ours.send({"path": list(place.path), "preload": _as_for_rq(preload)})
+        ours.send(
+            {"path": list(place.path), "preload": _as_for_rq(preload), "unset": [] if "LD_BIND_NOW" in own else ["LD_BIND_NOW"]}
+        )
     process.returncode = 0  # the client reaps it; the Popen object must not
     return ours, process.pid
 
@@ -95,7 +97,7 @@ def start_clone() -> tuple[Channel, int]:
             ours.close()
             os.setsid()
             signal.set_wakeup_fd(-1)
-            server.serve(theirs)
+            server.serve_clone(theirs)
         finally:
             os._exit(1)
     theirs.close()
