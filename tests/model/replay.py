@@ -233,7 +233,7 @@ class Replay:
             wanted |= {"outcome": job.executions[-1], "ledger": list(job.executions[:-1])}
             found |= {"outcome": record.get("outcome", ""), "ledger": [ledger.get(token) for token in tokens[:-1]]}
         if job.status == "deferred":
-            wanted["pending"], found["pending"] = job.pending, int(record["pending"])
+            wanted["pending"], found["pending"] = job.pending, int(record.get("pending", 0))
         return [
             f"{name} of job {number} is {found[name]}, in the model {wanted[name]}"
             for name in wanted

@@ -21,7 +21,7 @@ from flowq.store.jobs import NewJob
 from flowq.store.schema.job_fields import FIELDS, PREFIXES, field_of
 
 NAMES = sorted(scripts._names())
-TRANSIENT = {"id", "popped", "unstored"}  # attributes of a loaded job, not stored
+TRANSIENT = {"id", "popped", "unstored", "unwritten"}  # attributes of a loaded job, not stored
 COMMAND = re.compile(r"call\('(H\w+)', (K\.job\((?:[^()]|\([^()]*\))*\)|key)(?:, ([^\n]*))?")
 OBJECT = r"\b(?:job|parent|child|group|old)"
 EXTRA = re.compile(r"(?:(?<!K\.)\b(?:set_status|schedule|stay|end_job|write)\(|(?:extra|first|fields) =)[^{\n]*\{ ('[^{}]*)\}")

@@ -51,7 +51,7 @@ L.step = setmetatable({{}}, {{ __index = function(steps, name)
 end }})
 """
 _LIBRARY: Final = """local LIBRARY = '{name}'
-local KEYS, ARGV, incarnation, suspended
+local KEYS, ARGV, incarnation, suspended, served
 {prelude}
 local at_start = {{}}
 local function guard()
@@ -197,7 +197,7 @@ def library_text() -> str:
     for name in transition_names():
         _order(name, order)
     prelude, values = _split_per_call(_text("lib/prelude"))
-    guard = re.sub(r"^local (incarnation, suspended =)", r"\1", _text("lib/incarnation"), flags=re.MULTILINE)
+    guard = re.sub(r"^local (incarnation, suspended, served =)", r"\1", _text("lib/incarnation"), flags=re.MULTILINE)
     parts = [
         _LIBRARY.format(name=library_name(), prelude=prelude, values=values, guard=guard),
         *(_block(name) for name in order),

@@ -81,7 +81,8 @@ function L.create()
     return { 'cycle', cycle }
   end
   local former = old and L.replace(old) or {}
-  local fields = { 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents > 0 and #parents + 1 or 0, unpack(options) }
+  local fields = { 'queue', queue, 'nonce', nonce, 'created_at', now, unpack(options) }
+  if #parents > 0 then fields[#fields + 1], fields[#fields + 2] = 'pending', #parents + 1 end
   if due >= 0 then fields[#fields + 1], fields[#fields + 2] = 'not_before', due end
   if front == '1' then fields[#fields + 1], fields[#fields + 2] = 'front', '1' end
   if group ~= '' then

@@ -13,7 +13,10 @@ local function kept(job, status)
   return tonumber(job.result_ttl) or D.RESULT_TTL
 end
 
--- Keys of a plain job that has ended and that is not needed any more live on for its ttl, then vanish by themselves.
+local RESULT = 3 -- its place among the keys of a job
+
+-- Keys of a plain job that has ended and that is not needed any more live on for its ttl, then vanish by themselves. Returns that ttl, in ms; nil
+-- if they stay.
 function L.retire(job)
   if job.run or is_needed(job) then return end
   local ttl = kept(job, job.status)
@@ -23,12 +26,15 @@ function L.retire(job)
   -- Few jobs have more than the first three keys: one call tells, and what is not there needs no expiry.
   local last = call('EXISTS', unpack(keys, 4)) > 0 and #keys or 3
   if ttl == 0 then call('DEL', unpack(keys, 1, last)) end
-  for i = 1, ttl > 0 and last or 0 do call('PEXPIRE', keys[i], math.floor(ttl)) end
+  for i = 1, ttl > 0 and last or 0 do
+    if i ~= RESULT or not job.unwritten then call('PEXPIRE', keys[i], math.floor(ttl)) end
+  end
   if ttl == 0 then
     call('ZREM', K.registry(job.status, job.queue), job.id)
   elseif job.open_dependents or job.pending_callbacks then -- it may have been kept beyond its time
     call('ZADD', K.registry(job.status, job.queue), 'XX', now + math.floor(ttl), job.id)
   end
+  return math.floor(ttl)
 end
 
 -- A parent that has ended and got a new dependent is kept until that one has ended too.
@@ -38,14 +44,24 @@ function L.keep(job)
   call('ZADD', K.registry(job.status, job.queue), 'XX', '+inf', job.id)
 end
 
+-- Registries drop expired entries as they grow, each one from time to time; counts exclude them anyway.
+local PAUSE, DROPPED, REMEMBERED = 50, 200, 1000 -- ms, entries at most, registries
+local looked, number = {}, 0
+local function drop_expired(registry)
+  local last = looked[registry]
+  if last and now >= last and now < last + PAUSE then return end
+  if not last then number = number + 1 end
+  if number > REMEMBERED then looked, number = {}, 1 end
+  looked[registry] = now
+  local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, DROPPED)
+  if #old > 0 then call('ZREM', registry, unpack(old)) end
+end
+
 local function expiry(job, status)
   if job.run then return '+inf' end
   local ttl = kept(job, status)
   if ttl < 0 or is_needed(job) then return '+inf' end -- or kept for others: `retire` says until when
-  -- Registries drop expired entries as they grow; counts exclude them anyway.
-  local registry = K.registry(status, job.queue)
-  local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
-  if #old > 0 then call('ZREM', registry, unpack(old)) end
+  drop_expired(K.registry(status, job.queue))
   return now + ttl
 end
 
@@ -80,7 +96,7 @@ end
 
 -- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft does not hold them.
 function L.held_parents(job)
-  if job.run or job.parents_released or job.status == 'created' then return {} end
+  if job.run or job.parents_released or job.status == 'created' or not job.pending then return {} end
   local edges = call('LRANGE', K.parents(job.id), 0, -1)
   if not job.revived then return edges end
   local held = {}
@@ -148,6 +164,17 @@ local function count(job, was)
   L.count(L.series('job|' .. job.status .. '|' .. (job.reason or '') .. times, flow, queue), 1)
 end
 
+-- Write the result that `end_job` was given as `job.unwritten`: at once with its expiry, where that is known.
+local function write_result(job, kept_for)
+  local value
+  value, job.unwritten = job.unwritten, nil
+  if not kept_for then
+    call('SET', K.result(job.id), value)
+  elseif kept_for > 0 then
+    call('SET', K.result(job.id), value, 'PX', kept_for)
+  end
+end
+
 -- End a job. The follow-up work for other jobs goes to the outbox. Field `allow_failure`: any failure of its own is allowed; a foreach
 -- that has cells has none of its own.
 function L.end_job(job, status, reason, extra)
@@ -158,7 +185,7 @@ function L.end_job(job, status, reason, extra)
   if job.allow_failure and job.kind ~= 'group' and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end
-  local was = job.status
+  local was, kept_for = job.status, nil
   L.set_status(job, status, reason, expiry(job, status), extra)
   if job.kind ~= 'group' then count(job, was) end
   if job.run then end_of_member(job) end
@@ -166,8 +193,9 @@ function L.end_job(job, status, reason, extra)
   if job.has_dependents then
     L.push('edges', job.id, 0, job.run, job.run and job) -- the record of a plain job may change until then
   else
-    L.retire(job)
+    kept_for = L.retire(job)
   end
+  if job.unwritten then write_result(job, kept_for) end
   if not job.run then
     L.let_parents_go(parents, status == 'skipped' and job or nil)
     L.arrived(job)

@@ -12,7 +12,7 @@ local MOVED = 5000 -- leases at most, the earliest ones
 local GAPS = 5 -- after which a worker that lives has sent a heartbeat
 
 function L.note_service(lease)
-  local last = tonumber(call('HGET', KEYS[1], 'served') or '')
+  local last = tonumber(served or '')
   local gap = now - (last or now)
   if last and gap >= 0 and gap < NOTED then return end
   call('HSET', KEYS[1], 'served', now)
