@@ -9,7 +9,14 @@ from flowq.serve.http.replies import Reply, error_reply
 from flowq.serve.http.site import SiteOptions
 
 _HTML: Final = "text/html; charset=utf-8"
-_TABS: Final = {"jobs": "jobs", "timeline": "timeline", "logs": "logs", "events": "run_texts", "yaml": "run_texts"}
+_TABS: Final = {
+    "jobs": "jobs",
+    "timeline": "timeline",
+    "logs": "logs",
+    "artifacts": "artifacts",
+    "events": "run_texts",
+    "yaml": "run_texts",
+}
 ROUTES: Final[Mapping[str, tuple[str, ...]]] = {  # the modules of each address, by their names in `js/pages`
     r"/": ("home",),
     r"/runs": ("runs",),

@@ -13,7 +13,7 @@ import { localZone, timeMode, timeModes } from "./time.js";
 const ROUTES = [
   [/^\/$/, lazily(() => import("./pages/home.js"), "HomePage"), "Home"],
   [/^\/runs$/, lazily(() => import("./pages/runs.js"), "RunsPage"), "Runs"],
-  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|events|yaml))?$/, lazily(() => import("./pages/run.js"), "RunPage"), "Run"],
+  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|artifacts|events|yaml))?$/, lazily(() => import("./pages/run.js"), "RunPage"), "Run"],
   [/^\/flows$/, lazily(() => import("./pages/flows.js"), "FlowsPage"), "Flows"],
   [/^\/flows\/([^/]+)\/launch$/, lazily(() => import("./pages/launch.js"), "LaunchPage"), "Launch"],
   [/^\/flows\/([^/]+)$/, lazily(() => import("./pages/flow.js"), "FlowPage"), "Flow"],
@@ -98,7 +98,7 @@ const KEYS = [
   ["g h, g r, g f, g s, g q, g w", "home, runs, flows, schedules, queues, workers"],
   ["/", "to the filter of this page"],
   ["Esc", "close the job, or the dialog"],
-  ["1 … 6", "tabs of a run: graph, jobs, timeline, logs, events, YAML"],
+  ["1 … 7", "tabs of a run: graph, jobs, timeline, logs, artifacts, events, YAML"],
   ["← → ↑ ↓", "in a graph: to the job before, after, above, below; Enter opens it"],
   ["j, k", "next and previous row of the table of jobs"],
   ["t", "change the theme"],
@@ -121,7 +121,7 @@ function useKeys(openHelp) {
       if (Date.now() - going < 1500 && GO[event.key]) { going = 0; navigate(GO[event.key]); return; }
       going = event.key === "g" ? Date.now() : 0;
       const run = /^\/runs\/[^/]+/.exec(place.get().path);
-      const tab = ["graph", "jobs", "timeline", "logs", "events", "yaml"][Number(event.key) - 1];
+      const tab = ["graph", "jobs", "timeline", "logs", "artifacts", "events", "yaml"][Number(event.key) - 1];
       if (event.key === "?") openHelp();
       else if (event.key === "t") theme.set({ system: "light", light: "dark", dark: "system" }[theme.get()]);
       else if (event.key === "/") { event.preventDefault(); document.querySelector("[data-search]")?.focus(); }

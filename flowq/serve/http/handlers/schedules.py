@@ -10,6 +10,7 @@ from flowq.schedules.coming import coming_slots
 from flowq.schedules.requests import Asked, BackfillWish, known_schedule, plan_backfill, trigger
 from flowq.schedules.views import ScheduleView, backfill_json, entry_json, local_ms, outcome_text, read_schedules, schedule_json
 from flowq.serve.http.calls import ApiCall
+from flowq.serve.http.lists import in_parts, part
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -65,9 +66,10 @@ def _view(call: ApiCall) -> ScheduleView:
 
 def _schedules(call: ApiCall) -> Json:
     names = [name for name in call.store.schedules.names() if call.principal.covers(name.rpartition(":")[0])]
-    views = read_schedules(call.store, names)
-    items = [schedule_json(view) for view in views if call.query["all"] or not view.gone]
-    return {"items": items, "next": None, "schedulers": len(call.store.schedules.schedulers())}
+    known = (view for view in read_schedules(call.store, names) if call.query["all"] or not view.gone)
+    views, after = part(call.query, known, lambda view: (view.record.id,))
+    items = [schedule_json(view) for view in views]
+    return {"items": items, "next": after, "schedulers": len(call.store.schedules.schedulers())}
 
 
 def _schedule(call: ApiCall) -> Json:
@@ -187,7 +189,7 @@ ROUTES = (
         path=f"{API}/schedules",
         role=Role.VIEWER,
         summary="Schedules and triggers, as `flowq schedule list --json` prints them; with `all` also those that are in no file any more",
-        query={"all": {"type": "boolean", "default": False}},
+        query={"all": {"type": "boolean", "default": False}, **in_parts()},
         answer=page(document({"id": TEXT, "when": {}, "timezone": TEXT, "next": TIME, "paused": FLAG})),
         handler=_schedules,
     ),

@@ -17,7 +17,7 @@ export function AdminPage() {
 }
 
 function Tokens() {
-  const { data, error, reload } = useDocument("/tokens");
+  const { data, error, reload } = useDocument("/tokens", { all: true });
   const [open, setOpen] = useState(null);
   if (!data) return html`<${Waiting} error=${error} />`;
   return html`<p class="buttons tokenbar"><span class="grow muted">A token lets a person or a program in. It is shown once.</span><${Button} kind="main" role="admin" write onClick=${() => setOpen("new")}>New token …<//></p>

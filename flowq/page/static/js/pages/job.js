@@ -8,6 +8,7 @@ import { runPath, setSearch, usePlace } from "../router.js";
 import { ENDED } from "../run_model.js";
 import { Status, reasonText } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
+import { JobArtifacts } from "./artifacts.js";
 import { Decide } from "./decide.js";
 import { JobLog } from "./job_log.js";
 import { Json } from "./json_tree.js";
@@ -15,7 +16,7 @@ import { Retry } from "./retry.js";
 import { Source } from "./run_texts.js";
 
 const LINES = 8; // of the flow file
-const VIEWS = [["log", "Log"], ["error", "Error"], ["result", "Result"], ["why", "Why"], ["attempts", "Attempts"], ["details", "Details"]];
+const VIEWS = [["log", "Log"], ["error", "Error"], ["result", "Result"], ["artifacts", "Artifacts"], ["why", "Why"], ["attempts", "Attempts"], ["details", "Details"]];
 
 function firstView(row) {
   if (row.reason === "approval" || row.status === "skipped" || (row.status === "deferred")) return "why";
@@ -47,7 +48,7 @@ export function JobDrawer({ run, row, reload }) {
       ${ENDED.has(row.status) && ENDED.has(run.status) ? html`<${Button} small write role="operator" onClick=${() => setRetrying(true)}>Retry this job …<//>` : null}
       ${!ENDED.has(row.status) && !waits ? html`<${Action} small kind="danger" run=${() => post(`${path}/cancel`).then(refresh)}>Cancel this job<//>` : null}
     </div>
-    <nav class="tabs" aria-label="Views of the job">${VIEWS.filter(([name]) => name !== "error" || data?.error || view === "error").map(([name, title]) => html`<a key=${name} href=${`?job=${row.ordinal}&view=${name}`} aria-current=${name === view ? "page" : undefined} onClick=${(event) => { event.preventDefault(); setSearch({ view: name }); }}>${title}</a>`)}</nav>
+    <nav class="tabs" aria-label="Views of the job">${VIEWS.filter(([name]) => name === view || (name === "error" ? data?.error : name === "artifacts" ? data?.artifacts || data?.fetch.length : true)).map(([name, title]) => html`<a key=${name} href=${`?job=${row.ordinal}&view=${name}`} aria-current=${name === view ? "page" : undefined} onClick=${(event) => { event.preventDefault(); setSearch({ view: name }); }}>${title}</a>`)}</nav>
     <div class="drawerbody"><${View} key=${`${view} ${row.attempts}`} view=${view} run=${run} row=${row} path=${path} data=${data} error=${error} /></div>
     ${retrying ? html`<${Retry} run=${run} jobs=${[row.name]} onClose=${() => setRetrying(false)} reload=${refresh} />` : null}
   </aside>`;
@@ -59,6 +60,7 @@ function View({ view, run, row, path, data, error }) {
   if (view === "why") return html`<${Why} path=${path} />`;
   if (!data) return html`<${Waiting} error=${error} what="This job" />`;
   if (view === "error") return html`<${ErrorView} data=${data} />`;
+  if (view === "artifacts") return html`<${JobArtifacts} run=${run} data=${data} />`;
   if (view === "attempts") return html`<${Attempts} data=${data} />`;
   return html`<${Details} data=${data} row=${row} />`;
 }

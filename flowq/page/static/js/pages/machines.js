@@ -8,7 +8,7 @@ import { Time, Took, formatDuration, secondsBetween } from "../time.js";
 
 // Queues and workers have no messages of their own: they are read again every few seconds.
 function usePolled(path) {
-  const found = useDocument(path, { topic: "runs", pause: 1000 });
+  const found = useDocument(path, { topic: "runs", pause: 1000, all: true });
   useEffect(() => {
     const timer = setInterval(found.reload, 5000);
     return () => clearInterval(timer);

@@ -15,6 +15,7 @@ const TABS = [
   ["jobs", "Jobs", lazily(() => import("./jobs.js"), "JobsTab")],
   ["timeline", "Timeline", lazily(() => import("./timeline.js"), "TimelineTab")],
   ["logs", "Logs", lazily(() => import("./logs.js"), "LogsTab")],
+  ["artifacts", "Artifacts", lazily(() => import("./artifacts.js"), "ArtifactsTab")],
   ["events", "Events", lazily(() => import("./run_texts.js"), "EventsTab")],
   ["yaml", "YAML", lazily(() => import("./run_texts.js"), "SourceTab")],
 ];

@@ -14,7 +14,7 @@ export const schedulePath = (id) => `/schedules/${segment(id)}`;
 
 export function SchedulesPage() {
   const { search } = usePlace();
-  const { data, error, reload } = useDocument("/schedules", { topic: "schedules", pause: 500 });
+  const { data, error, reload } = useDocument("/schedules", { topic: "schedules", pause: 500, all: true });
   const [asking, setAsking] = useState(null); // { what, row }
   const [started, setStarted] = useState(0); // backfills from here
   if (!data) return html`<div class="pagehead"><h1>Schedules</h1></div><${Waiting} error=${error} />`;
