@@ -97,7 +97,7 @@ def written(value: str | Mapping[str, Json]) -> str:
     """Return a templated string as a flow has it: the inverse of `join_holes`."""
     if isinstance(value, str):
         return value
-    parts = value["$join"] if "$join" in value else [value]
+    parts = value.get("$join", [value])
     return "".join(part if isinstance(part, str) else f"{OPEN} {part['$']} {CLOSE}" for part in parts)
 
 

@@ -23,7 +23,6 @@ from flowq.serve.http.schemas import (
     array,
     body,
     document,
-    integer,
     page,
     text,
 )

@@ -13,7 +13,7 @@ from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
 from flowq.plan import Json, Plan
 from flowq.serve.http.calls import ApiCall
-from flowq.serve.http.lists import cursor, in_parts, part, read_cursor, wrong_cursor
+from flowq.serve.http.lists import cursor, in_parts, read_cursor, wrong_cursor
 from flowq.serve.http.principals import Role
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import COUNT, MAP, RUN, TEXT, TIME, array, document, integer, one_of, page, text
