@@ -33,7 +33,7 @@ function Overview({ flow }) {
       ["Name", (param) => html`<code>${param.name}</code>`, { main: true }],
       ["Type", (param) => html`${param.type}${param.enum ? html` <span class="muted">one of ${param.enum.join(", ")}</span>` : null}`],
       ["Default", (param) => (param.required ? html`<span class="muted">required</span>` : param.has_default ? html`<code>${JSON.stringify(param.default)}</code>` : html`<span class="muted">none</span>`)],
-      ["Description", (param) => html`<span class="wraps muted">${param.description}</span>`],
+      ["Description", (param) => param.description && html`<span class="wraps muted">${param.description}</span>`],
     ]} />` : html`<${Empty}>It takes none.<//>`}<//>
     ${flow.schedules.length ? html`<${Card} title="Schedules" count=${flow.schedules.length}><${Table} caption="Schedules" rows=${flow.schedules} rowKey=${(row) => row.id} columns=${[
       ["Schedule", (row) => html`<${Link} to="/schedules" search=${{ schedule: row.id }}>${row.id}<//>`, { main: true }],

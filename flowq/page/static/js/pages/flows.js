@@ -35,7 +35,7 @@ export function FlowsPage() {
     <div class="stack flows">${[...folders].map(([folder, flows]) => html`<section key=${folder}>${folder ? html`<h2 class="folder mono">${folder}/</h2>` : null}
       <${Table} caption=${folder ? `Flows in ${folder}` : "Flows"} rows=${flows} rowKey=${(flow) => flow.name} columns=${[
         ["Flow", (flow) => html`<${Link} to=${flowPath(flow.name)}>${flow.name.split("/").at(-1)}<//>`, { main: true, class: "flowname" }],
-        ["Description", (flow) => (flow.valid ? html`<span class="wraps muted">${flow.description}</span>` : html`<span class="status is-bad"><span class="mark" aria-hidden="true">✖</span>not valid</span> <span class="muted">${flow.problem ?? `${flow.diagnostics_count} ${flow.diagnostics_count === 1 ? "mistake" : "mistakes"}`}</span>`)],
+        ["Description", (flow) => (flow.valid ? flow.description && html`<span class="wraps muted">${flow.description}</span>` : html`<span class="status is-bad"><span class="mark" aria-hidden="true">✖</span>not valid</span> <span class="muted">${flow.problem ?? `${flow.diagnostics_count} ${flow.diagnostics_count === 1 ? "mistake" : "mistakes"}`}</span>`)],
         ["Last runs", (flow) => html`<${Squares} runs=${flow.last_runs} />`, { class: "flowruns" }],
         ["Next slot", (flow) => (flow.next_slot ? html`<${Time} at=${flow.next_slot.at} zone=${flow.next_slot.timezone} slot />` : null), { class: "flownext" }],
         ["", (flow) => (may("operator") && flow.valid ? html`<button type="button" class="button button-small" onClick=${() => navigate(flowPath(flow.name, "launch"))} aria-label=${`Launch ${flow.name}`}>Launch …</button>` : null), { class: "actions" }],
