@@ -8,7 +8,7 @@ import { Button, Dialog, Toasts, Waiting, say } from "./parts.js";
 import { Link, navigate, place, setSearch, usePlace } from "./router.js";
 import { LoginPage } from "./pages/login.js";
 import { remembered, useObservable } from "./store.js";
-import { localZone, timeMode, timeModes } from "./time.js";
+import { LOCAL, timeMode, timeModes, zoneName } from "./time.js";
 
 const ROUTES = [
   [/^\/$/, lazily(() => import("./pages/home.js"), "HomePage"), "Home"],
@@ -69,11 +69,13 @@ function Foot() {
   const { info } = useObservable(session);
   const mode = useObservable(timeMode);
   const state = useObservable(stream);
+  const [local, setLocal] = useState("local time");
+  useEffect(() => { setTimeout(() => setLocal(zoneName(LOCAL)), 500); }, []); // behind the first view: see `zoneName`
   const words = { live: ["on", "live"], polling: ["part", "polling every 5 s"], off: ["", "not live"] }[state];
   return html`<footer class="foot">
     <span><span class=${`dot ${words[0]}`} aria-hidden="true"></span><span data-stream=${state}>${words[1]}</span></span>
     <label>Times in <select class="input" value=${mode} onChange=${(event) => timeMode.set(event.target.value)} aria-label="Zone of times">
-      ${timeModes.map((name) => html`<option value=${name} selected=${name === mode}>${{ local: localZone, utc: "UTC", schedule: "zone of the schedule" }[name]}</option>`)}</select></label>
+      ${timeModes.map((name) => html`<option value=${name} selected=${name === mode}>${{ local, utc: "UTC", schedule: "zone of the schedule" }[name]}</option>`)}</select></label>
     <span class="grow"></span>
     ${info.readonly ? html`<span>read-only</span>` : null}
     ${info.catalog ? html`<span>${info.catalog.name}${info.catalog.stale ? " (the directory cannot be read)" : ""}</span>` : null}

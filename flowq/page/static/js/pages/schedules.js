@@ -6,7 +6,7 @@ import { useTopic } from "../live.js";
 import { Action, Button, Card, Confirm, Dialog, Empty, Table, Waiting, may, say } from "../parts.js";
 import { Link, runPath, setSearch, usePlace } from "../router.js";
 import { useObservable } from "../store.js";
-import { Time, formatDay, formatHour, timeMode, zoneOf } from "../time.js";
+import { Time, formatDay, formatHour, timeMode, zoneName, zoneOf } from "../time.js";
 import { Backfill, Backfills } from "./backfill.js";
 
 const DAY = 86400000;
@@ -100,7 +100,7 @@ function Strip({ rows, week }) {
   const zone = zoneOf(mode, rows[0]?.timezone);
   const marks = useMemo(() => Array.from({ length: 9 }, (_, index) => now + (span * index) / 8), [now, span]);
   const moment = (item) => Date.parse(item.slot);
-  return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zone}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
+  return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zoneName(zone)}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
     <div class="strip" role="region" aria-label="Coming slots" tabindex="0"><div class="strip-in">
       <div class="strip-axis" aria-hidden="true">${marks.slice(0, -1).map((at, index) => html`<span key=${at} style=${{ left: `${(100 * index) / 8}%` }}>${week ? formatDay(at, zone) : formatHour(at, zone)}</span>`)}</div>
       <ul>${rows.map((row) => { const coming = (slots.get(row.id) ?? []).map(moment).filter((at) => at - now < span && at >= now - 60000); return html`<li key=${row.id} class="strip-row"><span class="strip-name mono" title=${row.id}>${row.id}</span>
