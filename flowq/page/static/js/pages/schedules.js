@@ -3,11 +3,12 @@ import { get, post, segment } from "../api.js";
 import { useDocument } from "../data.js";
 import { html, useEffect, useMemo, useState } from "../html.js";
 import { useTopic } from "../live.js";
-import { Action, Button, Card, Confirm, Dialog, Empty, Table, Waiting, may, say } from "../parts.js";
+import { Action, Button, Card, Confirm, Empty, Field, Table, Waiting, may, plural, say } from "../parts.js";
 import { Link, runPath, setSearch, usePlace } from "../router.js";
 import { useObservable } from "../store.js";
 import { Time, formatDay, formatHour, timeMode, zoneName, zoneOf } from "../time.js";
 import { Backfill, Backfills } from "./backfill.js";
+import { Badge, Paused } from "../status.js";
 
 const DAY = 86400000;
 export const schedulePath = (id) => `/schedules/${segment(id)}`;
@@ -21,13 +22,13 @@ export function SchedulesPage() {
   const rows = data.items.filter((row) => !row.gone);
   const chosen = rows.find((row) => row.id === search.schedule);
   const close = () => setAsking(null);
-  return html`<div class="pagehead"><h1>Schedules</h1><span class="sub">${rows.length} ${rows.length === 1 ? "schedule" : "schedules"}</span></div>
+  return html`<div class="pagehead"><h1>Schedules</h1><span class="sub">${plural(rows.length, "schedule")}</span></div>
     ${!rows.length ? html`<${Empty}>No flow of the directory has a schedule: <code>schedule:</code> in a flow file makes one.<//>` : html`<div class="stack">
       <${Strip} rows=${rows} week=${search.span === "7d"} />
       <${Table} caption="Schedules" rows=${rows} rowKey=${(row) => row.id} columns=${[
-        ["Schedule", (row) => html`<button type="button" class="linkbutton" aria-expanded=${row === chosen} onClick=${() => setSearch({ schedule: row === chosen ? null : row.id })}>${row.id}</button>${row.problem ? html` <span class="status is-bad"><span class="mark" aria-hidden="true">✖</span>refused</span>` : null}`, { main: true }],
+        ["Schedule", (row) => html`<button type="button" class="linkbutton" aria-expanded=${row === chosen} onClick=${() => setSearch({ schedule: row === chosen ? null : row.id })}>${row.id}</button>${row.problem ? html` <${Badge} tone="bad" mark="✖">refused<//>` : null}`, { main: true }],
         ["When", (row) => html`<code>${row.when}</code>`],
-        ["Next", (row) => (row.paused ? html`<span class="status is-wait"><span class="mark" aria-hidden="true">‖</span>paused</span>` : html`<${Time} at=${row.next} zone=${row.timezone} slot />`)],
+        ["Next", (row) => (row.paused ? html`<${Paused} />` : html`<${Time} at=${row.next} zone=${row.timezone} slot />`)],
         ["Last", (row) => (row.last ? html`<${Outcome} item=${row.last} zone=${row.timezone} />` : null)],
         ["Open", (row) => (row.open.length ? html`<span class="chips">${row.open.slice(0, 3).map((id) => html`<${Link} key=${id} class="mono" to=${runPath(id)}>${id}<//>`)}${row.open.length > 3 ? html`<span class="muted">+${row.open.length - 3}</span>` : null}</span>` : null)],
         ["Backlog", (row) => (row.backlog ? html`<span class="num">${row.backlog}</span>` : null), { right: true }],
@@ -69,7 +70,7 @@ function Details({ row }) {
     ${row.pause ? html`<p class="note note-wait wraps">Paused by ${row.pause.by}${row.pause.note ? `: ${row.pause.note}` : ""} <${Time} at=${row.pause.at} /></p>` : null}
     ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption="What became of its slots, latest first" rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
       ["Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
-      ["Outcome", (item) => html`<span class=${`status is-${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]}`}><span class="mark" aria-hidden="true">${(OUTCOMES[item.outcome] ?? ["·"])[0]}</span>${item.outcome.replaceAll("_", " ")}</span>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
+      ["Outcome", (item) => html`<${Badge} tone=${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]} mark=${(OUTCOMES[item.outcome] ?? ["·"])[0]}>${item.outcome.replaceAll("_", " ")}<//>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
       ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>` : null)],
       ["Why", (item) => html`<span class="wraps">${item.text}</span>`],
       ["Decided", (item) => html`<${Time} at=${item.at} zone=${row.timezone} />`],
@@ -78,8 +79,8 @@ function Details({ row }) {
 
 function Pause({ row, onClose, reload }) {
   const [note, setNote] = useState("");
-  return html`<${Dialog} title=${`Pause ${row.id}`} onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//><${Action} kind="main" run=${async () => { await post(`${schedulePath(row.id)}/pause`, { note }); onClose(); reload(); }}>Pause<//>`}>
-    <label class="field"><span class="name">Why <span class="muted">shown to everyone</span></span><input class="input" maxlength="500" value=${note} onInput=${(event) => setNote(event.target.value)} /></label>
+  return html`<${Confirm} title=${`Pause ${row.id}`} action="Pause" onClose=${onClose} run=${() => post(`${schedulePath(row.id)}/pause`, { note }).then(reload)}>
+    <${Field} title="Why" note="shown to everyone"><input class="input" maxlength="500" value=${note} onInput=${(event) => setNote(event.target.value)} /><//>
     <p class="muted small">Its slots are left out until it is resumed. Runs in progress go on.</p><//>`;
 }
 
