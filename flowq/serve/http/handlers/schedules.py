@@ -155,9 +155,11 @@ def _backfill(call: ApiCall) -> Json:
 
 
 def _backfills(call: ApiCall) -> Json:
-    records = (call.store.backfills.get(name) for name in call.store.backfills.names(call.query["limit"]))
+    times = call.store.backfills.times()
+    names, after = part(call.query, times, lambda name: (-times[name], name))
+    records = (call.store.backfills.get(name) for name in names)
     found = [backfill_json(record) for record in records if record is not None]
-    return {"items": [item for item in found if call.principal.covers(item["schedule"].rpartition(":")[0])], "next": None}
+    return {"items": [item for item in found if call.principal.covers(item["schedule"].rpartition(":")[0])], "next": after}
 
 
 def _change(call: ApiCall, state: str, *, latest_code: bool = False) -> Json:
@@ -286,7 +288,7 @@ ROUTES = (
         path=f"{API}/backfills",
         role=Role.VIEWER,
         summary="Backfills, newest first",
-        query={"limit": integer(1, 1000, 100)},
+        query=in_parts(),
         answer=page(document({"id": TEXT, "schedule": TEXT, "state": TEXT})),
         handler=_backfills,
     ),

@@ -32,7 +32,7 @@ export function Backfill({ row, onClose, done }) {
 
 // They have no messages of their own: the list is read again when one was started, and every few seconds while one goes on.
 export function Backfills({ started }) {
-  const { data, reload } = useDocument("/backfills");
+  const { data, reload } = useDocument("/backfills", { all: true });
   const items = data?.items ?? [];
   const going = items.some((item) => OPEN.has(item.state));
   useEffect(() => { if (started) reload(); }, [started]);
