@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tests.page.conftest import NAMES
 from tests.page.served import Served
@@ -40,16 +40,17 @@ def main() -> None:
             path = next(filter(None, map(shutil.which, NAMES)))
             browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
 
-            def opened(path: str, theme: str, height: int = 640) -> Page:
+            def opened(path: str, theme: Literal["light", "dark"], height: int = 640) -> Page:
                 context = browser.new_context(
                     base_url=served.url, color_scheme=theme, viewport={"width": 1180, "height": height}, reduced_motion="reduce"
                 )
-                context.add_cookies([served.cookie("admin")])
+                context.add_cookies([served.cookie("admin")])  # type: ignore[list-item]
                 page = context.new_page()
                 page.goto(path)
                 return page
 
-            for theme in ("light", "dark"):
+            themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+            for theme in themes:
                 page = opened(f"/runs/{run}", theme)
                 page.locator('[data-box="consent"].tone-wait').wait_for()
                 page.locator('[data-stream="live"]').wait_for()

@@ -33,7 +33,10 @@ def test_every_list_comes_in_parts(page: PageServer, store: Store, flows: Path) 
     for number in range(4):
         store.accesses.grant(AccessRecord(f"digest{number}", "token", f"t{number}", "viewer", ()))
         store.schedules.beat("test", [(f"flows/x{number}:default", "d", False)])
-        store.backfills.create(f"made{number}", {"max": 1, "schedule": "flows/x:default"})
+        store.backfills.create(
+            f"made{number}",
+            {"max": 1, "schedule": "flows/x:default", "from": 0, "to": 1, "mode": "missing", "newest_first": "0"},
+        )
     runs = [start(store, flows, queue) for queue in ("ask", "etl/tick", "etl/tick")]
     store.client.sadd(store.session.keys("queues"), "a", "b", "c")
     lists = {"/tokens": "id", "/schedules": "id", "/flows": "name", "/runs": "id", "/queues": "name", "/backfills": "id"}
