@@ -99,6 +99,8 @@ def test_a_retry_shows_first_what_it_does(login: Login, served: Served, tmp_path
     assert served.api("GET", f"/runs/{run}")["attempt"] == 2
     page.locator(".runhead .pagehead").get_by_text("finished").wait_for()
     page.goto(f"/runs/{run}?job=2")
+    page.get_by_role("link", name="Attempts").click()
+    page.get_by_role("table", name="Executions").get_by_text("finished").wait_for()
     page.get_by_role("button", name="Retry this job …").click()
     page.get_by_role("dialog").get_by_text("1 job runs again").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()

@@ -224,6 +224,25 @@ def test_a_page_can_be_used_with_keys_alone(login: Login, asking: str) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
+def test_the_present_tab_is_in_view_in_a_narrow_window(login: Login, asking: str) -> None:
+    page = login(f"/runs/{asking}/yaml", viewport={"width": 360, "height": 740})
+    for name, bar in (("YAML", "Views of the run"), ("Runs", "Pages")):
+        link = page.get_by_role("navigation", name=bar).get_by_role("link", name=name)
+        link.wait_for()
+        box = link.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 360
+
+
+def test_titles_of_a_card_are_beside_its_values(login: Login, asking: str) -> None:
+    page = login("/queues", viewport={"width": 360, "height": 740})
+    page.get_by_role("table").wait_for()
+    paddings = page.evaluate(
+        "[...document.querySelectorAll('td[data-label]')].map((cell) => getComputedStyle(cell).paddingLeft)"
+    )
+    assert set(paddings) == {"96px"}
+
+
 def test_times_are_shown_in_the_chosen_zone(login: Login) -> None:
     page = login("/runs", timezone_id="Asia/Tokyo")
     time = page.locator("tbody time").first

@@ -4,7 +4,7 @@ import { useDocument, useNow } from "./data.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./html.js";
 import { Later, lazily } from "./lazy.js";
 import { stream } from "./live.js";
-import { Button, Dialog, Toasts, Waiting, say } from "./parts.js";
+import { Button, Dialog, Toasts, Waiting, say, useShown } from "./parts.js";
 import { Link, navigate, place, setSearch, usePlace } from "./router.js";
 import { LoginPage } from "./pages/login.js";
 import { remembered, useObservable } from "./store.js";
@@ -55,7 +55,7 @@ function Top({ path, needs, onHelp }) {
   };
   return html`<header class="top">
     <${Link} to="/" class="brand" aria-label="flowq, home"><img src=${document.querySelector('link[rel="icon"]').href} alt="" />flowq<//>
-    <nav aria-label="Pages">${PLACES.filter(([to]) => to !== "/admin" || who.role === "admin").map(([to, name]) => html`
+    <nav aria-label="Pages" ref=${useShown(path)}>${PLACES.filter(([to]) => to !== "/admin" || who.role === "admin").map(([to, name]) => html`
       <${Link} key=${to} to=${to} aria-current=${isCurrent(path, to) ? "page" : undefined}>${name}${to === "/" && needs ? html`<span class="badge">${needs}<span class="sr"> need a person</span></span>` : null}<//>`)}</nav>
     <div class="tools">
       <${Button} kind="quiet" aria-label=${`Theme: ${chosen}. Change to ${next}`} title=${`Theme: ${chosen}`} onClick=${() => theme.set(next)}>${{ system: "◐", light: "☀", dark: "☾" }[chosen]}<//>

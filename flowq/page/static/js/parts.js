@@ -71,8 +71,15 @@ export const plural = (count, noun, nouns = `${noun}s`) => `${count} ${count ===
 
 // -- addresses and fields ------------------------------------------------------------------------------------------------------------
 
+// Where links are wider than the window, the present one is scrolled to.
+export function useShown(current) {
+  const ref = useRef(null);
+  useEffect(() => { ref.current.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); }, [current]);
+  return ref;
+}
+
 // Views of one thing. views: [[name, title]], the first of which has the address itself; to(name): the properties of its link.
-export const Tabs = ({ label, views, current, to }) => html`<nav class="tabs" aria-label=${label}>${views.map(([name, title]) => html`<${Link} key=${name} ...${to(name)} aria-current=${name === current ? "page" : undefined}>${title}<//>`)}</nav>`;
+export const Tabs = ({ label, views, current, to }) => html`<nav class="tabs" aria-label=${label} ref=${useShown(current)}>${views.map(([name, title]) => html`<${Link} key=${name} ...${to(name)} aria-current=${name === current ? "page" : undefined}>${title}<//>`)}</nav>`;
 
 // A field of a form with its name, and what is noted beside that.
 export const Field = ({ title, note = null, children }) => html`<label class="field"><span class="name">${title}${note ? html` <span class="muted">${note}</span>` : null}</span>${children}</label>`;

@@ -5,7 +5,7 @@ import { useDocument, useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Action, Button, Chips, Copy, Empty, Waiting } from "../parts.js";
 import { runPath, setSearch, usePlace } from "../router.js";
-import { ENDED, Status, reasonText } from "../status.js";
+import { Badge, ENDED, Status, reasonText } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
 import { JobArtifacts } from "./artifacts.js";
 import { Decide } from "./decide.js";
@@ -108,7 +108,7 @@ function Attempts({ data }) {
   const list = data.attempts_list ?? [];
   if (!list.length) return html`<${Empty}>It was not started.<//>`;
   return html`<table class="table"><caption class="sr">Executions</caption><thead><tr><th scope="col">#</th><th scope="col">Status</th><th scope="col">Started</th><th scope="col">Took</th></tr></thead>
-    <tbody>${list.map((item) => html`<tr key=${item.execution}><td class="num" data-label="Attempt">${item.attempt}</td><td data-label="Status"><${Status} status=${item.status} reason=${item.reason} /></td><td data-label="Started"><${Time} at=${item.started_at} /></td>
+    <tbody>${list.map((item) => html`<tr key=${item.execution}><td class="num" data-label="Attempt">${item.attempt}</td><td data-label="Status">${item.ended_at && !ENDED.has(item.status) ? html`<${Badge} tone="wait" mark="↻">retried<//>` : html`<${Status} status=${item.status} reason=${item.reason} />`}</td><td data-label="Started"><${Time} at=${item.started_at} /></td>
       <td data-label="Took"><${Took} seconds=${item.ended_at ? secondsBetween(item.started_at, item.ended_at, 0) : null} /></td></tr>`)}</tbody></table>`;
 }
 
