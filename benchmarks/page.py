@@ -34,7 +34,7 @@ jobs:
   fails: {depends_on: [join], run: exit 1}
 """
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-RUNS: Final = 30
+RUNS: Final = 12
 
 _SENT: Final = """() => performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation"))
   .filter((entry) => !entry.name.includes("/events"))
