@@ -72,8 +72,9 @@ docs: $(SITE) ## build the documentation site into build/site; a broken link is 
 	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet
 	@echo "open build/site/index.html"
 
-pictures: $(DEVELOP) ## run the example and draw the pictures of the README again
+pictures: $(DEVELOP) ## run the example, and a flow on the page, and draw the pictures of the README again
 	$(BIN)/python -m tests.repository.pictures
+	$(BIN)/python -m tests.page.pictures
 
 bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -16,7 +16,7 @@ from flowq.expr.errors import EvalError, ExprSyntaxError
 from flowq.expr.evaluator import evaluate, to_text
 from flowq.expr.nodes import Expression, Reference
 from flowq.expr.parser import parse
-from flowq.expr.templates import Hole, join_holes, literal, render, split_template
+from flowq.expr.templates import Hole, join_holes, literal, render, split_template, written
 
 __all__ = [
     "EvalError",
@@ -31,4 +31,5 @@ __all__ = [
     "render",
     "split_template",
     "to_text",
+    "written",
 ]

@@ -93,6 +93,14 @@ def spelled(value: Json) -> str | None:
     return value["$"] if isinstance(value, Mapping) and len(value) == 1 and "$" in value else None
 
 
+def written(value: str | Mapping[str, Json]) -> str:
+    """Return a templated string as a flow has it: the inverse of `join_holes`."""
+    if isinstance(value, str):
+        return value
+    parts = value.get("$join", [value])
+    return "".join(part if isinstance(part, str) else f"{OPEN} {part['$']} {CLOSE}" for part in parts)
+
+
 def literal(mapping: dict[str, Json]) -> dict[str, Json]:
     """Return the templated form of a map whose values are templated already."""
     return {"$lit": mapping} if any(key.startswith("$") for key in mapping) else mapping

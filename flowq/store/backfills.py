@@ -58,6 +58,12 @@ class Backfills:
         with self._session.translated:
             return [item.decode() for item in self._session.client.zrevrange(self._keys("backfills"), 0, limit - 1)]
 
+    def times(self) -> dict[str, int]:
+        """Return when each backfill was created (ms), by its id."""
+        with self._session.translated:
+            rows = self._session.client.zrange(self._keys("backfills"), 0, -1, withscores=True)
+        return {item.decode(): int(score) for item, score in rows}
+
     def get(self, backfill: str) -> BackfillRecord | None:
         """Return a backfill, None if there is none of this id."""
         with self._session.translated:

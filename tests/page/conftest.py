@@ -23,6 +23,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 Login = Callable[..., "Page"]
 
+GO = """path => {
+  history.pushState({}, "", path);
+  dispatchEvent(new PopStateEvent("popstate"));
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+}"""
+"""Goes to an address as the page itself does: without loading it, and the checker, again."""
+
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator["Browser"]:

@@ -95,13 +95,45 @@ def test_a_retry_shows_first_what_it_does(login: Login, served: Served, tmp_path
     assert served.api("GET", f"/runs/{run}")["attempt"] == 1
     marker.touch()
     dialog.get_by_role("button", name="Retry").click()
-    page.locator(".runhead").get_by_text("finished").first.wait_for()
+    served.wait(run, "finished")
     assert served.api("GET", f"/runs/{run}")["attempt"] == 2
+    page.locator(".runhead .pagehead").get_by_text("finished").wait_for()
     page.goto(f"/runs/{run}?job=2")
+    page.get_by_role("link", name="Attempts").click()
+    page.get_by_role("table", name="Executions").get_by_text("finished").wait_for()
     page.get_by_role("button", name="Retry this job …").click()
     page.get_by_role("dialog").get_by_text("1 job runs again").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     until(lambda: served.api("GET", f"/runs/{run}")["attempt"] == 3, message="the third attempt")
+
+
+def test_files_that_jobs_have_left_are_shown_and_downloaded(login: Login, served: Served) -> None:
+    run = served.run("files")
+    page = login(f"/runs/{run}", role="viewer")
+    page.get_by_role("navigation", name="Views of the run").get_by_role("link", name="Artifacts").click()
+    files = page.get_by_role("table", name="Files of artifacts")
+    files.get_by_text("no files").nth(1).wait_for()
+    page.get_by_role("button", name="Show out-north/index.html").click()
+    content = page.get_by_role("dialog", name="out-north/index.html").get_by_label("Content")
+    text = "<h1>Penguins of the north</h1><img src=x onerror=alert(15)>\n"
+    assert content.inner_text() == text
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Show out-south/<b onmouseover=alert(16)>.bin").click()
+    page.get_by_role("dialog").get_by_text("This is not text").wait_for()
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download out-north/index.html").click()
+    assert download.value.suggested_filename == "out-north_index.html"
+    assert Path(download.value.path()).read_text() == text
+    page.get_by_role("button", name="build[part=south]").first.click()
+    drawer = page.get_by_role("complementary", name="Job build[part=south]")
+    drawer.get_by_text("out-south/index.html").wait_for()
+    assert drawer.get_by_role("row").filter(has_text="out-north").count() == 0
+    page.goto(f"/runs/{run}/artifacts?job=reads&view=artifacts")
+    drawer = page.get_by_role("complementary", name="Job reads")
+    drawer.get_by_text("It has left no files.").wait_for()
+    fetched = drawer.get_by_role("table", name="Artifacts of other jobs").get_by_role("row").last.inner_text().split()
+    assert fetched == ["site", "build", "got-${{", "run.id", "}}"]
 
 
 def test_runs_are_filtered_selected_canceled_and_deleted(login: Login, served: Served, tmp_path: Path) -> None:

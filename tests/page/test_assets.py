@@ -14,6 +14,9 @@ SCRIPTS: Final = sorted((STATIC / "js").rglob("*.js"))
 BUDGET: Final = 150_000
 """Bytes of JavaScript of one view, uncompressed."""
 
+TOTAL: Final = 225_000
+"""Bytes of JavaScript of all views."""
+
 
 def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
@@ -30,6 +33,10 @@ def test_every_address_names_modules_that_are_there() -> None:
 def test_a_view_loads_little_javascript(page: str) -> None:
     files = {*modules("js/main.js"), *modules(page)}
     assert sum((STATIC / name).stat().st_size for name in files) <= BUDGET
+
+
+def test_all_views_together_load_no_more_than_they_do() -> None:
+    assert sum(len(asset.content) for asset in assets().values() if asset.path.endswith(("js", ".mjs"))) <= TOTAL
 
 
 def test_every_file_has_an_address_that_changes_with_any_content() -> None:

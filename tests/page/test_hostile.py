@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.page.conftest import Login
+from tests.page.conftest import GO, Login
 from tests.page.served import Served
 from tests.support.wait import until
 
@@ -25,7 +25,7 @@ def run(served: Served) -> str:
 
 
 def visit(page: "Page", path: str, text: str) -> None:
-    page.goto(path)
+    page.evaluate(GO, path)
     page.get_by_text(text).or_(page.locator(f'[data-box="{text}"]')).first.wait_for(state="attached")
     assert page.locator(FORBIDDEN).count() == 0, path
 
@@ -50,11 +50,14 @@ def test_no_text_becomes_markup(login: Login, served: Served, run: str) -> None:
         f"/runs/{run}/jobs?job={first}&view=log": "alert(7)",
         f"/runs/{run}/jobs?job={first}&view=result": "alert(10)",
         f"/runs/{run}/jobs?job={first}&view=details": "alert(4)",
+        f"/runs/{served.run('files')}/artifacts": "alert(16)",
         f"/runs/{run}/jobs?job={ordinals['fails']}&view=error": "fails",
         f"/runs/{run}/jobs?job={ordinals['asks']}&view=why": "onerror=alert(13)",
     }
     for path, text in pages.items():
         visit(page, path, text)
+    page.goto(f"/runs/{run}")  # also as the first view
+    visit(page, f"/runs/{run}/jobs?job={first}&view=log", "alert(7)")
 
 
 def test_escapes_of_a_terminal_are_no_links_and_hidden_characters_are_shown(login: Login, served: Served, run: str) -> None:

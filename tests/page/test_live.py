@@ -10,6 +10,9 @@ from tests.page.served import Served
 
 pytestmark = pytest.mark.slow
 
+POLL = 5000
+"""ms between two readings of a page that has no stream."""
+
 
 def test_two_browsers_see_the_same_without_a_reload(login: Login, served: Served) -> None:
     run = served.launch("shop", owner="ann")
@@ -50,10 +53,15 @@ def test_new_runs_wait_behind_a_pill(login: Login, served: Served) -> None:
 def test_without_the_stream_the_page_asks_again_and_again(login: Login, served: Served) -> None:
     run = served.launch("shop", owner="ann")
     with BufferingProxy(served.port) as proxy:
-        page = login(f"{proxy.url}/runs/{run}")
-        page.locator('[data-stream="polling"]').wait_for()
+        page = login("about:blank")
+        page.clock.install()
+        page.goto(f"{proxy.url}/runs/{run}")
         page.locator(".runhead").get_by_text("running").first.wait_for()
+        page.clock.run_for(POLL)
+        page.locator('[data-stream="polling"]').wait_for()
         served.api("POST", f"/runs/{run}/cancel", {})
+        served.wait(run, "canceled")
+        page.clock.run_for(POLL)
         page.locator(".runhead").get_by_text("canceled").first.wait_for()
         page.goto("about:blank")
 

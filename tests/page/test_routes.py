@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from flowq.serve.http.segments import segment
-from tests.page.conftest import Login
+from tests.page.conftest import GO, Login
 from tests.page.served import Served
 from tests.support.wait import until
 
@@ -18,13 +18,6 @@ pytestmark = pytest.mark.slow
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-
-GO = """path => {
-  history.pushState({}, "", path);
-  dispatchEvent(new PopStateEvent("popstate"));
-  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-}"""
-"""Goes to an address as the page itself does: without loading it, and the checker, again."""
 
 RUN = {
     "": "consent",
@@ -38,6 +31,7 @@ RUN = {
     "/jobs?job=4&view=why": "Go on with delta?",
     "/jobs?job=0&view=attempts": "Executions",
     "/jobs?job=0&view=details": "flowq logs",
+    "/artifacts": "No job has left files",
 }
 """What tabs of a run show."""
 
@@ -62,6 +56,14 @@ PAGES = {
 }
 
 
+FILES = {
+    "/artifacts": "out-south/index.html",
+    "/artifacts?job=build[part=north]&view=artifacts": "Job build[part=north]",
+    "/artifacts?job=reads&view=artifacts": "Fetched before it began",
+}
+"""What the page of a run whose jobs have left files shows."""
+
+
 @pytest.fixture(scope="module")
 def asking(served: Served) -> str:
     """Return a run that waits for a decision."""
@@ -77,7 +79,7 @@ def until_asked(served: Served, run: str) -> None:
 def shows(page: "Page", text: str) -> None:
     """Wait until the page has a text, also where only a drawing or a screen reader has it."""
     page.get_by_text(text).or_(
-        page.locator(f'[data-box="{text}"], [title*="{text}"], table:has(caption:text-is("{text}"))')
+        page.locator(f'[data-box="{text}"], [title*="{text}"], [aria-label="{text}"], table:has(caption:text-is("{text}"))')
     ).first.wait_for(state="attached")
 
 
@@ -93,10 +95,12 @@ def barriers(page: "Page", rules: object = RULES) -> list[str]:
     ]
 
 
-def test_pages_have_no_barriers_in_both_themes_and_fit_a_narrow_window(login: Login, asking: str) -> None:
+def test_pages_have_no_barriers_in_both_themes_and_fit_a_narrow_window(login: Login, served: Served, asking: str) -> None:
+    files = served.run("files")
     page = login("/", reduced_motion="reduce")
     found: dict[str, object] = {}
-    for path, text in {**PAGES, **{f"/runs/{asking}{tab}": text for tab, text in RUN.items()}}.items():
+    tabs = {f"/runs/{run}{tab}": text for run, shown in ((asking, RUN), (files, FILES)) for tab, text in shown.items()}
+    for path, text in (PAGES | tabs).items():
         page.evaluate(GO, path)
         shows(page, text)
         found[path] = barriers(page)
@@ -218,6 +222,25 @@ def test_a_page_can_be_used_with_keys_alone(login: Login, asking: str) -> None:
     page.get_by_role("complementary", name="Job load[part=north]").wait_for()
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_the_present_tab_is_in_view_in_a_narrow_window(login: Login, asking: str) -> None:
+    page = login(f"/runs/{asking}/yaml", viewport={"width": 360, "height": 740})
+    for name, bar in (("YAML", "Views of the run"), ("Runs", "Pages")):
+        link = page.get_by_role("navigation", name=bar).get_by_role("link", name=name)
+        link.wait_for()
+        box = link.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 360
+
+
+def test_titles_of_a_card_are_beside_its_values(login: Login, asking: str) -> None:
+    page = login("/queues", viewport={"width": 360, "height": 740})
+    page.get_by_role("table").wait_for()
+    paddings = page.evaluate(
+        "[...document.querySelectorAll('td[data-label]')].map((cell) => getComputedStyle(cell).paddingLeft)"
+    )
+    assert set(paddings) == {"96px"}
 
 
 def test_times_are_shown_in_the_chosen_zone(login: Login) -> None:

@@ -11,10 +11,9 @@ from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line, columns, pad
 from flowq.cli.targets import select_jobs, select_target
 from flowq.cli.terminal import echo
-from flowq.flows.views.artifacts import JobArtifact, artifacts_of, extract, with_artifacts
+from flowq.flows.views.artifacts import JobArtifact, artifact_json, artifacts_of, extract, with_artifacts
 from flowq.flows.views.snapshot import read_plan, read_view
 from flowq.flows.views.text import plural, safe_line
-from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -38,7 +37,7 @@ def list_artifacts(session: CliContext, run: str | None, job: str | None, *, as_
     """
     found = _found(session.store(), run, job, None)
     if as_json:
-        show_json([_document(item) for item in found])
+        show_json([artifact_json(item) for item in found])
     else:
         show(_table(found), session.out)
 
@@ -71,15 +70,6 @@ def _found(store: "Store", run: str | None, job: str | None, name: str | None) -
     if target.job is not None:
         ordinals = select_jobs(read_plan(store, target.run), target.run, target.job)
     return artifacts_of(with_artifacts(store, read_view(store, target.run)), ordinals, name)
-
-
-def _document(item: JobArtifact) -> dict[str, object]:
-    return {
-        "job": item.job.name,
-        "name": item.name,
-        "kept_until": iso(item.manifest.until_ms),
-        "files": item.manifest.to_json(),
-    }
 
 
 def _table(found: Sequence[JobArtifact]) -> Iterator[Line]:

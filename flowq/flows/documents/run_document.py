@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from flowq.expr import written
 from flowq.flows.views.json_documents import job_json, run_json
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import safe_line
-from flowq.plan import Json, Plan
+from flowq.plan import Fetch, Json, Plan
 from flowq.states import JobStatus
 from flowq.store.schema.documents import iso
 from flowq.store.schema.records import Event
@@ -50,6 +51,7 @@ def run_document(plan: Plan, run: RunView, *, position: str, expected_end_ms: in
     return document | {
         "position": position,
         "size": len(run.jobs),
+        "with_artifacts": sum(job.has_artifacts for job in run.jobs),
         "description": plan.description,
         "expected_end": iso(expected_end_ms),
         "plan": plan_hash(plan),
@@ -88,6 +90,7 @@ def job_document(plan: Plan, run: RunView, job: JobView, attempts: Sequence[Mapp
         "due_at": iso(job.due_ms),
         "item": job.item or None,
         "secrets": sorted(node.secrets),
+        "fetch": [fetch_json(item) for item in node.fetch],
         "attempts_list": list(attempts),
         "command": {
             "logs": f"flowq logs {run.id} {name}",
@@ -95,6 +98,11 @@ def job_document(plan: Plan, run: RunView, job: JobView, attempts: Sequence[Mapp
             "retry": f"flowq retry {run.id} --job {name}",
         },
     }
+
+
+def fetch_json(item: Fetch) -> dict[str, Json]:
+    """Return an artifact that a job gets before it begins. `to`: as in the flow, below the directory of the job."""
+    return {"job": item.job, "artifact": item.artifact, "to": written(item.to), "optional": item.optional}
 
 
 def approval_json(job: JobView) -> dict[str, Json]:

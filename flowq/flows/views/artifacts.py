@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ from flowq.artifacts.paths import readable
 from flowq.artifacts.writing import WriteError, new_file, place_for
 from flowq.exceptions import InvalidJobOperation, UsageError
 from flowq.flows.views.run_view import JobView, RunView
+from flowq.plan import Json
+from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.artifacts.blobs import BlobStore
@@ -69,6 +71,18 @@ def artifacts_of(run: RunView, ordinals: Sequence[int] | None = None, name: str 
     where = f"run {run.id}" if len(jobs) != 1 else f"job {jobs[0].name!r} of run {run.id}"
     state = f" (it is {jobs[0].status})" if len(jobs) == 1 else ""
     raise InvalidJobOperation(f"{where} has no artifacts{state}: jobs leave files by `artifacts` in the flow")
+
+
+def artifact_json(item: JobArtifact, files: Iterable[ArtifactFile] | None = None) -> dict[str, Json]:
+    """Return an artifact for programs, with these of its files; None: with all. Keys are only ever added."""
+    chosen = item.manifest.files if files is None else files
+    return {
+        "job": item.job.name,
+        "ordinal": item.job.ordinal,
+        "name": item.name,
+        "kept_until": iso(item.manifest.until_ms),
+        "files": [file.to_json() for file in chosen],
+    }
 
 
 def open_file(store: "Store", item: JobArtifact, digest: str) -> Iterator[bytes]:

@@ -193,7 +193,8 @@ class Application:
         if path == API or path.startswith(f"{API}/") or request.method not in {"GET", "HEAD"}:
             reply = error_reply(404, "not_found", f"there is nothing at {safe_line(path)[:200]}")
         else:
-            reply = pages.answer(self._site.options, path)
+            takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+            reply = pages.answer(self._site.options, path, takes_gzip=takes_gzip)
         return self._counted(_ELSEWHERE, request, reply)
 
     def _counted(self, route: str, request: Request, reply: Reply) -> Response:

@@ -6,6 +6,7 @@ from flowq.plan import Json
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.handlers import (
     admin,
+    artifacts,
     events,
     flows,
     graphs,
@@ -31,6 +32,7 @@ _NOUNS: Final = (
     runs,
     run_actions,
     jobs,
+    artifacts,
     graphs,
     flows,
     schedules,

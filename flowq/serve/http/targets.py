@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from flowq.ids import is_run_id
-from flowq.serve.http.calls import PathTarget
+from flowq.plan import Cell, Plan
+from flowq.serve.http.calls import ApiCall, PathTarget
 from flowq.serve.http.replies import no_such
 from flowq.serve.http.segments import named
 from flowq.serve.http.site import Site
@@ -48,3 +49,22 @@ def find_run(site: Site, given: str) -> RunRecord:
     if run is None:
         raise no_such("run", given)
     return run
+
+
+def find_job(call: ApiCall, plan: Plan) -> Cell:
+    """Return the job of a run that the path names, by its ordinal or its name.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    given = call.path["job"]
+    jobs = {cell.name: cell for cell in plan.shown_jobs()}
+    if given.isascii() and given.isdigit() and len(given) < 10:
+        ordinal = int(given)
+        found = plan.cells[ordinal] if ordinal < len(plan.cells) and not plan.cells[ordinal].group else None
+    else:
+        name = named(given, jobs)
+        found = None if name is None else jobs[name]
+    if found is None:
+        raise no_such(f"job in run {call.run.id} called", given)
+    return found

@@ -1,5 +1,6 @@
 """What is refused before anything is looked at: foreign hosts and origins, bodies that are too large, too slow or no JSON."""
 
+import gzip
 import json
 import select
 import signal
@@ -186,6 +187,9 @@ def test_only_files_with_a_hash_are_cached(page: PageServer, store: Store) -> No
     asset = next(part for part in shell.split('"') if part.startswith("/assets/") and part.endswith(".css"))
     answer = page.ask("GET", asset)
     assert (answer.status, answer.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+    packed = page.ask("GET", asset, headers={"Accept-Encoding": "gzip"})
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(packed.body) == answer.body
     assert page.ask("GET", "/assets/0/js/main.js").status == 404
 
 

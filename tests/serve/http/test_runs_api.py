@@ -74,7 +74,9 @@ def test_documents_are_those_of_the_command_line(
     assert after == {"items": [], "next": None}
 
 
-def test_files_of_artifacts_are_downloads(page: PageServer, store: Store, flows: Path, operator: str) -> None:
+def test_files_of_artifacts_are_listed_and_downloaded(
+    page: PageServer, server: PrivateServer, store: Store, flows: Path, operator: str
+) -> None:
     run = start(store, flows)
     execute(store, run)
     job, content = f"{run}-0", b"<svg onload='alert(1)'/>"
@@ -97,6 +99,10 @@ def test_files_of_artifacts_are_downloads(page: PageServer, store: Store, flows:
         f"/runs/{run}/jobs/1/artifacts/pictures/{digest}",
     ):
         assert page.api("GET", wrong, token=operator).status == 409
+    found = page.api("GET", f"/runs/{run}/artifacts", token=operator).document
+    assert found == {"items": printed(server, "artifacts", "list", run), "next": None}
+    assert page.api("GET", f"/runs/{run}/artifacts?job=1", token=operator).document["items"] == []
+    assert page.api("GET", f"/runs/{run}", token=operator).document["with_artifacts"] == 1
     store.client.hset(store.session.keys("artifact_files", job, "pictures"), digest, b"other")
     altered = page.api("GET", f"{path}/pictures/{digest}", token=operator)
     assert (altered.status, "was altered on the server" in altered.document["error"]["message"]) == (409, True)

@@ -14,8 +14,9 @@ async function whole(path, options) {
   return found;
 }
 
-// { data, error, loading, reload } of GET `path`; null reads nothing. Messages of `topic` cause another reading, at most one per `pause` ms.
-export function useDocument(path, { topic = null, pause = 400, etag = false, all = false, on = null } = {}) {
+// { data, error, loading, reload } of GET `path`; null reads nothing. Messages of `topic` cause another reading, at most one per `pause` ms,
+// and another `version` one at once.
+export function useDocument(path, { topic = null, pause = 400, etag = false, all = false, on = null, version = null } = {}) {
   const [state, setState] = useState({ path: null, data: null, error: null });
   const tags = useRef(new Map());
   const running = useRef(null);
@@ -33,7 +34,7 @@ export function useDocument(path, { topic = null, pause = 400, etag = false, all
       if (error.name === "AbortError") return;
       setState((before) => ({ path, data: before.path === path ? before.data : null, error }));
     }
-  }, [path]);
+  }, [path, version]);
 
   const soon = useCallback(() => {
     if (timer.current) return;

@@ -4,16 +4,16 @@ import { useDocument, useNow } from "./data.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./html.js";
 import { Later, lazily } from "./lazy.js";
 import { stream } from "./live.js";
-import { Button, Dialog, Toasts, Waiting, say } from "./parts.js";
+import { Button, Dialog, Toasts, Waiting, say, useShown } from "./parts.js";
 import { Link, navigate, place, setSearch, usePlace } from "./router.js";
 import { LoginPage } from "./pages/login.js";
 import { remembered, useObservable } from "./store.js";
-import { localZone, timeMode, timeModes } from "./time.js";
+import { LOCAL, timeMode, timeModes, zoneName } from "./time.js";
 
 const ROUTES = [
   [/^\/$/, lazily(() => import("./pages/home.js"), "HomePage"), "Home"],
   [/^\/runs$/, lazily(() => import("./pages/runs.js"), "RunsPage"), "Runs"],
-  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|events|yaml))?$/, lazily(() => import("./pages/run.js"), "RunPage"), "Run"],
+  [/^\/runs\/([^/]+)(?:\/(graph|jobs|timeline|logs|artifacts|events|yaml))?$/, lazily(() => import("./pages/run.js"), "RunPage"), "Run"],
   [/^\/flows$/, lazily(() => import("./pages/flows.js"), "FlowsPage"), "Flows"],
   [/^\/flows\/([^/]+)\/launch$/, lazily(() => import("./pages/launch.js"), "LaunchPage"), "Launch"],
   [/^\/flows\/([^/]+)$/, lazily(() => import("./pages/flow.js"), "FlowPage"), "Flow"],
@@ -55,7 +55,7 @@ function Top({ path, needs, onHelp }) {
   };
   return html`<header class="top">
     <${Link} to="/" class="brand" aria-label="flowq, home"><img src=${document.querySelector('link[rel="icon"]').href} alt="" />flowq<//>
-    <nav aria-label="Pages">${PLACES.filter(([to]) => to !== "/admin" || who.role === "admin").map(([to, name]) => html`
+    <nav aria-label="Pages" ref=${useShown(path)}>${PLACES.filter(([to]) => to !== "/admin" || who.role === "admin").map(([to, name]) => html`
       <${Link} key=${to} to=${to} aria-current=${isCurrent(path, to) ? "page" : undefined}>${name}${to === "/" && needs ? html`<span class="badge">${needs}<span class="sr"> need a person</span></span>` : null}<//>`)}</nav>
     <div class="tools">
       <${Button} kind="quiet" aria-label=${`Theme: ${chosen}. Change to ${next}`} title=${`Theme: ${chosen}`} onClick=${() => theme.set(next)}>${{ system: "◐", light: "☀", dark: "☾" }[chosen]}<//>
@@ -69,11 +69,13 @@ function Foot() {
   const { info } = useObservable(session);
   const mode = useObservable(timeMode);
   const state = useObservable(stream);
+  const [local, setLocal] = useState("local time");
+  useEffect(() => { setTimeout(() => setLocal(zoneName(LOCAL)), 500); }, []); // behind the first view: see `zoneName`
   const words = { live: ["on", "live"], polling: ["part", "polling every 5 s"], off: ["", "not live"] }[state];
   return html`<footer class="foot">
     <span><span class=${`dot ${words[0]}`} aria-hidden="true"></span><span data-stream=${state}>${words[1]}</span></span>
     <label>Times in <select class="input" value=${mode} onChange=${(event) => timeMode.set(event.target.value)} aria-label="Zone of times">
-      ${timeModes.map((name) => html`<option value=${name} selected=${name === mode}>${{ local: localZone, utc: "UTC", schedule: "zone of the schedule" }[name]}</option>`)}</select></label>
+      ${timeModes.map((name) => html`<option value=${name} selected=${name === mode}>${{ local, utc: "UTC", schedule: "zone of the schedule" }[name]}</option>`)}</select></label>
     <span class="grow"></span>
     ${info.readonly ? html`<span>read-only</span>` : null}
     ${info.catalog ? html`<span>${info.catalog.name}${info.catalog.stale ? " (the directory cannot be read)" : ""}</span>` : null}
@@ -98,7 +100,7 @@ const KEYS = [
   ["g h, g r, g f, g s, g q, g w", "home, runs, flows, schedules, queues, workers"],
   ["/", "to the filter of this page"],
   ["Esc", "close the job, or the dialog"],
-  ["1 … 6", "tabs of a run: graph, jobs, timeline, logs, events, YAML"],
+  ["1 … 7", "tabs of a run: graph, jobs, timeline, logs, artifacts, events, YAML"],
   ["← → ↑ ↓", "in a graph: to the job before, after, above, below; Enter opens it"],
   ["j, k", "next and previous row of the table of jobs"],
   ["t", "change the theme"],
@@ -121,7 +123,7 @@ function useKeys(openHelp) {
       if (Date.now() - going < 1500 && GO[event.key]) { going = 0; navigate(GO[event.key]); return; }
       going = event.key === "g" ? Date.now() : 0;
       const run = /^\/runs\/[^/]+/.exec(place.get().path);
-      const tab = ["graph", "jobs", "timeline", "logs", "events", "yaml"][Number(event.key) - 1];
+      const tab = ["graph", "jobs", "timeline", "logs", "artifacts", "events", "yaml"][Number(event.key) - 1];
       if (event.key === "?") openHelp();
       else if (event.key === "t") theme.set({ system: "light", light: "dark", dark: "system" }[theme.get()]);
       else if (event.key === "/") { event.preventDefault(); document.querySelector("[data-search]")?.focus(); }

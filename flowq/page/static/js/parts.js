@@ -1,6 +1,7 @@
 // Small parts of which pages are made: buttons that wait for the server, notes, dialogs, tables.
 import { away, session } from "./api.js";
 import { html, useEffect, useId, useRef, useState } from "./html.js";
+import { Link } from "./router.js";
 import { observable, useObservable } from "./store.js";
 
 const RANK = { viewer: 0, operator: 1, admin: 2 };
@@ -64,6 +65,24 @@ export function Copy({ text, label = "Copy" }) {
   };
   return html`<div class="copy"><code>${text}</code><${Button} small onClick=${copy} aria-label=${`${label}: ${text}`}>Copy<//></div>`;
 }
+
+// `1 run`, `2 runs`.
+export const plural = (count, noun, nouns = `${noun}s`) => `${count} ${count === 1 ? noun : nouns}`;
+
+// -- addresses and fields ------------------------------------------------------------------------------------------------------------
+
+// Where links are wider than the window, the present one is scrolled to.
+export function useShown(current) {
+  const ref = useRef(null);
+  useEffect(() => { ref.current.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); }, [current]);
+  return ref;
+}
+
+// Views of one thing. views: [[name, title]], the first of which has the address itself; to(name): the properties of its link.
+export const Tabs = ({ label, views, current, to }) => html`<nav class="tabs" aria-label=${label} ref=${useShown(current)}>${views.map(([name, title]) => html`<${Link} key=${name} ...${to(name)} aria-current=${name === current ? "page" : undefined}>${title}<//>`)}</nav>`;
+
+// A field of a form with its name, and what is noted beside that.
+export const Field = ({ title, note = null, children }) => html`<label class="field"><span class="name">${title}${note ? html` <span class="muted">${note}</span>` : null}</span>${children}</label>`;
 
 // -- states of a document -----------------------------------------------------------------------------------------------------------
 

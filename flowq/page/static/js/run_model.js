@@ -3,8 +3,8 @@ import { get, query } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
 import { useTopic } from "./live.js";
 import { runPath } from "./router.js";
+import { ENDED } from "./status.js";
 
-export const ENDED = new Set(["finished", "failed", "canceled", "skipped", "stopped"]);
 const BAD = new Set(["failed", "stopped"]);
 
 // The jobs of a run: rows as objects, found by ordinal.

@@ -1,6 +1,8 @@
 // What a status looks like: mark, word and colour, the same ones as in the command line. Colour never stands alone.
 import { html } from "./html.js";
 
+export const ENDED = new Set(["finished", "failed", "canceled", "skipped", "stopped"]);
+
 const WORDS = {
   created: ["created", "idle", "·"],
   deferred: ["waiting", "idle", "·"],
@@ -45,10 +47,15 @@ export function look(status, { allowed = false, reason = null } = {}) {
 
 export const reasonText = (reason) => (!reason || QUIET.has(reason) ? "" : REASONS[reason] ?? reason.replaceAll("_", " "));
 
+// A word with its mark, in the colours of a tone.
+export const Badge = ({ tone, mark, small, children }) => html`<span class=${`status is-${tone}${small ? " status-small" : ""}`}><span class="mark" aria-hidden="true">${mark}</span>${children}</span>`;
+export const Invalid = () => html`<${Badge} tone="bad" mark="✖">not valid<//>`;
+export const Paused = () => html`<${Badge} tone="wait" mark="‖">paused<//>`;
+
 export function Status({ status, allowed, reason, orphaned, canceling, small }) {
   const { word, tone, mark } = look(status, { allowed, reason });
   const text = canceling ? "canceling" : orphaned ? "no worker" : word;
-  return html`<span class=${`status is-${orphaned ? "wait" : tone}${small ? " status-small" : ""}`}><span class="mark" aria-hidden="true">${mark}</span>${text}</span>`;
+  return html`<${Badge} tone=${orphaned ? "wait" : tone} mark=${mark} small=${small}>${text}<//>`;
 }
 
 // How the jobs of a run stand, as one bar; its text says the same.

@@ -4,11 +4,19 @@ import { remembered, useObservable } from "./store.js";
 
 export const timeMode = remembered("times", "local"); // local, utc or schedule
 export const timeModes = ["local", "utc", "schedule"];
-export const localZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+export const LOCAL = ""; // the zone of the browser
 
-const formats = new Map(); // zone -> Intl.DateTimeFormat, which is dear to make
+// The first use of Intl takes tens of milliseconds, so the first view does without it: a date knows the browser's zone and UTC by itself.
+export const zoneName = (zone) => zone || Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
+const formats = new Map(); // zone -> Intl.DateTimeFormat
+const two = (n) => String(n).padStart(2, "0");
 
 function parts(moment, zone) {
+  if (zone === LOCAL || zone === "UTC") {
+    const part = (name) => moment[`get${zone}${name}`]();
+    return { year: part("FullYear"), month: two(part("Month") + 1), day: two(part("Date")), hour: two(part("Hours")), minute: two(part("Minutes")), second: two(part("Seconds")) };
+  }
   if (!formats.has(zone)) {
     formats.set(zone, new Intl.DateTimeFormat("en-CA", {
       timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
@@ -37,13 +45,12 @@ export function formatDuration(seconds) {
   if (seconds < 9.995) return `${seconds.toFixed(2)}s`;
   if (seconds < 59.95) return `${seconds.toFixed(1)}s`;
   const whole = Math.round(seconds);
-  const two = (n) => String(n).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
   return `${Math.floor(whole / 86400)}d${two(Math.floor((whole % 86400) / 3600))}h`;
 }
 
-export const zoneOf = (mode, scheduleZone) => (mode === "utc" ? "UTC" : mode === "schedule" ? scheduleZone || "UTC" : localZone);
+export const zoneOf = (mode, scheduleZone) => (mode === "utc" ? "UTC" : mode === "schedule" ? scheduleZone || "UTC" : LOCAL);
 
 // A moment. Slots (`slot`) are shown in the zone of their schedule, whatever the mode, because that is how they were written.
 export function Time({ at, zone = null, slot = false, empty = "–" }) {

@@ -11,6 +11,7 @@ from flowq.flows.health import examine, read_facts
 from flowq.plan import Json
 from flowq.serve.http.access.secrets import grant, odd_characters
 from flowq.serve.http.calls import ApiCall
+from flowq.serve.http.lists import in_parts, part
 from flowq.serve.http.principals import ROLES, Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -42,7 +43,8 @@ def access_json(record: AccessRecord, digest: str) -> dict[str, Json]:
 
 
 def _tokens(call: ApiCall) -> Json:
-    return {"items": [access_json(item, call.principal.digest) for item in call.store.accesses.all()], "next": None}
+    records, after = part(call.query, call.store.accesses.all(), lambda record: (-record.created_ms, record.id))
+    return {"items": [access_json(record, call.principal.digest) for record in records], "next": after}
 
 
 def _make(call: ApiCall) -> Reply:
@@ -120,6 +122,7 @@ ROUTES = (
         path=f"{API}/tokens",
         role=Role.ADMIN,
         summary="Tokens, sessions and links that count, newest first; never their secrets",
+        query=in_parts(),
         answer=page(_TOKEN),
         handler=_tokens,
     ),

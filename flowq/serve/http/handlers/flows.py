@@ -7,6 +7,7 @@ from flowq.schedules.users.flow_documents import Around, check_json, flow_json, 
 from flowq.schedules.users.launch import LaunchRequest, check, launch
 from flowq.schedules.views import read_schedules
 from flowq.serve.http.calls import ApiCall
+from flowq.serve.http.lists import in_parts, part
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -22,7 +23,6 @@ from flowq.serve.http.schemas import (
     array,
     body,
     document,
-    integer,
     page,
     text,
 )
@@ -42,11 +42,10 @@ _WISH: Schema = body(
 
 def _flows(call: ApiCall) -> Json:
     flows = call.site.flows
-    after = call.query.get("cursor", "")
-    visible = [name for name in sorted(flows) if name > after and call.principal.covers(call.site.flow_id(name))]
-    part = visible[: call.query["limit"]]
-    around = _around(call, part)
-    return {"items": [item_json(flows[name], around) for name in part], "next": part[-1] if len(visible) > len(part) else None}
+    visible = (name for name in flows if call.principal.covers(call.site.flow_id(name)))
+    names, after = part(call.query, visible, lambda name: (name,))
+    around = _around(call, names)
+    return {"items": [item_json(flows[name], around) for name in names], "next": after}
 
 
 def _around(call: ApiCall, names: list[str]) -> Around:
@@ -101,7 +100,7 @@ ROUTES = (
         path=f"{API}/flows",
         role=Role.VIEWER,
         summary="The flows of the directory, by name",
-        query={"limit": integer(1, 500, 200), "cursor": text(500)},
+        query=in_parts(),
         answer=page(document({"name": TEXT, "file": TEXT, "valid": FLAG, "description": TEXT, "last_runs": array(MAP)})),
         handler=_flows,
     ),

@@ -1,6 +1,5 @@
 """Jobs of a run: one job, its result, its explanation, its output, decisions and cancels."""
 
-import re
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import iterate_in_threadpool
@@ -11,23 +10,22 @@ from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import cause_json, explain
 from flowq.flows.local_worker.detached import ensure_worker
 from flowq.flows.run import Run
-from flowq.flows.views.artifacts import artifacts_of, open_file, with_artifacts
+from flowq.flows.views.artifacts import with_artifacts
 from flowq.flows.views.job_log import BYTES, LogChoice, read_page, read_page_before
 from flowq.flows.views.job_result import result_of
 from flowq.flows.views.log_bytes import find_text, read_chunks, read_part
 from flowq.flows.views.run_view import run_view
 from flowq.flows.views.snapshot import read_events, read_plan, read_snapshot
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Plan
+from flowq.plan import Json
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import JSON, Reply, no_such
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import COUNT, DONE, FLAG, MAP, TEXT, array, body, document, integer, one_of, text
-from flowq.serve.http.segments import named
+from flowq.serve.http.targets import find_job
 
 _TEXT = "text/plain; charset=utf-8"
-_BYTES = "application/octet-stream"
 _JOB = f"{API}/runs/{{run}}/jobs/{{job}}"
 _POSITION = r"^\d{1,15}(-\d{1,15})?$"
 _LOG_QUERY = {
@@ -44,28 +42,9 @@ _HITS = 1000
 _ENTRIES = 2000
 
 
-def _cell(call: ApiCall, plan: Plan) -> Cell:
-    """Return the job that the path names, by its ordinal or its name.
-
-    Raises:
-        RefusedError: there is none.
-    """
-    given = call.path["job"]
-    jobs = {cell.name: cell for cell in plan.shown_jobs()}
-    if given.isascii() and given.isdigit() and len(given) < 10:
-        ordinal = int(given)
-        found = plan.cells[ordinal] if ordinal < len(plan.cells) and not plan.cells[ordinal].group else None
-    else:
-        name = named(given, jobs)
-        found = None if name is None else jobs[name]
-    if found is None:
-        raise no_such(f"job in run {call.run.id} called", given)
-    return found
-
-
 def _job(call: ApiCall) -> Json:
     plan, snapshot = read_snapshot(call.store, call.run.id)
-    cell = _cell(call, plan)
+    cell = find_job(call, plan)
     view = with_artifacts(call.store, run_view(plan, snapshot))
     job = next((job for job in (*view.jobs, *view.gates) if job.ordinal == cell.ordinal), None)
     if job is None:
@@ -77,7 +56,7 @@ def _job(call: ApiCall) -> Json:
 
 def _result(call: ApiCall) -> Json:
     plan = read_plan(call.store, call.run.id)
-    cell = _cell(call, plan)
+    cell = find_job(call, plan)
     if cell.name in plan.targets():
         return {"result": result_of(call.store, call.run.id, plan, cell.name)}
     return {"result": Run(call.store, call.run.id).result(cell.name)}
@@ -85,7 +64,7 @@ def _result(call: ApiCall) -> Json:
 
 def _why(call: ApiCall) -> Json:
     plan, snapshot = read_snapshot(call.store, call.run.id)
-    cell = _cell(call, plan)
+    cell = find_job(call, plan)
     view = run_view(plan, snapshot)
     cause = explain(plan, view, cell.ordinal, read_queue_state(call.store, view))
     return {"run": call.run.id, "file": view.file, **cause_json(cause)}
@@ -93,7 +72,7 @@ def _why(call: ApiCall) -> Json:
 
 def _log(call: ApiCall) -> Reply | Json:
     query = call.query
-    cell = _cell(call, read_plan(call.store, call.run.id))
+    cell = find_job(call, read_plan(call.store, call.run.id))
     choice = LogChoice(cell.ordinal, query.get("attempt"), query.get("stream"))
     if query.get("find"):
         return find_text(call.store, call.run.id, choice, query["find"], _HITS, offset=query["offset"])
@@ -117,22 +96,6 @@ def _download(call: ApiCall, choice: LogChoice) -> Reply:
     return Reply(200, None, _TEXT, headers, stream=stream)
 
 
-def _artifact(call: ApiCall) -> Reply:
-    plan, snapshot = read_snapshot(call.store, call.run.id)
-    cell = _cell(call, plan)
-    (item,) = artifacts_of(with_artifacts(call.store, run_view(plan, snapshot)), [cell.ordinal], call.path["artifact"])
-    content = open_file(call.store, item, call.path["sha256"])
-
-    def stream() -> AsyncIterator[bytes]:
-        return iterate_in_threadpool(content)
-
-    name = re.sub(
-        r"[^A-Za-z0-9._-]", "_", next(file.path for file in item.manifest.files if file.sha256 == call.path["sha256"])
-    )
-    headers = {"Content-Disposition": f'attachment; filename="{name[-100:]}"', "Content-Security-Policy": "sandbox"}
-    return Reply(200, None, _BYTES, headers, stream=stream)
-
-
 def _logs(call: ApiCall) -> Json:
     if "before" in call.query:
         return read_page_before(call.store, call.run.id, call.query["before"], call.query["limit"])
@@ -141,7 +104,7 @@ def _logs(call: ApiCall) -> Json:
 
 def _approve(call: ApiCall) -> Json:
     plan = read_plan(call.store, call.run.id)
-    cell = _cell(call, plan)
+    cell = find_job(call, plan)
     approved = call.body["decision"] == "approved"
     decide(call.store, call.run.id, plan, cell.name, Decision(approved, call.principal.name, call.given("comment", "")))
     ensure_worker(call.store, call.run.id)
@@ -149,7 +112,7 @@ def _approve(call: ApiCall) -> Json:
 
 
 def _cancel(call: ApiCall) -> Json:
-    cell = _cell(call, read_plan(call.store, call.run.id))
+    cell = find_job(call, read_plan(call.store, call.run.id))
     Run(call.store, call.run.id).cancel(cell.name)
     return {"done": True}
 
@@ -191,16 +154,6 @@ ROUTES = (
         answer=document({"entries": array(array({})), "hits": array(array({})), "next": {}}, ["entries", "hits", "next"]),
         media_types=(JSON, "text/plain"),
         handler=_log,
-    ),
-    Route(
-        method="GET",
-        path=f"{_JOB}/artifacts/{{artifact}}/{{sha256}}",
-        role=Role.VIEWER,
-        summary="A file of an artifact by its SHA-256, as the document of the job lists it; always as a download",
-        answer={},
-        media_types=(_BYTES,),
-        errors=(409,),
-        handler=_artifact,
     ),
     Route(
         method="GET",

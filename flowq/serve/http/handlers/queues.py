@@ -8,6 +8,7 @@ from flowq.ids import is_member_id, split_member_id
 from flowq.plan import Json
 from flowq.schedules.users.attention import is_shared
 from flowq.serve.http.calls import ApiCall
+from flowq.serve.http.lists import in_parts, part
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import no_such
 from flowq.serve.http.route import API, Route
@@ -20,9 +21,10 @@ from flowq.store.schema.outcomes import Outcome
 
 def _queues(call: ApiCall) -> Json:
     names = [name for name in call.store.queues.names() if call.query["all"] or is_shared(name)]
+    names, after = part(call.query, names, lambda name: (name,))
     suspended = call.store.queues.suspended()
     items = [queue_json(call.store.queues.get(name)) | _oldest(call, name) | {"suspended": suspended} for name in names]
-    return {"items": items, "next": None, "suspended": suspended}
+    return {"items": items, "next": after, "suspended": suspended}
 
 
 def _oldest(call: ApiCall, queue: str) -> dict[str, Json]:
@@ -36,8 +38,9 @@ def _oldest(call: ApiCall, queue: str) -> dict[str, Json]:
 
 
 def _workers(call: ApiCall) -> Json:
-    items = [worker_json(worker) | {"jobs": _current(call, worker.name)} for worker in call.store.workers.live()]
-    return {"items": items, "next": None, "suspended": call.store.queues.suspended()}
+    workers, after = part(call.query, call.store.workers.live(), lambda worker: (worker.name,))
+    items = [worker_json(worker) | {"jobs": _current(call, worker.name)} for worker in workers]
+    return {"items": items, "next": after, "suspended": call.store.queues.suspended()}
 
 
 def _current(call: ApiCall, worker: str) -> list[dict[str, Json]]:
@@ -105,7 +108,7 @@ ROUTES = (
         path=f"{API}/queues",
         role=Role.VIEWER,
         summary="Queues; with `all` also those of local runs",
-        query={"all": {"type": "boolean", "default": False}},
+        query={"all": {"type": "boolean", "default": False}, **in_parts()},
         answer=page(document({"name": TEXT, "queued": COUNT, "started": COUNT, "workers": COUNT, "suspended": FLAG})),
         handler=_queues,
     ),
@@ -132,6 +135,7 @@ ROUTES = (
         path=f"{API}/workers",
         role=Role.VIEWER,
         summary="Live workers and the jobs that they execute",
+        query=in_parts(),
         answer=page(document({"name": TEXT, "state": TEXT, "slots": COUNT, "busy": COUNT, "jobs": array(MAP)})),
         handler=_workers,
     ),

@@ -1,8 +1,5 @@
 """Runs: lists, one run, and its documents."""
 
-import base64
-import binascii
-import json
 import time
 
 from flowq.flows.documents.run_document import COLUMNS, jobs_table, run_document
@@ -16,15 +13,14 @@ from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
 from flowq.plan import Json, Plan
 from flowq.serve.http.calls import ApiCall
+from flowq.serve.http.lists import cursor, in_parts, read_cursor, wrong_cursor
 from flowq.serve.http.principals import Role
-from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import COUNT, MAP, RUN, TEXT, TIME, array, document, integer, one_of, page, text
 from flowq.states import CAUSES, RunStatus
 from flowq.store.schema.records import RunRecord
 
 _STATUSES = (*(str(status) for status in RunStatus), ORPHANED)
-_LIMIT = integer(1, 200, 50)
 _POSITION = text(40, r"^\d{1,15}(-\d{1,15})?$")
 
 
@@ -46,25 +42,19 @@ def _runs(call: ApiCall) -> Json:
         belongs = call.site.flow_of(run)
         return call.principal.covers(belongs) and (flow is None or run.flow == flow or belongs.partition("/")[2] == flow)
 
-    found = select_runs(call.store, chosen, query["limit"], after=_read_cursor(query.get("cursor")), visible=visible)
+    found = select_runs(call.store, chosen, query["limit"], after=_after(call), visible=visible)
     items = [summary_json(run, now, lost=run.id in found.orphaned) for run in found.runs]
-    return {"items": items, "next": None if found.next is None else _cursor(found.next)}
+    return {"items": items, "next": None if found.next is None else cursor(found.next)}
 
 
-def _cursor(place: tuple[int, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-
-def _read_cursor(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    try:
-        created, run = json.loads(base64.b64decode(text.encode(), b"-_", validate=True))
-        if isinstance(created, int) and not isinstance(created, bool) and isinstance(run, str):
+def _after(call: ApiCall) -> tuple[int, str] | None:
+    match read_cursor(call.query):
+        case None:
+            return None
+        case (int(created), str(run)):
             return created, run
-    except (ValueError, TypeError, binascii.Error):
-        pass
-    raise RefusedError(400, "query", "cursor is not one that this list gave")
+        case _:
+            raise wrong_cursor()
 
 
 def _run(call: ApiCall) -> Json:
@@ -127,8 +117,7 @@ ROUTES = (
             "since": text(40),
             "until": text(40),
             "q": text(200),
-            "limit": _LIMIT,
-            "cursor": text(300),
+            **in_parts(200, 50),
         },
         answer=page(RUN),
         handler=_runs,

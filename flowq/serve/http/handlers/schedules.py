@@ -10,6 +10,7 @@ from flowq.schedules.coming import coming_slots
 from flowq.schedules.requests import Asked, BackfillWish, known_schedule, plan_backfill, trigger
 from flowq.schedules.views import ScheduleView, backfill_json, entry_json, local_ms, outcome_text, read_schedules, schedule_json
 from flowq.serve.http.calls import ApiCall
+from flowq.serve.http.lists import in_parts, part
 from flowq.serve.http.principals import Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
@@ -65,9 +66,10 @@ def _view(call: ApiCall) -> ScheduleView:
 
 def _schedules(call: ApiCall) -> Json:
     names = [name for name in call.store.schedules.names() if call.principal.covers(name.rpartition(":")[0])]
-    views = read_schedules(call.store, names)
-    items = [schedule_json(view) for view in views if call.query["all"] or not view.gone]
-    return {"items": items, "next": None, "schedulers": len(call.store.schedules.schedulers())}
+    known = (view for view in read_schedules(call.store, names) if call.query["all"] or not view.gone)
+    views, after = part(call.query, known, lambda view: (view.record.id,))
+    items = [schedule_json(view) for view in views]
+    return {"items": items, "next": after, "schedulers": len(call.store.schedules.schedulers())}
 
 
 def _schedule(call: ApiCall) -> Json:
@@ -153,9 +155,11 @@ def _backfill(call: ApiCall) -> Json:
 
 
 def _backfills(call: ApiCall) -> Json:
-    records = (call.store.backfills.get(name) for name in call.store.backfills.names(call.query["limit"]))
+    times = call.store.backfills.times()
+    names, after = part(call.query, times, lambda name: (-times[name], name))
+    records = (call.store.backfills.get(name) for name in names)
     found = [backfill_json(record) for record in records if record is not None]
-    return {"items": [item for item in found if call.principal.covers(item["schedule"].rpartition(":")[0])], "next": None}
+    return {"items": [item for item in found if call.principal.covers(item["schedule"].rpartition(":")[0])], "next": after}
 
 
 def _change(call: ApiCall, state: str, *, latest_code: bool = False) -> Json:
@@ -187,7 +191,7 @@ ROUTES = (
         path=f"{API}/schedules",
         role=Role.VIEWER,
         summary="Schedules and triggers, as `flowq schedule list --json` prints them; with `all` also those that are in no file any more",
-        query={"all": {"type": "boolean", "default": False}},
+        query={"all": {"type": "boolean", "default": False}, **in_parts()},
         answer=page(document({"id": TEXT, "when": {}, "timezone": TEXT, "next": TIME, "paused": FLAG})),
         handler=_schedules,
     ),
@@ -284,7 +288,7 @@ ROUTES = (
         path=f"{API}/backfills",
         role=Role.VIEWER,
         summary="Backfills, newest first",
-        query={"limit": integer(1, 1000, 100)},
+        query=in_parts(),
         answer=page(document({"id": TEXT, "schedule": TEXT, "state": TEXT})),
         handler=_backfills,
     ),

@@ -2,9 +2,10 @@
 import { post, remove } from "../api.js";
 import { useDocument } from "../data.js";
 import { html, useState } from "../html.js";
-import { Action, Button, Card, Confirm, Copy, Dialog, Empty, Table, Waiting } from "../parts.js";
-import { Link, setSearch, usePlace } from "../router.js";
+import { Action, Button, Confirm, Copy, Dialog, Empty, Field, Table, Tabs, Waiting } from "../parts.js";
+import { usePlace } from "../router.js";
 import { Time } from "../time.js";
+import { Badge } from "../status.js";
 
 const VIEWS = [["tokens", "Tokens"], ["audit", "Audit"], ["doctor", "Doctor"], ["serves", "Servers"], ["settings", "Settings"], ["gc", "Clean up"]];
 
@@ -12,12 +13,12 @@ export function AdminPage() {
   const { search } = usePlace();
   const view = search.view ?? "tokens";
   return html`<div class="pagehead"><h1>Admin</h1></div>
-    <nav class="tabs" aria-label="Parts of the administration">${VIEWS.map(([name, title]) => html`<${Link} key=${name} to="/admin" search=${name === "tokens" ? null : { view: name }} aria-current=${name === view ? "page" : undefined}>${title}<//>`)}</nav>
+    <${Tabs} label="Parts of the administration" views=${VIEWS} current=${view} to=${(name) => ({ to: "/admin", search: name === "tokens" ? null : { view: name } })} />
     ${{ tokens: html`<${Tokens} />`, audit: html`<${Audit} />`, doctor: html`<${Doctor} />`, serves: html`<${Serves} />`, settings: html`<${Settings} />`, gc: html`<${Garbage} />` }[view]}`;
 }
 
 function Tokens() {
-  const { data, error, reload } = useDocument("/tokens");
+  const { data, error, reload } = useDocument("/tokens", { all: true });
   const [open, setOpen] = useState(null);
   if (!data) return html`<${Waiting} error=${error} />`;
   return html`<p class="buttons tokenbar"><span class="grow muted">A token lets a person or a program in. It is shown once.</span><${Button} kind="main" role="admin" write onClick=${() => setOpen("new")}>New token …<//></p>
@@ -49,11 +50,11 @@ function NewToken({ onClose, reload }) {
     return html`<${Dialog} title=${`The token of ${form.name}`} onClose=${onClose} footer=${html`<${Button} kind="main" onClick=${onClose}>Done<//>`}>
       <p class="field">Copy it now: it is not stored and cannot be shown again.</p><div class="field"><${Copy} text=${token} label="Copy the token" /></div><//>`;
   }
-  const choice = (key, title, values) => html`<label class="field"><span class="name">${title}</span><select class="input" value=${form[key]} onChange=${set(key)}>${values.map(([value, text]) => html`<option value=${value} selected=${value === form[key]}>${text}</option>`)}</select></label>`;
+  const choice = (key, title, values) => html`<${Field} title=${title}><select class="input" value=${form[key]} onChange=${set(key)}>${values.map(([value, text]) => html`<option value=${value} selected=${value === form[key]}>${text}</option>`)}</select><//>`;
   return html`<${Dialog} title="New token" onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//><${Action} kind="main" role="admin" run=${create} disabled=${!form.name.trim()}>Create<//>`}>
-    <label class="field"><span class="name">Name <span class="muted">who or what uses it</span></span><input class="input" maxlength="100" value=${form.name} onInput=${set("name")} /></label>
+    <${Field} title="Name" note="who or what uses it"><input class="input" maxlength="100" value=${form.name} onInput=${set("name")} /><//>
     ${choice("role", "Role", [["viewer", "viewer: looks"], ["operator", "operator: launches, retries, approves"], ["admin", "admin: also deletes and makes tokens"]])}
-    <label class="field"><span class="name">Flows <span class="muted">patterns such as etl/*; empty: all</span></span><input class="input mono" value=${form.flows} onInput=${set("flows")} /></label>
+    <${Field} title="Flows" note="patterns such as etl/*; empty: all"><input class="input mono" value=${form.flows} onInput=${set("flows")} /><//>
     ${choice("expires", "Expires", [["1d", "after a day"], ["30d", "after 30 days"], ["90d", "after 90 days"], ["365d", "after a year"], ["", "never"]])}<//>`;
 }
 
@@ -79,7 +80,7 @@ function Doctor() {
   return html`<p class="buttons tokenbar"><span class="grow muted">The same checks as <code>flowq doctor</code>.</span><${Action} role="viewer" run=${reload}>Check again<//></p>
     <${Table} caption="Findings" rows=${rows} rowKey=${(row) => `${row.code} ${row.text}`} columns=${[
       ["Code", (row) => html`<code>${row.code}</code>`],
-      ["Level", (row) => html`<span class=${`status is-${tone[row.level] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ ok: "✔", warning: "!" }[row.level] ?? "✖"}</span>${row.level}</span>`],
+      ["Level", (row) => html`<${Badge} tone=${tone[row.level] ?? "idle"} mark=${{ ok: "✔", warning: "!" }[row.level] ?? "✖"}>${row.level}<//>`],
       ["Finding", (row) => html`<span class="wraps">${row.text}${row.advice ? html` <span class="muted">${row.advice}</span>` : null}</span>`, { main: true }],
     ]} />`;
 }
@@ -103,7 +104,7 @@ function Garbage() {
   const [form, setForm] = useState({ older_than: "", keep: "" });
   const [found, setFound] = useState(null);
   const ask = async (dry) => setFound(await post("/gc", { older_than: form.older_than || null, keep: form.keep === "" ? null : Number(form.keep), dry_run: dry }));
-  const field = (name, title, more) => html`<label class="field"><span class="name">${title}</span><input class="input" value=${form[name]} onInput=${(event) => { setForm({ ...form, [name]: event.target.value }); setFound(null); }} ...${more} /></label>`;
+  const field = (name, title, more) => html`<${Field} title=${title}><input class="input" value=${form[name]} onInput=${(event) => { setForm({ ...form, [name]: event.target.value }); setFound(null); }} ...${more} /><//>`;
   const rows = found ? counted(found) : [];
   return html`<div class="stack narrow"><p class="muted">Workers delete what has expired by themselves. Here it is deleted at once, and old runs with it.</p>
     ${field("older_than", "Also runs that ended longer ago than", { placeholder: "30d" })}${field("keep", "Keep the latest runs of each flow", { type: "number", min: 0, placeholder: "all" })}

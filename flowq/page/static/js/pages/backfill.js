@@ -2,7 +2,7 @@
 import { post, segment } from "../api.js";
 import { useDocument } from "../data.js";
 import { html, useEffect, useState } from "../html.js";
-import { Action, Button, Card, Dialog, Table, say } from "../parts.js";
+import { Action, Button, Card, Dialog, Field, Table, plural, say } from "../parts.js";
 import { Time } from "../time.js";
 
 const OPEN = new Set(["running", "paused"]);
@@ -12,7 +12,7 @@ export function Backfill({ row, onClose, done }) {
   const [plan, setPlan] = useState(null);
   const path = `/schedules/${segment(row.id)}/backfill`;
   const body = (dry) => ({ from: form.from, to: form.to, max_open: Number(form.max_open) || 1, dry_run: dry });
-  const field = (name, title, type, more = {}) => html`<label class="field"><span class="name">${title}</span><input class="input" type=${type} value=${form[name]} onInput=${(event) => { setForm({ ...form, [name]: event.target.value }); setPlan(null); }} ...${more} /></label>`;
+  const field = (name, title, type, more = {}) => html`<${Field} title=${title}><input class="input" type=${type} value=${form[name]} onInput=${(event) => { setForm({ ...form, [name]: event.target.value }); setPlan(null); }} ...${more} /><//>`;
   const preview = async () => setPlan(await post(path, body(true)));
   const start = async () => {
     await post(path, body(false));
@@ -26,13 +26,13 @@ export function Backfill({ row, onClose, done }) {
   return html`<${Dialog} title=${`Backfill ${row.id}`} onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//>
       <${Action} run=${preview} disabled=${!form.from || !form.to}>Show the slots<//><${Action} kind="main" run=${start} disabled=${!plan || !count}>Start ${plan ? `${count} ` : ""}runs<//>`}>
     ${field("from", `From (${row.timezone})`, "date")}${field("to", "Up to, not including", "date")}${field("max_open", "Runs at once", "number", { min: 1, max: 100 })}
-    ${plan ? html`<p class="field" role="status">${count} ${count === 1 ? "slot" : "slots"} would run${left ? `; ${left} have a run already` : ""}.</p>
+    ${plan ? html`<p class="field" role="status">${plural(count, "slot")} would run${left ? `; ${left} have a run already` : ""}.</p>
       <ul class="scrolllist">${slots.slice(0, 200).map((slot) => html`<li key=${slot.slot}><${Time} at=${slot.slot} zone=${row.timezone} slot /></li>`)}</ul>` : html`<p class="field hint">Slots that have a run are left out. Runs of the schedule itself come first.</p>`}<//>`;
 }
 
 // They have no messages of their own: the list is read again when one was started, and every few seconds while one goes on.
 export function Backfills({ started }) {
-  const { data, reload } = useDocument("/backfills");
+  const { data, reload } = useDocument("/backfills", { all: true });
   const items = data?.items ?? [];
   const going = items.some((item) => OPEN.has(item.state));
   useEffect(() => { if (started) reload(); }, [started]);

@@ -2,7 +2,7 @@
 import { useDocument } from "../data.js";
 import { geometry, step } from "../graph_model.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
-import { Button, Empty, Waiting } from "../parts.js";
+import { Button, Empty, Waiting, plural } from "../parts.js";
 import { Link, runPath, setSearch, usePlace } from "../router.js";
 import { statusOf } from "../run_model.js";
 import { look } from "../status.js";
@@ -103,7 +103,7 @@ export function Graph({ graph, states, stamp, open, chosen = null, critical = ne
       ${view ? html`<${big ? GraphCanvas : GraphSvg} ...${drawing} />` : null}
       ${view && big ? html`<${Minimap} shape=${shape} states=${states} stamp=${stamp} view=${view} size=${size} moveTo=${setView} />` : null}
     </div>
-    <p class="muted small" id="graph-table">${shape.boxes.length} ${shape.boxes.length === 1 ? "box" : "boxes"}${critical.size ? "; the critical path has a thick edge" : ""}. ${table}
+    <p class="muted small" id="graph-table">${plural(shape.boxes.length, "box", "boxes")}${critical.size ? "; the critical path has a thick edge" : ""}. ${table}
       <span class="sr" aria-live="polite">${focus === null ? "" : spoken(shape.boxes[focus], states)}</span></p>`;
 }
 

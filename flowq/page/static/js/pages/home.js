@@ -4,9 +4,9 @@ import { useDocument, useNow } from "../data.js";
 import { html } from "../html.js";
 import { Action, Card, Empty, Table, Waiting } from "../parts.js";
 import { Link, runPath } from "../router.js";
-import { JobsBar, Status } from "../status.js";
-import { Time, Took, secondsBetween } from "../time.js";
+import { Time } from "../time.js";
 import { Decide } from "./decide.js";
+import { column } from "../run_columns.js";
 
 export function HomePage() {
   const { data, error, reload } = useDocument("/attention", { topic: "runs" });
@@ -26,11 +26,7 @@ export function HomePage() {
       ]} /><//>` : null}
     ${failed.length ? html`<${Card} title="Failed in the last 24 hours" count=${failed.length}>
       <${Table} caption="Failed runs" rows=${failed} rowKey=${(row) => row.id} columns=${[
-        ["Run", (row) => html`<${Link} to=${runPath(row.id)}>${row.flow}<//> <span class="muted mono">${row.id}</span>`, { main: true }],
-        ["Status", (row) => html`<${Status} status=${row.status} orphaned=${row.orphaned} />`],
-        ["Jobs", (row) => html`<${JobsBar} counts=${row.counts} total=${row.selected ?? row.total} />`],
-        ["Ended", (row) => html`<${Time} at=${row.ended_at} />`],
-        ["Took", (row) => html`<${Took} seconds=${secondsBetween(row.started_at, row.ended_at, now)} />`, { right: true }],
+        column("Run"), column("Status"), column("Jobs"), column("Ended"), column("Took"),
       ]} /><//>` : null}
     ${refused.length ? html`<${Card} title="Refused slots" count=${refused.length}>
       <${Table} caption="Refused slots" rows=${refused} rowKey=${(row) => `${row.flow} ${row.schedule} ${row.slot}`} columns=${[
@@ -51,11 +47,7 @@ export function HomePage() {
       ]} /><//>` : null}
     <${Card} title="Running" count=${running.length}>
       ${running.length ? html`<${Table} caption="Running runs" rows=${running} rowKey=${(row) => row.id} columns=${[
-        ["Run", (row) => html`<${Link} to=${runPath(row.id)}>${row.flow}<//> <span class="muted mono">${row.id}</span>`, { main: true }],
-        ["Status", (row) => html`<${Status} status=${row.status} orphaned=${row.orphaned} canceling=${row.canceling} />`],
-        ["Jobs", (row) => html`<${JobsBar} counts=${row.counts} total=${row.selected ?? row.total} />`],
-        ["Started", (row) => html`<${Time} at=${row.started_at} />`],
-        ["For", (row) => html`<${Took} seconds=${secondsBetween(row.started_at, null, now)} />`, { right: true }],
+        column("Run"), column("Status"), column("Jobs"), column("Started"), column("Took", now, "For"),
       ]} />` : html`<${Empty}>No run is in progress.<//>`}<//>
   </div>`;
 }

@@ -5,9 +5,9 @@ import { useDocument, useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Action, Button, Chips, Copy, Empty, Waiting } from "../parts.js";
 import { runPath, setSearch, usePlace } from "../router.js";
-import { ENDED } from "../run_model.js";
-import { Status, reasonText } from "../status.js";
+import { Badge, ENDED, Status, reasonText } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
+import { JobArtifacts } from "./artifacts.js";
 import { Decide } from "./decide.js";
 import { JobLog } from "./job_log.js";
 import { Json } from "./json_tree.js";
@@ -15,7 +15,7 @@ import { Retry } from "./retry.js";
 import { Source } from "./run_texts.js";
 
 const LINES = 8; // of the flow file
-const VIEWS = [["log", "Log"], ["error", "Error"], ["result", "Result"], ["why", "Why"], ["attempts", "Attempts"], ["details", "Details"]];
+const VIEWS = [["log", "Log"], ["error", "Error"], ["result", "Result"], ["artifacts", "Artifacts"], ["why", "Why"], ["attempts", "Attempts"], ["details", "Details"]];
 
 function firstView(row) {
   if (row.reason === "approval" || row.status === "skipped" || (row.status === "deferred")) return "why";
@@ -47,7 +47,7 @@ export function JobDrawer({ run, row, reload }) {
       ${ENDED.has(row.status) && ENDED.has(run.status) ? html`<${Button} small write role="operator" onClick=${() => setRetrying(true)}>Retry this job …<//>` : null}
       ${!ENDED.has(row.status) && !waits ? html`<${Action} small kind="danger" run=${() => post(`${path}/cancel`).then(refresh)}>Cancel this job<//>` : null}
     </div>
-    <nav class="tabs" aria-label="Views of the job">${VIEWS.filter(([name]) => name !== "error" || data?.error || view === "error").map(([name, title]) => html`<a key=${name} href=${`?job=${row.ordinal}&view=${name}`} aria-current=${name === view ? "page" : undefined} onClick=${(event) => { event.preventDefault(); setSearch({ view: name }); }}>${title}</a>`)}</nav>
+    <nav class="tabs" aria-label="Views of the job">${VIEWS.filter(([name]) => name === view || (name === "error" ? data?.error : name === "artifacts" ? data?.artifacts || data?.fetch.length : true)).map(([name, title]) => html`<a key=${name} href=${`?job=${row.ordinal}&view=${name}`} aria-current=${name === view ? "page" : undefined} onClick=${(event) => { event.preventDefault(); setSearch({ view: name }); }}>${title}</a>`)}</nav>
     <div class="drawerbody"><${View} key=${`${view} ${row.attempts}`} view=${view} run=${run} row=${row} path=${path} data=${data} error=${error} /></div>
     ${retrying ? html`<${Retry} run=${run} jobs=${[row.name]} onClose=${() => setRetrying(false)} reload=${refresh} />` : null}
   </aside>`;
@@ -59,6 +59,7 @@ function View({ view, run, row, path, data, error }) {
   if (view === "why") return html`<${Why} path=${path} />`;
   if (!data) return html`<${Waiting} error=${error} what="This job" />`;
   if (view === "error") return html`<${ErrorView} data=${data} />`;
+  if (view === "artifacts") return html`<${JobArtifacts} run=${run} data=${data} />`;
   if (view === "attempts") return html`<${Attempts} data=${data} />`;
   return html`<${Details} data=${data} row=${row} />`;
 }
@@ -107,7 +108,7 @@ function Attempts({ data }) {
   const list = data.attempts_list ?? [];
   if (!list.length) return html`<${Empty}>It was not started.<//>`;
   return html`<table class="table"><caption class="sr">Executions</caption><thead><tr><th scope="col">#</th><th scope="col">Status</th><th scope="col">Started</th><th scope="col">Took</th></tr></thead>
-    <tbody>${list.map((item) => html`<tr key=${item.execution}><td class="num" data-label="Attempt">${item.attempt}</td><td data-label="Status"><${Status} status=${item.status} reason=${item.reason} /></td><td data-label="Started"><${Time} at=${item.started_at} /></td>
+    <tbody>${list.map((item) => html`<tr key=${item.execution}><td class="num" data-label="Attempt">${item.attempt}</td><td data-label="Status">${item.ended_at && !ENDED.has(item.status) ? html`<${Badge} tone="wait" mark="↻">retried<//>` : html`<${Status} status=${item.status} reason=${item.reason} />`}</td><td data-label="Started"><${Time} at=${item.started_at} /></td>
       <td data-label="Took"><${Took} seconds=${item.ended_at ? secondsBetween(item.started_at, item.ended_at, 0) : null} /></td></tr>`)}</tbody></table>`;
 }
 

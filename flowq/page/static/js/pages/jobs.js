@@ -3,8 +3,7 @@ import { useNow } from "../data.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { Empty, Waiting } from "../parts.js";
 import { setSearch, usePlace } from "../router.js";
-import { ENDED } from "../run_model.js";
-import { Status, look, reasonText } from "../status.js";
+import { ENDED, Status, look, reasonText } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
 
 const OVER = 8; // rows drawn above and below

@@ -2,12 +2,13 @@
 import { get, post } from "../api.js";
 import { useAfter, useDocument } from "../data.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
-import { Action, Card, Waiting, may } from "../parts.js";
+import { Action, Card, Waiting, may, plural } from "../parts.js";
 import { kindOf, placeholder, read, readLabels, textOf } from "../launch_model.js";
 import { Link, navigate, runPath, usePlace } from "../router.js";
 import { formatDuration } from "../time.js";
 import { Diagnostic } from "./flow.js";
 import { flowPath } from "./flows.js";
+import { Badge } from "../status.js";
 
 export function LaunchPage({ args: [part] }) {
   const { data, error } = useDocument(`/flows/${part}`);
@@ -93,9 +94,9 @@ function Part({ flow, selection, change }) {
 function Preview({ answer, failed, others, missing }) {
   const jobs = answer?.plan?.jobs ?? [];
   return html`<${Card} title="Check"><div class="body stack" aria-live="polite">
-    ${failed ? html`<p class="note note-bad wraps">${failed.message}</p>` : !answer ? html`<p class="muted" aria-busy="true">…</p>` : answer.valid ? html`<p><span class="status is-good"><span class="mark" aria-hidden="true">✔</span>valid</span> <span class="num">${jobs.length}</span> ${jobs.length === 1 ? "job" : "jobs"}${answer.expected_seconds ? `, about ${formatDuration(answer.expected_seconds)}` : ""}</p>
+    ${failed ? html`<p class="note note-bad wraps">${failed.message}</p>` : !answer ? html`<p class="muted" aria-busy="true">…</p>` : answer.valid ? html`<p><${Badge} tone="good" mark="✔">valid<//> <span class="num">${plural(jobs.length, "job")}</span>${answer.expected_seconds ? `, about ${formatDuration(answer.expected_seconds)}` : ""}</p>
       <ul class="scrolllist mono small">${jobs.slice(0, 100).map((job) => html`<li key=${job.name}>${job.name}${job.foreach ? html` <span class="muted">foreach</span>` : null}</li>`)}</ul>${jobs.length > 100 ? html`<p class="muted">and ${jobs.length - 100} more</p>` : null}`
-      : html`<p><span class="status is-wait"><span class="mark" aria-hidden="true">!</span>${missing ? "needs values" : "not valid"}</span></p>`}
+      : html`<p><${Badge} tone="wait" mark="!">${missing ? "needs values" : "not valid"}<//></p>`}
     ${others.map((item) => html`<${Diagnostic} key=${`${item.code} ${item.line} ${item.message}`} item=${item} />`)}
   </div><//>`;
 }

@@ -1,6 +1,7 @@
 // The form that takes a token.
 import { post, session, whoami } from "../api.js";
 import { html, useState } from "../html.js";
+import { Field } from "../parts.js";
 
 export function LoginPage() {
   const [error, setError] = useState("");
@@ -19,8 +20,7 @@ export function LoginPage() {
   return html`<main class="login"><form class="card" onSubmit=${submit}>
     <div class="body">
       <h1><img src=${document.querySelector('link[rel="icon"]').href} alt="" width="24" height="24" /> flowq</h1>
-      <label class="field"><span class="name">Token</span>
-        <input class="input mono" name="token" type="password" autocomplete="current-password" required autofocus aria-invalid=${Boolean(error)} aria-describedby="login-hint" /></label>
+      <${Field} title="Token"><input class="input mono" name="token" type="password" autocomplete="current-password" required autofocus aria-invalid=${Boolean(error)} aria-describedby="login-hint" /><//>
       ${error ? html`<p class="note note-bad" role="alert">${error}</p>` : null}
       <p class="muted" id="login-hint">The server printed the first one when it started. <code>flowq token create</code> makes others.</p>
       <button class="button button-main" disabled=${busy}>Log in</button>

@@ -2,13 +2,14 @@
 import { post, segment } from "../api.js";
 import { useDocument, useNow } from "../data.js";
 import { html, useEffect, useState } from "../html.js";
-import { Action, Confirm, Button, Empty, Table, Waiting } from "../parts.js";
+import { Action, Button, Confirm, Empty, Table, Waiting, plural } from "../parts.js";
 import { Link, runPath } from "../router.js";
 import { Time, Took, formatDuration, secondsBetween } from "../time.js";
+import { Badge } from "../status.js";
 
 // Queues and workers have no messages of their own: they are read again every few seconds.
 function usePolled(path) {
-  const found = useDocument(path, { topic: "runs", pause: 1000 });
+  const found = useDocument(path, { topic: "runs", pause: 1000, all: true });
   useEffect(() => {
     const timer = setInterval(found.reload, 5000);
     return () => clearInterval(timer);
@@ -22,7 +23,7 @@ export function QueuesPage() {
   if (!data) return html`<div class="pagehead"><h1>Queues</h1></div><${Waiting} error=${error} />`;
   const rows = data.items;
   const count = (key) => (row) => html`<span class=${row[key] ? "num" : "num muted"}>${row[key]}</span>`;
-  return html`<div class="pagehead"><h1>Queues</h1><span class="sub">${rows.length} ${rows.length === 1 ? "queue" : "queues"}</span><span class="grow"></span><${Suspension} data=${data} reload=${reload} /></div>
+  return html`<div class="pagehead"><h1>Queues</h1><span class="sub">${plural(rows.length, "queue")}</span><span class="grow"></span><${Suspension} data=${data} reload=${reload} /></div>
     ${data.suspended ? html`<p class="note note-wait">All workers are suspended: they finish what they run and claim nothing.</p>` : null}
     ${rows.length ? html`<${Table} caption="Queues" rows=${rows} rowKey=${(row) => row.name} columns=${[
       ["Queue", (row) => html`<span class="mono">${row.name}</span>`, { main: true }],
@@ -31,7 +32,7 @@ export function QueuesPage() {
       ["Waiting", count("deferred"), { right: true }],
       ["Scheduled", count("scheduled"), { right: true }],
       ["Oldest waits", (row) => html`<${Took} seconds=${secondsBetween(row.oldest_at, null, now)} />`],
-      ["Workers", (row) => (row.workers || !row.queued ? html`<span class="num">${row.workers}</span>` : html`<span class="status is-bad"><span class="mark" aria-hidden="true">✖</span>none</span>`), { right: true }],
+      ["Workers", (row) => (row.workers || !row.queued ? html`<span class="num">${row.workers}</span>` : html`<${Badge} tone="bad" mark="✖">none<//>`), { right: true }],
     ]} />` : html`<${Empty}>There is no queue: a queue appears with its first job or worker.<//>`}`;
 }
 
@@ -50,10 +51,10 @@ export function WorkersPage() {
   const now = useNow(true);
   if (!data) return html`<div class="pagehead"><h1>Workers</h1></div><${Waiting} error=${error} />`;
   const rows = data.items;
-  return html`<div class="pagehead"><h1>Workers</h1><span class="sub">${rows.length} ${rows.length === 1 ? "worker" : "workers"}</span></div>
+  return html`<div class="pagehead"><h1>Workers</h1><span class="sub">${plural(rows.length, "worker")}</span></div>
     ${rows.length ? html`<${Table} caption="Workers" rows=${rows} rowKey=${(row) => row.name} columns=${[
       ["Worker", (row) => html`<span class="mono wraps">${row.name}</span>`, { main: true }],
-      ["State", (row) => html`<span class=${`status is-${{ busy: "busy", idle: "idle", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ busy: "▶", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}</span>${row.state}</span>`],
+      ["State", (row) => html`<${Badge} tone=${{ busy: "busy", idle: "idle", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"} mark=${{ busy: "▶", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}>${row.state}<//>`],
       ["Queues", (row) => html`<span class="mono wraps">${row.queues.join(", ")}</span>`],
       ["Slots", (row) => html`<span class="num">${row.busy}/${row.slots}</span>`, { right: true }],
       ["Works on", (row) => html`<span class="wraps">${row.jobs.map((job) => html`<${WorkersJob} key=${job.id} job=${job} now=${now} kill=${() => setKilling({ worker: row.name, job: job.id })} />`)}</span>`],

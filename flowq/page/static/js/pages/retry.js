@@ -1,7 +1,7 @@
 // What a retry would do, shown first; then it is done.
 import { post } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
-import { Confirm } from "../parts.js";
+import { Confirm, plural } from "../parts.js";
 import { runPath } from "../router.js";
 
 export function Retry({ run, jobs = null, onClose, reload }) {
@@ -18,6 +18,6 @@ export function Retry({ run, jobs = null, onClose, reload }) {
   };
   return html`<${Confirm} title=${jobs ? `Retry ${jobs.join(", ")}?` : "Retry the failed jobs?"} action="Retry" onClose=${onClose} run=${retry}>
     ${error ? html`<p class="note note-bad">${error.message}</p>` : !plan ? html`<p aria-busy="true">…</p>` : html`
-      <p>${again.length} ${again.length === 1 ? "job runs" : "jobs run"} again:</p>
+      <p>${plural(again.length, "job runs", "jobs run")} again:</p>
       <ul class="scrolllist">${again.slice(0, 200).map((job) => html`<li key=${job.name}><span class="mono">${job.name}</span> <span class="muted">${job.reason}</span></li>`)}</ul>${again.length > 200 ? html`<p class="muted">and ${again.length - 200} more</p>` : null}`}<//>`;
 }

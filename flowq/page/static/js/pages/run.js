@@ -3,10 +3,10 @@ import { post, remove, segment } from "../api.js";
 import { useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Later, lazily } from "../lazy.js";
-import { Button, Chips, Confirm, Copy, Dialog, Waiting, say } from "../parts.js";
+import { Button, Chips, Confirm, Copy, Dialog, Tabs, Waiting, say } from "../parts.js";
 import { Link, navigate, runPath, setSearch, usePlace } from "../router.js";
-import { ENDED, useRun } from "../run_model.js";
-import { JobsBar, Status, countsText, look } from "../status.js";
+import { useRun } from "../run_model.js";
+import { ENDED, JobsBar, Status, countsText, look } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
 import { Retry } from "./retry.js";
 
@@ -15,6 +15,7 @@ const TABS = [
   ["jobs", "Jobs", lazily(() => import("./jobs.js"), "JobsTab")],
   ["timeline", "Timeline", lazily(() => import("./timeline.js"), "TimelineTab")],
   ["logs", "Logs", lazily(() => import("./logs.js"), "LogsTab")],
+  ["artifacts", "Artifacts", lazily(() => import("./artifacts.js"), "ArtifactsTab")],
   ["events", "Events", lazily(() => import("./run_texts.js"), "EventsTab")],
   ["yaml", "YAML", lazily(() => import("./run_texts.js"), "SourceTab")],
 ];
@@ -30,7 +31,7 @@ export function RunPage({ args: [id, tab = "graph"] }) {
   const openJob = (ordinal, more = {}) => setSearch({ job: ordinal, ...more }, { replace: search.job !== undefined });
   const job = search.job === undefined || !jobs ? null : jobs.byOrdinal.get(Number(search.job)) ?? jobs.rows.find((row) => row.name === search.job) ?? null;
   return html`<${Head} run=${run} reload=${reload} />
-    <nav class="tabs" aria-label="Views of the run">${TABS.map(([name, title]) => html`<${Link} key=${name} to=${runPath(id, name)} aria-current=${name === tab ? "page" : undefined}>${title}${name === "jobs" ? html`<span class="count tabcount">${run.size}</span>` : null}<//>`)}</nav>
+    <${Tabs} label="Views of the run" views=${TABS.map(([name, title]) => [name, name === "jobs" ? html`${title}<span class="count tabcount">${run.size}</span>` : title])} current=${tab} to=${(name) => ({ to: runPath(id, name) })} />
     <${Later} load=${load} key=${`${tab} ${run.attempt}`} run=${run} jobs=${jobs} version=${model.version} openJob=${openJob} chosen=${job?.ordinal ?? null} />
     ${job ? html`<${Later} load=${drawer} key=${job.ordinal} run=${run} row=${job} reload=${reload} />` : null}
     <${Announcer} status=${run.status} />`;

@@ -3,15 +3,15 @@ import { get, post, query, remove } from "../api.js";
 import { useAfter, useDocument, useNow } from "../data.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { useTopic } from "../live.js";
-import { Button, Chips, Confirm, Empty, Table, Waiting, may, say } from "../parts.js";
-import { Link, runPath, setSearch, usePlace } from "../router.js";
-import { JobsBar, Status } from "../status.js";
-import { Time, Took, secondsBetween } from "../time.js";
+import { Button, Chips, Confirm, Empty, Table, Waiting, may, plural, say } from "../parts.js";
+import { runPath, setSearch, usePlace } from "../router.js";
+import { ENDED } from "../status.js";
+import { Time } from "../time.js";
+import { column } from "../run_columns.js";
 
 const STATUSES = ["running", "queued", "finished", "failed", "canceled", "skipped"];
 const CAUSES = ["cli", "api", "schedule", "backfill", "webhook", "file", "flow"];
 const KEYS = ["q", "flow", "status", "label", "cause", "since"];
-const ENDED = new Set(["finished", "failed", "canceled", "skipped", "stopped"]);
 const LIMIT = 50;
 
 export function RunsPage() {
@@ -53,13 +53,10 @@ export function RunsPage() {
   const columns = [
     ["pick", (run) => html`<label><input type="checkbox" checked=${picked.has(run.id)} onChange=${() => pick(run.id)} aria-label=${`Select run ${run.id}`} /></label>`,
       { pick: true, class: "pick", head: html`<input type="checkbox" checked=${all} onChange=${() => setPicked(all ? new Set() : new Set(items.map((run) => run.id)))} aria-label="Select all runs shown" />` }],
-    ["Run", (run) => html`<${Link} to=${runPath(run.id)}>${run.flow}<//> <span class="muted mono">${run.id}</span>`, { main: true }],
-    ["Status", (run) => html`<${Status} status=${run.status} orphaned=${run.orphaned} canceling=${run.canceling} />`],
-    ["Jobs", (run) => html`<${JobsBar} counts=${run.counts} total=${run.selected ?? run.total} />`],
+    column("Run"), column("Status"), column("Jobs"),
     ["Cause", (run) => html`<${Cause} run=${run} />`],
     ["Labels", (run) => html`<${Chips} values=${run.labels} />`],
-    ["Started", (run) => html`<${Time} at=${run.started_at ?? run.created_at} />`],
-    ["Took", (run) => html`<${Took} seconds=${secondsBetween(run.started_at, run.ended_at, now)} />`, { right: true }],
+    column("Started"), column("Took", now),
   ];
   return html`<div class="pagehead"><h1>Runs</h1><span class="grow"></span>
       ${picked.size && may("operator") ? html`<span class="buttons"><span class="muted">${picked.size} selected</span>
@@ -99,14 +96,14 @@ function Filters({ filter }) {
 
 function Bulk({ what, ids, onClose, done }) {
   const deletes = what === "delete";
+  const count = plural(ids.length, "run");
   const run = async () => {
     const results = await Promise.allSettled(ids.map((id) => (deletes ? remove(runPath(id)) : post(`${runPath(id)}/cancel`))));
     const failed = results.filter((result) => result.status === "rejected");
     if (failed.length) say(`${failed.length} of ${ids.length}: ${failed[0].reason.message}`, { bad: true });
-    else say(`${ids.length} ${ids.length === 1 ? "run" : "runs"} ${deletes ? "deleted" : "canceled"}`);
+    else say(`${count} ${deletes ? "deleted" : "canceled"}`);
     done();
   };
-  const count = `${ids.length} ${ids.length === 1 ? "run" : "runs"}`;
   return html`<${Confirm} title=${`${deletes ? "Delete" : "Cancel"} ${count}?`} action=${`${deletes ? "Delete" : "Cancel"} ${count}`} kind="danger" role=${deletes ? "admin" : "operator"} run=${run} onClose=${onClose}>
     <p>${deletes ? "Their jobs, results and logs are deleted with them. This cannot be taken back." : "Running jobs are stopped; jobs that have not begun are canceled. Runs that have ended stay as they are."}</p>
     <p class="mono muted wraps">${ids.slice(0, 20).join(" ")}${ids.length > 20 ? ` and ${ids.length - 20} more` : ""}</p><//>`;

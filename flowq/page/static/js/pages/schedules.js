@@ -3,31 +3,32 @@ import { get, post, segment } from "../api.js";
 import { useDocument } from "../data.js";
 import { html, useEffect, useMemo, useState } from "../html.js";
 import { useTopic } from "../live.js";
-import { Action, Button, Card, Confirm, Dialog, Empty, Table, Waiting, may, say } from "../parts.js";
+import { Action, Button, Card, Confirm, Empty, Field, Table, Waiting, may, plural, say } from "../parts.js";
 import { Link, runPath, setSearch, usePlace } from "../router.js";
 import { useObservable } from "../store.js";
-import { Time, formatDay, formatHour, timeMode, zoneOf } from "../time.js";
+import { Time, formatDay, formatHour, timeMode, zoneName, zoneOf } from "../time.js";
 import { Backfill, Backfills } from "./backfill.js";
+import { Badge, Paused } from "../status.js";
 
 const DAY = 86400000;
 export const schedulePath = (id) => `/schedules/${segment(id)}`;
 
 export function SchedulesPage() {
   const { search } = usePlace();
-  const { data, error, reload } = useDocument("/schedules", { topic: "schedules", pause: 500 });
+  const { data, error, reload } = useDocument("/schedules", { topic: "schedules", pause: 500, all: true });
   const [asking, setAsking] = useState(null); // { what, row }
   const [started, setStarted] = useState(0); // backfills from here
   if (!data) return html`<div class="pagehead"><h1>Schedules</h1></div><${Waiting} error=${error} />`;
   const rows = data.items.filter((row) => !row.gone);
   const chosen = rows.find((row) => row.id === search.schedule);
   const close = () => setAsking(null);
-  return html`<div class="pagehead"><h1>Schedules</h1><span class="sub">${rows.length} ${rows.length === 1 ? "schedule" : "schedules"}</span></div>
+  return html`<div class="pagehead"><h1>Schedules</h1><span class="sub">${plural(rows.length, "schedule")}</span></div>
     ${!rows.length ? html`<${Empty}>No flow of the directory has a schedule: <code>schedule:</code> in a flow file makes one.<//>` : html`<div class="stack">
       <${Strip} rows=${rows} week=${search.span === "7d"} />
       <${Table} caption="Schedules" rows=${rows} rowKey=${(row) => row.id} columns=${[
-        ["Schedule", (row) => html`<button type="button" class="linkbutton" aria-expanded=${row === chosen} onClick=${() => setSearch({ schedule: row === chosen ? null : row.id })}>${row.id}</button>${row.problem ? html` <span class="status is-bad"><span class="mark" aria-hidden="true">✖</span>refused</span>` : null}`, { main: true }],
+        ["Schedule", (row) => html`<button type="button" class="linkbutton" aria-expanded=${row === chosen} onClick=${() => setSearch({ schedule: row === chosen ? null : row.id })}>${row.id}</button>${row.problem ? html` <${Badge} tone="bad" mark="✖">refused<//>` : null}`, { main: true }],
         ["When", (row) => html`<code>${row.when}</code>`],
-        ["Next", (row) => (row.paused ? html`<span class="status is-wait"><span class="mark" aria-hidden="true">‖</span>paused</span>` : html`<${Time} at=${row.next} zone=${row.timezone} slot />`)],
+        ["Next", (row) => (row.paused ? html`<${Paused} />` : html`<${Time} at=${row.next} zone=${row.timezone} slot />`)],
         ["Last", (row) => (row.last ? html`<${Outcome} item=${row.last} zone=${row.timezone} />` : null)],
         ["Open", (row) => (row.open.length ? html`<span class="chips">${row.open.slice(0, 3).map((id) => html`<${Link} key=${id} class="mono" to=${runPath(id)}>${id}<//>`)}${row.open.length > 3 ? html`<span class="muted">+${row.open.length - 3}</span>` : null}</span>` : null)],
         ["Backlog", (row) => (row.backlog ? html`<span class="num">${row.backlog}</span>` : null), { right: true }],
@@ -69,7 +70,7 @@ function Details({ row }) {
     ${row.pause ? html`<p class="note note-wait wraps">Paused by ${row.pause.by}${row.pause.note ? `: ${row.pause.note}` : ""} <${Time} at=${row.pause.at} /></p>` : null}
     ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption="What became of its slots, latest first" rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
       ["Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
-      ["Outcome", (item) => html`<span class=${`status is-${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]}`}><span class="mark" aria-hidden="true">${(OUTCOMES[item.outcome] ?? ["·"])[0]}</span>${item.outcome.replaceAll("_", " ")}</span>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
+      ["Outcome", (item) => html`<${Badge} tone=${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]} mark=${(OUTCOMES[item.outcome] ?? ["·"])[0]}>${item.outcome.replaceAll("_", " ")}<//>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
       ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>` : null)],
       ["Why", (item) => html`<span class="wraps">${item.text}</span>`],
       ["Decided", (item) => html`<${Time} at=${item.at} zone=${row.timezone} />`],
@@ -78,8 +79,8 @@ function Details({ row }) {
 
 function Pause({ row, onClose, reload }) {
   const [note, setNote] = useState("");
-  return html`<${Dialog} title=${`Pause ${row.id}`} onClose=${onClose} footer=${html`<${Button} onClick=${onClose}>Back<//><${Action} kind="main" run=${async () => { await post(`${schedulePath(row.id)}/pause`, { note }); onClose(); reload(); }}>Pause<//>`}>
-    <label class="field"><span class="name">Why <span class="muted">shown to everyone</span></span><input class="input" maxlength="500" value=${note} onInput=${(event) => setNote(event.target.value)} /></label>
+  return html`<${Confirm} title=${`Pause ${row.id}`} action="Pause" onClose=${onClose} run=${() => post(`${schedulePath(row.id)}/pause`, { note }).then(reload)}>
+    <${Field} title="Why" note="shown to everyone"><input class="input" maxlength="500" value=${note} onInput=${(event) => setNote(event.target.value)} /><//>
     <p class="muted small">Its slots are left out until it is resumed. Runs in progress go on.</p><//>`;
 }
 
@@ -100,7 +101,7 @@ function Strip({ rows, week }) {
   const zone = zoneOf(mode, rows[0]?.timezone);
   const marks = useMemo(() => Array.from({ length: 9 }, (_, index) => now + (span * index) / 8), [now, span]);
   const moment = (item) => Date.parse(item.slot);
-  return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zone}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
+  return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zoneName(zone)}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
     <div class="strip" role="region" aria-label="Coming slots" tabindex="0"><div class="strip-in">
       <div class="strip-axis" aria-hidden="true">${marks.slice(0, -1).map((at, index) => html`<span key=${at} style=${{ left: `${(100 * index) / 8}%` }}>${week ? formatDay(at, zone) : formatHour(at, zone)}</span>`)}</div>
       <ul>${rows.map((row) => { const coming = (slots.get(row.id) ?? []).map(moment).filter((at) => at - now < span && at >= now - 60000); return html`<li key=${row.id} class="strip-row"><span class="strip-name mono" title=${row.id}>${row.id}</span>

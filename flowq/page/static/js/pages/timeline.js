@@ -3,8 +3,7 @@ import { useDocument } from "../data.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { Button, Empty, Waiting } from "../parts.js";
 import { runPath, setSearch, usePlace } from "../router.js";
-import { ENDED } from "../run_model.js";
-import { look } from "../status.js";
+import { ENDED, look } from "../status.js";
 import { formatDuration } from "../time.js";
 
 const HIGH = 26; // px of a row
