@@ -42,10 +42,11 @@ class JobGroup:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run by groups, in the order of the flow. The jobs of `run` are only those that were read."""
+    """A run by groups, in the order of the flow. The jobs of `run` are only those that were read; `bad` counts all that made it fail."""
 
     run: RunView
     groups: tuple[JobGroup, ...]
+    bad: int
 
     @property
     def counts(self) -> Mapping[JobStatus | None, int]:
@@ -68,7 +69,8 @@ def read_summary(store: "Store", run: "RunRecord") -> RunSummary:
         groups = _groups(outline.group_names(), nodes, letters)
         ordinals = _worth_reading(outline, nodes, letters)
         view = _view_of(store, run, outline, ordinals, letters)
-    return RunSummary(view, groups)
+    bad = sum(1 for node, letter in zip(nodes, letters, strict=True) if letter in "FS" and node >= 0)
+    return RunSummary(view, groups, bad)
 
 
 def _groups(names: Sequence[str], nodes: Sequence[int], letters: str) -> tuple[JobGroup, ...]:
