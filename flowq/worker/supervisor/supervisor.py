@@ -221,13 +221,10 @@ class Supervisor:
             self._connections.arm(self._options.queues)
 
     def _wanted(self) -> int:
-        """Return how many jobs to ask for now.
-
-        Ends may release jobs, which the same request can claim. One more than ended shows whether there are others for free slots.
-        """
+        """Return how many jobs to ask for. Ends may release some; one more than these shows whether others wait for free slots."""
         ends = self._jobs.unreported
-        places = self._jobs.capacity if self._hungry or not ends else min(self._jobs.capacity, ends + 1)
-        return self._stopping.allowance(places) if self._hungry or ends else 0
+        places = self._jobs.capacity if self._hungry else min(self._jobs.capacity, ends + 1 if ends else 0)
+        return self._stopping.allowance(places)
 
     def _beat(self, now: float) -> None:
         executions = self._jobs.executions()
