@@ -59,7 +59,8 @@ def _valued(number: int) -> list[str]:
     return [f'run: tool --part {number} --day ${{{{ run.date }}}} > "out/${{{{ job.name }}}}"', "if: job.attempt < 3"]
 
 
-def _nothing(_number: int) -> list[str]:
+def nothing(_number: int) -> list[str]:
+    """Return the action of a job that does nothing."""
     return ["call: benchmarks.noop:noop"]
 
 
@@ -172,7 +173,7 @@ def _longest_call(store: Store) -> float:
 
 def _executed_rows(folder: Path) -> None:
     path = folder / "nothing.yaml"
-    path.write_text(text(BIG, _nothing), encoding="utf-8")
+    path.write_text(text(BIG, nothing), encoding="utf-8")
     server = PrivateServer().start()
     worker = [str(Path(sys.executable).parent / "flowq"), "worker", "-c", "4", "--log-level", "warning"]
     try:

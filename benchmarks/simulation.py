@@ -5,11 +5,13 @@ server is a queue with one attendant, and slots are places that a job occupies f
 end its process.
 
     python -m benchmarks.simulation                       # the table of docs/scaling.md
+    python -m benchmarks.simulation --measure             # the constants of this machine, and predictions that check them; minutes
     python -m benchmarks.simulation --slots 64 --seconds 1 --server 150e-6
 """
 
 import argparse
 import heapq
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -86,6 +88,15 @@ def rate(seconds: float, slots: int, workers: int, constants: Constants) -> floa
     return min(len(jobs) / makespan(jobs, slots, constants, share), workers * constants.cores / constants.machine)
 
 
+def _measure() -> Constants:
+    """Measure the constants and print them; return them with the cores of the simulated machines."""
+    from benchmarks.constants import lines, measured, predictions  # which need this module
+
+    found = measured(os.cpu_count() or 1)
+    print("\n".join(lines(found, list(predictions(found)))) + "\n", flush=True)
+    return replace(found, cores=Constants().cores)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print how many jobs per second fleets execute."""
     constants = Constants()
@@ -94,8 +105,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 10, 100, 1000], help="one worker each")
     parser.add_argument("--slots", type=int, default=16, help="of a machine (default: 16)")
     parser.add_argument("--server", type=float, default=constants.server, help="s of the server per job")
+    parser.add_argument("--measure", action="store_true", help="measure the constants first, and check them")
     options = parser.parse_args(argv)
     constants = replace(constants, server=options.server)
+    if options.measure:
+        constants = _measure()
     print(f"jobs/s, {options.slots} slots a machine, {constants.server * 1e6:.0f} us of the server a job")
     print(f"{'machines':>9}" + "".join(f"{seconds:>11g} s" for seconds in options.seconds))
     for machines in options.machines:

@@ -88,7 +88,11 @@ def execute(
         _tell_detached(store, run.id, as_json=manner.as_json)
         _tell_turn(store, run)
         return 0
-    return Following(store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby).to_the_end()
+    known = plan if fresh and events_after == START else None
+    following = Following(
+        store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby, plan=known
+    )
+    return following.to_the_end()
 
 
 def resume(session: CliContext, given: str, manner: Manner) -> int:

@@ -19,8 +19,6 @@ BUG: Final = 70  # sysexits' EX_SOFTWARE: never mistaken for the outcome of a ru
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell reports it
 
-_RUN_TIMEOUT: Final = "run_timeout"
-
 
 def of_run(run: "RunView") -> int:
     """Return the exit code for the status of a run; `FAILED` for a run that has not ended."""
@@ -30,4 +28,4 @@ def of_run(run: "RunView") -> int:
         return CANCELED
     if run.status is RunStatus.SKIPPED:
         return SKIPPED
-    return TIMED_OUT if any(job.reason == _RUN_TIMEOUT for job in run.jobs) else FAILED
+    return TIMED_OUT if run.timed_out and run.ended else FAILED

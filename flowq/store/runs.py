@@ -292,10 +292,14 @@ class Runs:
         """Return the records of jobs of a run."""
         return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
 
-    def statuses(self, run: str, count: int) -> str:
-        """Return a letter for each of the first `count` jobs and groups of a run: the status, see `flowq.states.LETTERS`."""
+    def statuses(self, run: str, count: int) -> Iterator[str]:
+        """Yield a letter for each of the first `count` jobs and groups of a run, many at once: the status, see `flowq.states.LETTERS`.
+
+        The server reads the next ones while the caller works on these.
+        """
         calls = ((run, first, min(first + _STATUSES, count) - 1) for first in range(0, count, _STATUSES))
-        return "".join(reply.decode() for reply in run_ahead(self._session, "run/read_statuses", calls))
+        for reply in run_ahead(self._session, "run/read_statuses", calls):
+            yield reply.decode()
 
     def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
         """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""

@@ -83,7 +83,9 @@ def job(
     )
 
 
-def run_record(status: RunStatus, total: int, *, ended: float | None = None, local: bool = True, attempt: int = 1) -> RunRecord:
+def run_record(
+    status: RunStatus, total: int, *, ended: float | None = None, local: bool = True, attempt: int = 1, timed_out: bool = False
+) -> RunRecord:
     """Return a run's record; `ended` in seconds after its start."""
     return RunRecord(
         id=RUN,
@@ -102,6 +104,7 @@ def run_record(status: RunStatus, total: int, *, ended: float | None = None, loc
         open=0 if ended is not None else 1,
         warnings=1,
         canceling=False,
+        timed_out=timed_out,
         retention=86400.0,
         counts={},
     )

@@ -97,19 +97,20 @@ def test_a_job_with_an_expired_record_is_shown_as_such() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "code"),
+    ("status", "reason", "timed_out", "code"),
     [
-        (RunStatus.FINISHED, "", 0),
-        (RunStatus.FAILED, "error", 1),
-        (RunStatus.FAILED, "timeout", 1),
-        (RunStatus.FAILED, "run_timeout", 5),
-        (RunStatus.CANCELED, "run_canceled", 4),
-        (RunStatus.RUNNING, "", 1),
+        (RunStatus.FINISHED, "", False, 0),
+        (RunStatus.FAILED, "error", False, 1),
+        (RunStatus.FAILED, "timeout", False, 1),
+        (RunStatus.FAILED, "run_timeout", True, 5),
+        (RunStatus.CANCELED, "run_canceled", False, 4),
+        (RunStatus.RUNNING, "", False, 1),
+        (RunStatus.RUNNING, "run_timeout", True, 1),
     ],
 )
-def test_exit_code(status: RunStatus, reason: str, code: int) -> None:
+def test_exit_code(status: RunStatus, reason: str, timed_out: bool, code: int) -> None:
     job = samples.job(0, JobStatus.FAILED if reason else JobStatus.FINISHED, at=0.0, took=1.0, reason=reason)
-    run = samples.run_record(status, 1, ended=None if status is RunStatus.RUNNING else 1.0)
+    run = samples.run_record(status, 1, ended=None if status is RunStatus.RUNNING else 1.0, timed_out=timed_out)
     assert exit_codes.of_run(samples.view(samples.report_plan(), run, {0: job}, {}, frozenset())) == code
 
 

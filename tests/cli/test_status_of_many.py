@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from flowq.cli import exit_codes
+from flowq.cli.render.summary import JOBS
 from flowq.compiler import compile_file
 from flowq.defaults import LEASE
 from flowq.flows.views.run_summary import LARGE, read_summary
 from flowq.flows.views.snapshot import read_view
+from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.states import LETTERS, JobStatus
 from flowq.store import Store
@@ -132,15 +134,42 @@ def test_the_exit_status_is_that_of_the_run(cli: Cli, many: str) -> None:
     assert f"run {many} has not ended" in outcome.err
 
 
-def test_the_exit_status_of_a_run_that_timed_out(
-    cli: Cli, store: Store, tmp_path: Path, submit_plan: Callable[[Plan], str]
-) -> None:
-    """It is told by the reason of jobs, of which the summary reads only some."""
+@pytest.fixture
+def over(store: Store, tmp_path: Path, submit_plan: Callable[[Plan], str]) -> str:
+    """A run whose time is over, so that most of its jobs have failed."""
     run = submitted(store, tmp_path, submit_plan, FLOW.replace("name: many", "name: many\ntimeout: 1s"))
-    until(lambda: store.workers.sweep(LEASE).more or store.runs.require(run).ended)
-    outcome = cli("status", run, "--exit-status")
+    until(lambda: not store.workers.sweep(LEASE).more and store.runs.require(run).ended)
+    return run
+
+
+def test_the_exit_status_of_a_run_that_timed_out(cli: Cli, over: str) -> None:
+    outcome = cli("status", over, "--exit-status")
     assert outcome.code == exit_codes.TIMED_OUT
     assert "stage test" in outcome.out
+
+
+def test_the_end_of_a_followed_run_is_summed_up(cli: Cli, over: str, store: Store) -> None:
+    """As `status` does, with the records of few jobs read; the number of failed jobs is that of all."""
+    bad = len(read_view(store, over).bad_jobs)
+    assert read_summary(store, store.runs.require(over)).bad == bad > JOBS
+
+    quiet = cli("status", over, "--watch", "--output", "quiet", "--exit-status")
+    assert quiet.code == exit_codes.TIMED_OUT
+    assert [line.split(f" {jobs} ")[0] for line, jobs in zip(groups(quiet.out)[:2], (1, PARTS), strict=True)] == [
+        *("stage build", "stage test")
+    ]
+    for words in (f"and {plural(bad - JOBS, 'more failed job')}: flowq status {over} --failed", f"flowq status {over} --all"):
+        assert words in quiet.out
+    assert len(quiet.out.splitlines()) < 40
+
+    lines = cli("status", over, "--watch", "--output", "lines").out
+    head = next(line for line in lines.splitlines() if " jobs: " in line)
+    assert head in quiet.out
+    assert f"and {plural(bad - JOBS, 'more failed job')}" in lines
+    assert "stage test" not in lines  # the lines have told it
+
+    documents = [json.loads(line) for line in cli("status", over, "--watch", "--json").out.splitlines()]
+    assert len(documents[-1]["jobs"]) > LARGE
 
 
 def test_each_status_has_a_letter() -> None:

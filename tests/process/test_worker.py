@@ -143,15 +143,21 @@ def test_an_idle_worker_starts_a_job_at_once(store: Store, url: str, tmp_path: P
     assert sorted(waits)[2] < 200  # not a poll: the sweep comes every second
 
 
-def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redis_client: redis.Redis, tmp_path: Path) -> None:
-    run = start(store, flow(*[node(f"n{index}", call("noop")) for index in range(60)], file=f"{MODULES}/flow.yaml"), tmp_path)
+@pytest.mark.parametrize(("shape", "slots"), [("singles", 1), ("chain", 4)])
+def test_one_round_trip_per_job_in_the_steady_state(
+    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path, shape: str, slots: int
+) -> None:
+    """Also where the end of a job releases the next one while other slots are free."""
+    nodes = [node(f"n{index}", call("noop")) for index in range(60)]
+    edges = {f"n{index}": {f"n{index - 1}": "success"} for index in range(1, 60)} if shape == "chain" else {}
+    run = start(store, flow(*nodes, edges=edges, file=f"{MODULES}/flow.yaml"), tmp_path)
     redis_client.config_resetstat()
-    with WorkerProcess(url, "--until-run", run):
+    with WorkerProcess(url, "--until-run", run, "--slots", str(slots)):
         until(lambda: (record := store.runs.get(run)) is not None and record.ended, message="the run to end")
         stats = redis_client.info("commandstats")
-    calls = stats["cmdstat_fcall"]["calls"]
-    # registration, first claim, sweeps and heartbeats of some seconds come on top
-    assert 60 <= calls <= 60 + 20
+    calls = sum(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"] for command in ("fcall", "blpop"))
+    # registration, first claims, waiters, sweeps and heartbeats of some seconds come on top
+    assert 60 <= calls <= 60 + 25
 
 
 # -- stopping

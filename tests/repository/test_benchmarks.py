@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contestants, floors, patterns
+from benchmarks import contestants, floors, history, patterns, whole
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
 from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
@@ -16,6 +16,7 @@ from benchmarks.measure import figures, key
 from benchmarks.metg import smallest_granularity
 from benchmarks.process import MeasurementError, NotThereError
 from benchmarks.table import render
+from flowq.compiler import compile_text
 
 SINGLES = Task("singles")
 FIRST_AND_LAST = (
@@ -151,3 +152,27 @@ def test_ratios_of_times_say_how_many_times_faster_or_slower() -> None:
         render([Block("", (line, peer), kind)], measured, {}).splitlines()[4].split()[-2] for kind in (Ratio.LESS, Ratio.COST)
     ]
     assert ratios == ["0.20", "5.0"]
+
+
+@pytest.mark.slow
+def test_a_whole_run_is_measured_by_process() -> None:
+    took, usage = whole.measure(whole.foreach(40), 2)
+    assert 0 < usage["command"].seconds < 2 * took
+    for role in ("command", "supervisor", "server"):
+        assert usage[role].peak > 4_000_000, role
+    assert usage["supervisor"].seconds > 0
+    assert usage["fork servers"].peak > 0
+
+
+@pytest.mark.parametrize("shape", sorted(whole.SHAPES.keys() - {"foreach"}))
+def test_shapes_of_whole_runs_have_as_many_jobs_as_asked_for(shape: str) -> None:
+    plan = compile_text(whole.SHAPES[shape](150)).plan
+    assert plan is not None
+    assert len(list(plan.jobs())) == 150
+
+
+@pytest.mark.slow
+def test_a_run_after_others_costs_the_server_as_many_commands() -> None:
+    first, second = history.measure([0, 20])
+    assert second.commands == pytest.approx(first.commands, rel=0.02)
+    assert second.view == first.view

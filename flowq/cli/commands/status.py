@@ -67,9 +67,7 @@ def command(
     if record.total > LARGE and not (every or as_json or failed or junit):
         summary = read_summary(store, record)
         show(summary_table(summary, session.out), session.out)
-        if not exit_status:
-            return 0
-        return _code(read_view(store, run_id) if summary.run.ended else summary.run)  # the reason may be that of any job
+        return _code(summary.run) if exit_status else 0
     view = read_view(store, run_id)
     manner.reporting.write(store, view)
     if as_json:

@@ -18,14 +18,16 @@ from flowq.cli.follow.log_display import JsonDisplay, PlainDisplay, QuietDisplay
 from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Manner
 from flowq.cli.render.output import Writer
-from flowq.cli.render.summary import Tails, summary_lines
+from flowq.cli.render.styled_text import Line
+from flowq.cli.render.summary import Tails, summary_lines, summed_up_lines
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerUnavailableError
 from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
-from flowq.flows.views.snapshot import read_snapshot, read_view
+from flowq.flows.views.run_summary import LARGE, read_summary
+from flowq.flows.views.snapshot import read_plan, read_view, take_snapshot
 from flowq.flows.views.text import plural
 from flowq.states import RunStatus
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flowq.flows.forecast.outlook import Outlook
+    from flowq.flows.views.run_view import RunView
+    from flowq.plan import Plan
     from flowq.store import Store
     from flowq.store.schema.records import RunRecord
 
@@ -73,7 +77,7 @@ class Following:
     `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost on the way here. `worker` executes a
     local run and belongs to this command. `events_after` is where the story starts for this command: a retry does not tell
     the earlier attempts again. `only_watching`: Ctrl+C just ends the watching. `standby`: a local run that another command's worker
-    executes.
+    executes. `plan`: that of a run that was just submitted, so that it is not read again.
     """
 
     store: "Store"
@@ -84,6 +88,7 @@ class Following:
     manner: Manner = field(default_factory=Manner)
     only_watching: bool = False
     standby: Standby | None = None
+    plan: "Plan | None" = None
     _interrupted: bool = field(default=False, init=False)
     _canceled: bool = field(default=False, init=False)
     _looked: float = field(default=0.0, init=False)
@@ -94,8 +99,8 @@ class Following:
         """Follow until the run has ended or Ctrl+C ends the display; show the summary; return the exit code."""
         unsent = 0
         writer = Writer(Terminal.of(sys.stdout))
-        plan, snapshot = read_snapshot(self.store, self.run_id)
-        progress = Progress(plan, snapshot)
+        plan = read_plan(self.store, self.run_id) if self.plan is None else self.plan
+        progress = Progress(plan, take_snapshot(self.store, self.run_id, plan))
         if self.worker is not None:
             progress.unserved = frozenset()  # the worker is starting
         tails = Tails()
@@ -117,17 +122,28 @@ class Following:
             complain(
                 f"{plural(unsent, 'message')} about run {self.run_id} could not be sent yet: the worker of a later run tries again"
             )
+        quiet = self.manner.output == "quiet"
+        view = self._show_end(writer, tails, table=live or quiet, apart=not quiet)
+        if not self.manner.as_json:
+            writer.raw(display.last_words())
+        return exit_codes.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exit_codes.of_run(view)
+
+    def _show_end(self, writer: Writer, tails: Tails, *, table: bool, apart: bool) -> "RunView":
+        """Read the run and write its summary; return it, of a run of many jobs without most of them."""
+        record = self.store.runs.require(self.run_id)
+        writer.terminal = terminal = Terminal.of(sys.stdout)  # it may have been resized
+        lines: list[Line] = [(("", ""),)] if apart else []
+        if record.total > LARGE and not (self.manner.as_json or self.manner.reporting.junit):
+            summary = read_summary(self.store, record)
+            writer.lines([*lines, *summed_up_lines(summary, tails, terminal, table=table)])
+            return summary.run
         view = read_view(self.store, self.run_id)
         self.manner.reporting.write(self.store, view)
         if self.manner.as_json:
             writer.json_line(run_json(view))
         else:
-            writer.terminal = Terminal.of(sys.stdout)  # it may have been resized
-            quiet = self.manner.output == "quiet"
-            summary = summary_lines(view, tails, writer.terminal, table=live or quiet)
-            writer.lines(summary if quiet else [(("", ""),), *summary])
-            writer.raw(display.last_words())
-        return exit_codes.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exit_codes.of_run(view)
+            writer.lines([*lines, *summary_lines(view, tails, terminal, table=table)])
+        return view
 
     def _display(self, writer: Writer, progress: Progress, tails: Tails, *, live: bool) -> Display:
         if self.manner.as_json:

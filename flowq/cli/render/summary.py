@@ -5,11 +5,22 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flowq.cli.render.job_output import job_lines, without_tabs
-from flowq.cli.render.run_table import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
+from flowq.cli.render.run_table import (
+    commands_lines,
+    head_lines,
+    job_rows,
+    next_commands,
+    next_lines,
+    rows_that_fit,
+    table_lines,
+    where,
+)
 from flowq.cli.render.styled_text import Line, wrap
+from flowq.cli.render.summary_table import every_job, group_lines, total_line
 from flowq.cli.render.vocabulary import error_text, item_text, reason_text
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import Update
+from flowq.flows.views.run_summary import RunSummary
 from flowq.flows.views.run_view import JobView, RunView, ordinal_of
 from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus
@@ -53,19 +64,40 @@ class Tails:
 
 def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
     """Return the summary; without `table` if the lines above have already shown its content."""
-    lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[: 3 if run.turned_away_by else 2]
-    lines = [row for line in lines for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
+    lines = _head(run, list(head_lines(run)), terminal, table=table)
     if table:
         room = min(ROWS, max(_FEWEST, terminal.height - _AROUND))
         rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), room, unicode=terminal.unicode)
         lines += [(("", ""),), *table_lines(rows, terminal)]
-    for job in run.bad_jobs[:JOBS]:
-        lines += [(("", ""),), *failure_lines(run, job, tails.of(job.ordinal), terminal)]
-    more = len(run.bad_jobs) - JOBS
-    if more > 0:
-        lines += [(("", ""),), ((f"and {plural(more, 'more failed job')}: flowq status {run.id} --failed", "bad"),)]
+    lines += _failures(run, len(run.bad_jobs), tails, terminal)
     advice = list(next_lines(run, terminal.width))
     return [*lines, (("", ""),), *advice] if advice else lines
+
+
+def summed_up_lines(summary: RunSummary, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
+    """Return what `summary_lines` does, for a run of many jobs: its groups in place of the jobs."""
+    run = summary.run
+    lines = _head(run, list(head_lines(run, total=total_line(summary))), terminal, table=table)
+    if table:
+        lines += [(("", ""),), *group_lines(summary.groups, terminal)]
+    lines += _failures(run, summary.bad, tails, terminal)
+    return [*lines, (("", ""),), *commands_lines([*next_commands(run), every_job(summary)], terminal.width)]
+
+
+def _head(run: RunView, lines: Sequence[Line], terminal: Terminal, *, table: bool) -> list[Line]:
+    shown = lines if table else lines[: 3 if run.turned_away_by else 2]
+    return [row for line in shown for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
+
+
+def _failures(run: RunView, bad: int, tails: Tails, terminal: Terminal) -> Iterator[Line]:
+    """Yield the first jobs that made the run fail, and how many more of the `bad` ones there are."""
+    shown = run.bad_jobs[:JOBS]
+    for job in shown:
+        yield (("", ""),)
+        yield from failure_lines(run, job, tails.of(job.ordinal), terminal)
+    if bad > len(shown):
+        yield (("", ""),)
+        yield ((f"and {plural(bad - len(shown), 'more failed job')}: flowq status {run.id} --failed", "bad"),)
 
 
 def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:

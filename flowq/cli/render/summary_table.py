@@ -26,21 +26,30 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 def summary_table(summary: RunSummary, terminal: Terminal) -> list[Line]:
     """Return the output of `flowq status` for a run of many jobs."""
     run = summary.run
-    total: Line = ((f"{plural(sum(summary.counts.values()), 'job')}: ", ""), *count_segments(summary.counts))
     lines = [
         row
-        for line in head_lines(run, terminal.zone, total)
+        for line in head_lines(run, terminal.zone, total_line(summary))
         for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)
     ]
-    lines += [(("", ""),), *_group_lines(summary.groups, terminal)]
+    lines += [(("", ""),), *group_lines(summary.groups, terminal)]
     rows = list(job_rows(run, unicode=terminal.unicode))
     if rows:
         lines += [(("", ""),), *table_lines([*rows, *_left_out(summary, terminal)], terminal)]
-    every = (f"flowq status {run.id} --all", f"all {plural(sum(summary.counts.values()), 'job')}, one by one")
-    return [*lines, (("", ""),), *commands_lines([*next_commands(run), every], terminal.width)]
+    return [*lines, (("", ""),), *commands_lines([*next_commands(run), every_job(summary)], terminal.width)]
 
 
-def _group_lines(groups: tuple[JobGroup, ...], terminal: Terminal) -> Iterator[Line]:
+def total_line(summary: RunSummary) -> Line:
+    """Return the number of jobs, and how many have which status."""
+    return ((f"{plural(sum(summary.counts.values()), 'job')}: ", ""), *count_segments(summary.counts))
+
+
+def every_job(summary: RunSummary) -> tuple[str, str]:
+    """Return the command that shows each job, and its purpose."""
+    return f"flowq status {summary.run.id} --all", f"all {plural(sum(summary.counts.values()), 'job')}, one by one"
+
+
+def group_lines(groups: tuple[JobGroup, ...], terminal: Terminal) -> Iterator[Line]:
+    """Yield a line for each group, at most 40, with the count of each status."""
     shown = groups if len(groups) <= _GROUPS else _first(groups)
     names = {group.name: cut(safe_line(group.name), _NAME, unicode=terminal.unicode) for group in shown}
     widest = max((columns(name) for name in names.values()), default=0)

@@ -42,10 +42,11 @@ class JobGroup:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run by groups, in the order of the flow. The jobs of `run` are only those that were read."""
+    """A run by groups, in the order of the flow. The jobs of `run` are only those that were read; `bad` counts all that made it fail."""
 
     run: RunView
     groups: tuple[JobGroup, ...]
+    bad: int
 
     @property
     def counts(self) -> Mapping[JobStatus | None, int]:
@@ -64,55 +65,86 @@ def read_summary(store: "Store", run: "RunRecord") -> RunSummary:
         outline = PlanOutline(store.runs.plan(run.id))
         outline.add_cells(store.runs.members(run.id, outline.foreach_groups()))
         nodes = outline.nodes()
-        letters = store.runs.statuses(run.id, len(nodes))
-        groups = _groups(outline.group_names(), nodes, letters)
-        ordinals = _worth_reading(outline, nodes, letters)
-        view = _view_of(store, run, outline, ordinals, letters)
-    return RunSummary(view, groups)
+        statuses = store.runs.statuses(run.id, len(nodes))
+        count = _Count(outline, nodes)
+        for letters in statuses:
+            count.add(letters)
+        return RunSummary(_view_of(store, run, outline, count), count.groups(), count.bad)
 
 
-def _groups(names: Sequence[str], nodes: Sequence[int], letters: str) -> tuple[JobGroup, ...]:
-    found: dict[str, Counter[JobStatus | None]] = {}
-    for (node, letter), count in Counter(zip(nodes, letters, strict=True)).items():
-        if node >= 0:
-            found.setdefault(names[node], Counter())[LETTERS[letter]] += count
-    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    return tuple(JobGroup(name, found[name]) for name in sorted(found, key=order.__getitem__))
+class _Count:
+    """The count of a run's jobs by group and status, and the jobs to read.
 
+    `worth_reading` has, by ordinal, the letters of some jobs of each kind, and one that waits for each queue, which may have no worker.
+    `letters` are those that occur. `bad` counts the jobs that make the run fail.
+    """
 
-def _worth_reading(outline: PlanOutline, nodes: Sequence[int], letters: str) -> list[int]:
-    """Return the ordinals of the jobs to read: some of each kind, and one that waits for each queue, which may have no worker."""
-    queues, approvals = outline.queues(), outline.approvals()
-    left = dict(_SHOWN)
-    undecided = _APPROVALS
-    waiting: set[str] = set()
-    found = []
-    for ordinal, (node, letter) in enumerate(zip(nodes, letters, strict=True)):
-        if letter == "f" or (letter == "d" and node not in approvals):
-            continue
+    def __init__(self, outline: PlanOutline, nodes: Sequence[int]) -> None:
+        self.worth_reading: dict[int, str] = {}
+        self._outline = outline
+        self._nodes = nodes
+        names = outline.group_names()
+        self._names = list(dict.fromkeys(names))
+        numbers = {name: number for number, name in enumerate(self._names)}
+        self._groups = [*map(numbers.__getitem__, names), -1]  # by node; the last one is of what is no job
+        self._counts: Counter[tuple[int, str]] = Counter()
+        self._at = 0  # ordinal of the next letter
+        self._queues, self._approvals = outline.queues(), outline.approvals()
+        self._left = dict(_SHOWN)
+        self._undecided = _APPROVALS
+        self._waiting: set[str] = set()
+
+    def add(self, letters: str) -> None:
+        """Count the next jobs."""
+        nodes = self._nodes[self._at : self._at + len(letters)]
+        self._counts.update(zip(map(self._groups.__getitem__, nodes), letters, strict=True))
+        if set(letters) != {"f"}:
+            for ordinal, (node, letter) in enumerate(zip(nodes, letters, strict=True), start=self._at):
+                if letter != "f" and self._is_worth_reading(ordinal, node, letter):
+                    self.worth_reading[ordinal] = letter
+        self._at += len(letters)
+
+    def _is_worth_reading(self, ordinal: int, node: int, letter: str) -> bool:
         if letter == "d":
-            wanted = undecided > 0
-            undecided -= 1
-        elif node < 0:
-            wanted = letter in "FS" and outline.is_gate(ordinal)
-        elif letter == "q":
-            wanted = queues[node] not in waiting
-            waiting.add(queues[node])
-        else:
-            wanted = left.get(letter, 0) > 0
-            left[letter] = left.get(letter, 0) - 1
-        if wanted:
-            found.append(ordinal)
-    return found
+            wanted = node in self._approvals and self._undecided > 0
+            self._undecided -= wanted
+            return wanted
+        if node < 0:
+            return letter in "FS" and self._outline.is_gate(ordinal)
+        if letter == "q":
+            wanted = self._queues[node] not in self._waiting
+            self._waiting.add(self._queues[node])
+            return wanted
+        wanted = self._left.get(letter, 0) > 0
+        self._left[letter] = self._left.get(letter, 0) - 1
+        return wanted
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """The letters of all jobs and groups."""
+        return frozenset(letter for _group, letter in self._counts)
+
+    @property
+    def bad(self) -> int:
+        """How many jobs make the run fail."""
+        return sum(count for (group, letter), count in self._counts.items() if group >= 0 and letter in "FS")
+
+    def groups(self) -> tuple[JobGroup, ...]:
+        """Return the groups in the order of the flow."""
+        found: dict[int, Counter[JobStatus | None]] = {}
+        for (group, letter), count in self._counts.items():
+            found.setdefault(group, Counter())[LETTERS[letter]] += count
+        return tuple(JobGroup(name, found[number]) for number, name in enumerate(self._names) if number in found)
 
 
-def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, ordinals: Sequence[int], letters: str) -> RunView:
+def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, count: _Count) -> RunView:
+    ordinals = list(count.worth_reading)
     plan = outline.part(ordinals)
     records = store.runs.jobs(run.id, ordinals)
-    failed = [ordinal for ordinal in ordinals if letters[ordinal] in "FS"]
+    failed = [ordinal for ordinal, letter in count.worth_reading.items() if letter in "FS"]
     errors = read_errors(store, run.id, failed)
     queues = frozenset(job.queue for job in records if job is not None and job.status in {JobStatus.QUEUED, JobStatus.STARTED})
-    idle = all(letter in "d-" or LETTERS[letter] in ENDED for letter in set(letters))
+    idle = all(letter in "d-" or LETTERS[letter] in ENDED for letter in count.letters)
     snapshot = Snapshot(
         run=run,
         jobs=records,

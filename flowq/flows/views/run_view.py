@@ -156,6 +156,7 @@ class RunView:
     dirty: bool = False  # whether files differed from that commit
     bundle: Mapping[str, str | None] | None = None  # the files that travel with it: hash, root, requires
     turned_away_by: str = ""  # the run that held its concurrency group
+    timed_out: bool = False  # its time was over
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -225,6 +226,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         dirty=run.dirty,
         bundle=bundle_json(run),
         turned_away_by=run.turned_away_by,
+        timed_out=run.timed_out,
         gates=tuple(gates.values()),
     )
 

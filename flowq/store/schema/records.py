@@ -126,6 +126,7 @@ class RunRecord:
     bundle_root: str = ""  # the directory whose files these are, where the run was submitted
     bundle_requires: str = ""  # a requirements file among them
     turned_away_by: str = ""  # the run that held the concurrency group when this one was turned away
+    timed_out: bool = False  # its time was over, or its place in its concurrency group was taken from it
 
     @property
     def ended(self) -> bool:

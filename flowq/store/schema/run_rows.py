@@ -72,6 +72,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         open=int(fields.get("open", 0)),
         warnings=int(fields.get("warnings", 0)),
         canceling=fields.get("cancel") in {"1", "2"},
+        timed_out=fields.get("cancel") in {"run_timeout", "lost"},
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
         semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),

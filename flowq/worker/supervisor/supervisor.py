@@ -209,9 +209,7 @@ class Supervisor:
         now = time.monotonic()
         if not self._connections.ready or now < self._quiet_until:
             return
-        claims = 0
-        if self._hungry and now >= self._pause_until:
-            claims = self._stopping.allowance(self._jobs.capacity)
+        claims = self._wanted() if now >= self._pause_until else 0
         if now >= self._periodic.next_beat:
             self._beat(now)
         elif self._jobs.unreported or claims or (self._jobs.has_output and now >= self._next_flush):
@@ -221,6 +219,12 @@ class Supervisor:
             self._connections.send(lambda link: link.sweep(self._options.queues, in_turn=in_turn))
         elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
             self._connections.arm(self._options.queues)
+
+    def _wanted(self) -> int:
+        """Return how many jobs to ask for. Ends may release some; one more than these shows whether others wait for free slots."""
+        ends = self._jobs.unreported
+        places = self._jobs.capacity if self._hungry else min(self._jobs.capacity, ends + 1 if ends else 0)
+        return self._stopping.allowance(places)
 
     def _beat(self, now: float) -> None:
         executions = self._jobs.executions()
