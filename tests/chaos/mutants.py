@@ -97,7 +97,7 @@ MUTANTS: Final = {
     "a process goes on after a failure": Mutant(
         "worker/horse/batch.py",
         'if outcome["outcome"] != "finished" or "left" in outcome or',
-        'if "left" in outcome or',
+        'if "left" not in outcome and self._jobs < self._task["batch"]:\n            return True\n        if outcome["outcome"] != "finished" or "left" in outcome or',
         ("shared processes",),
     ),
     "an end of file is not looked at": Mutant(
