@@ -27,6 +27,7 @@ from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
+from flowq.store.schema.job_rows import status_of
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 from flowq.store.schema.run_rows import event, log_entries, run_record
@@ -312,7 +313,7 @@ class Runs:
         for rows in self._pipelined(run, ordinals):
             for index in range(0, len(rows), 2):
                 status = rows[index]
-                out.append((JobStatus(status.decode()) if status else None, rows[index + 1]))
+                out.append((status_of(status), rows[index + 1]))
         return out
 
     def errors(self, run: str, ordinals: Iterable[int]) -> list[bytes | None]:

@@ -204,21 +204,29 @@ def _lives(worker: WorkerRecord, now_ms: int) -> bool:
 def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None:
     if not row or b"pid" not in row:
         return None
-    fields = {key.decode(): value.decode("utf-8", "replace") for key, value in row.items()}
+    fields = {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in row.items()}
     return WorkerRecord(
         name=name,
         queues=tuple(queue for queue in fields.get("queues", "").split("\n") if queue),
         hostname=fields.get("hostname", ""),
-        pid=int(fields["pid"]),
-        slots=int(fields.get("slots", 1)),
-        busy=int(fields.get("busy", 0)),
+        pid=_count(fields, "pid", -1),
+        slots=_count(fields, "slots", 1),
+        busy=_count(fields, "busy", 0),
         version=fields.get("version", ""),
-        started_ms=int(fields.get("started", 0)),
-        beat_ms=int(fields.get("beat", 0)),
+        started_ms=_count(fields, "started", 0),
+        beat_ms=_count(fields, "beat", 0),
         state=fields.get("state", ""),
-        finished=int(fields.get("finished", 0)),
-        failed=int(fields.get("failed", 0)),
-        working_ms=int(float(fields.get("working_ms", 0))),
+        finished=_count(fields, "finished", 0),
+        failed=_count(fields, "failed", 0),
+        working_ms=_count(fields, "working_ms", 0),
         process=fields.get("process", ""),
-        lease_ms=int(fields.get("lease", 1000 * defaults.LEASE)),
+        lease_ms=_count(fields, "lease", int(1000 * defaults.LEASE)),
     )
+
+
+def _count(fields: Mapping[str, str], name: str, otherwise: int) -> int:
+    """Return a number of the record; `otherwise` where it is none: a damaged one must not hide the worker."""
+    try:
+        return int(float(fields[name]))
+    except (KeyError, ValueError, OverflowError):
+        return otherwise

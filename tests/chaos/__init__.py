@@ -10,6 +10,7 @@ fork servers and horses, submitters that are killed and started again, and a pro
     submitter   a process that submits a part of the workload, and can be killed at any moment
     removal     a process that deletes all runs and jobs after a round
     network     the proxy, a process that carries out the faults of the network
+    nodes       the worker whose jobs are executed on a node
     cast        the processes of a round, and what the other faults do to them
     evidence    what is read after a round: records, event streams, execution log, journals of the submitters
     checks      what must hold, as functions from the evidence to problems

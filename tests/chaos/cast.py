@@ -8,17 +8,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.retry import plan_retry
 from flowq.store import Store
+from tests.chaos import nodes
 from tests.chaos.jobs import LOG
 from tests.chaos.network import READY, SOCKET
 from tests.chaos.schedule import Fault
-from tests.chaos.workload import QUEUES, SUB_FLOW, sub_flow, workload
+from tests.chaos.workload import AFAR_QUEUE, QUEUES, SUB_FLOW, sub_flow, workload
 from tests.support.cluster import free_ports
 from tests.support.kinds import Group, SentinelServer, server_of
 from tests.support.server import PrivateServer, die_with_parent
@@ -29,10 +30,9 @@ from tests.support.workers import WorkerProcess
 NAMESPACE: Final = "chaos"
 SUBMITTERS: Final = 3
 SCHEDULERS: Final = 2
-WORKERS: Final = 3
-BATCHES: Final = (
-    0  # the number of the worker whose jobs may share processes unless they refuse; those of the others may if they ask
-)
+WORKERS: Final = 4
+BATCHES: Final = 0  # the worker whose jobs may share processes unless they refuse; those of the others may if they ask
+AFAR: Final = 3  # the worker whose jobs are executed on a node; it has a queue of its own
 SLOTS: Final = 6
 UNREACHABLE: Final = 6  # the exit code of a worker that cannot reach the server when it starts: it is started again
 STARTING: Final = 30.0  # s, on a machine with much else to do
@@ -102,8 +102,8 @@ class Cast:
         parts = workload(self.setting.seed, self.setting.seconds, SUBMITTERS)
         (self.place / "workload").write_text(json.dumps([[item.document() for item in part] for part in parts]))
         (self.place / SUB_FLOW).write_text(json.dumps(sub_flow()))
-        for name in ("flowq.toml", "log"):
-            (self.place / name).touch()
+        (self.place / "flowq.toml").write_text(nodes.settings(SLOTS))
+        (self.place / "log").touch()
         self._submitters = [self._submitter(number) for number in range(SUBMITTERS)]
         self._schedulers = [self._scheduler() for _ in range(SCHEDULERS)]
         self._workers = [self._worker(number) for number in range(WORKERS)]
@@ -181,7 +181,7 @@ class Cast:
                 self.problems.append("a worker did not stop after SIGTERM")
         for worker in (*self._workers, *self._gone):
             try:
-                until(lambda mark=worker.mark: not survivors(mark), timeout=5)  # type: ignore[misc]
+                until(lambda mark=worker.mark: not survivors(mark), timeout=15)  # type: ignore[misc]
             except AssertionError as error:
                 self.problems.append(f"processes survived their worker: {error}")
 
@@ -210,15 +210,17 @@ class Cast:
         if not at_work:
             return
         worker, pids = at_work[int(fault.pick * len(at_work))]
+        if worker is self._workers[AFAR] and what in nodes.DEPTHS:
+            fault = replace(fault, kind=f"{how} {nodes.DEPTHS[what]}")
         if what == "worker":
             victim, lost = worker.process.pid, pids
         else:
             depth = 2 if what == "horse" else 1
-            found = [pid for pid in pids if _depth(pid, worker.process.pid) == depth]
+            found = [pid for pid in pids if nodes.depth(pid, worker.process.pid) == depth]
             if not found:
                 return
             victim = found[int(fault.pick * 1000) % len(found)]
-            lost = [pid for pid in pids if _depth(pid, victim) >= 0]
+            lost = [pid for pid in pids if nodes.depth(pid, victim) >= 0]
         with suppress(ProcessLookupError):
             os.kill(victim, _SIGNALS[how])
             if how == "stop":
@@ -337,7 +339,7 @@ class Cast:
             worker.mark for worker in self._workers if worker.mark not in self._ready and len(survivors(worker.mark)) > 1
         }
         fit = self._ready - self._asked - {mark for mark, until in self._frozen.items() if until > now}
-        if not any(worker.mark in fit for worker in self._workers):
+        if not any(worker.mark in fit for worker in self._workers[:AFAR]):
             self._unfit_since = self._unfit_since or now
         elif self._unfit_since is not None:
             self.idle.append((self._unfit_since, now))
@@ -345,18 +347,22 @@ class Cast:
 
     def _worker(self, index: int) -> WorkerProcess:
         queues = QUEUES[:: -1 if index % 2 else 1]  # a worker takes jobs of its second queue only when its first one is empty
+        ways = {BATCHES: (*queues, "--isolation", "batch"), AFAR: (AFAR_QUEUE, "--executor", nodes.EXECUTOR)}
         worker = WorkerProcess(
             self._url,
-            *queues,
-            *(("--isolation", "batch") if index == BATCHES else ()),
+            *ways.get(index, queues),
             *("-c", str(SLOTS), "--lease", str(self.setting.lease), "--log-level", "warning"),
             namespace=NAMESPACE,
             env=self._environment,
-            inherit=die_with_parent,
+            inherit=self._begin,
             output=self._output.fileno(),
         )
         self._started[worker.mark] = time.monotonic()
         return worker
+
+    def _begin(self) -> None:
+        die_with_parent()
+        os.chdir(self.place)
 
     def _submitter(self, number: int) -> subprocess.Popen[bytes]:
         return self._python("tests.chaos.submitter", str(self.place), str(number), str(self.start))
@@ -384,15 +390,3 @@ class Cast:
 def _go_on(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)
-
-
-def _depth(pid: int, ancestor: int) -> int:
-    """Return how many generations a process is below another one; -1 if it is not, or has ended."""
-    depth = 0
-    while pid not in {0, 1, ancestor}:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-        except OSError:
-            return -1
-        depth += 1
-    return depth if pid == ancestor else -1

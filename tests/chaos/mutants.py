@@ -94,6 +94,12 @@ MUTANTS: Final = {
     "a refusal to share is not looked at": Mutant(
         "isolation.py", "return BATCH in words and JOB not in words", "return BATCH in words", ("shared processes",)
     ),
+    "a process goes on after a failure": Mutant(
+        "worker/horse/batch.py",
+        'if outcome["outcome"] != "finished" or "left" in outcome or',
+        'if "left" not in outcome and self._jobs < self._task["batch"]:\n            return True\n        if outcome["outcome"] != "finished" or "left" in outcome or',
+        ("shared processes",),
+    ),
     "an end of file is not looked at": Mutant(
         "store/client/async_connection.py",
         '        if not data:\n            raise ServerUnavailableError("the server closed the connection")\n',

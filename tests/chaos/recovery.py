@@ -6,6 +6,7 @@ from itertools import dropwhile
 
 from tests.chaos.cast import Strike
 from tests.chaos.evidence import Change, Evidence
+from tests.chaos.workload import AFAR_QUEUE
 
 WORKER = frozenset({"kill worker", "stop worker"})
 HORSE = frozenset({"kill horse", "kill fork server"})
@@ -18,10 +19,12 @@ _SLACK = (
 def after_lost_workers(evidence: Evidence) -> Iterator[float]:
     """Yield, for each execution that was lost with its worker, the seconds until its job was started again.
 
-    A worker that was stopped, and went on in time, has lost no job by that.
+    A worker that was stopped, and went on in time, has lost no job by that. The queue of jobs that are executed on a node has one worker,
+    which must be started first: they do not count.
     """
     changes = _by_job(evidence)
-    for (job, execution), worker in evidence.lost.items():
+    near = {key: worker for key, worker in evidence.lost.items() if evidence.jobs.get(key[0], {}).get("queue") != AFAR_QUEUE}
+    for (job, execution), worker in near.items():
         after = _after(changes[job], execution)
         left = after[0].at / 1000 if after else 0.0
         begun = max((change.at / 1000 for change in changes[job] if _starts(change, execution)), default=0.0)

@@ -28,6 +28,7 @@ def figures(rounds: Sequence[Findings]) -> dict[str, Any]:
         "ends": dict(sum((item.ends for item in rounds), Counter[str]()).most_common()),
         "executions": sum(item.executions for item in rounds),
         "executions in shared processes": sum(item.shared for item in rounds),
+        "jobs on a node": sum(item.afar for item in rounds),
         "slots of a schedule": sum(item.slots for item in rounds),
         "executed to the end more than once": sum(item.repeated for item in rounds),
         **{name: sum(len(item.problems[name]) for item in rounds) for name in ZEROS},

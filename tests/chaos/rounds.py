@@ -14,6 +14,7 @@ from tests.chaos.checks import CHECKS, orphans
 from tests.chaos.evidence import Evidence, read
 from tests.chaos.recovery import after_lost_horses, after_lost_workers
 from tests.chaos.schedule import NETWORK, schedule
+from tests.chaos.workload import AFAR_QUEUE
 from tests.support.invariants import ENDED
 
 LONGEST: Final = 180.0  # s after the last fault in which everything must have ended, on a slow machine too
@@ -30,6 +31,7 @@ class Findings:
     jobs: int = 0
     executions: int = 0
     shared: int = 0  # executions in a process that had another one before or after
+    afar: int = 0  # jobs that were executed on a node
     slots: int = 0  # of the schedule, with a run
     repeated: int = 0  # jobs that were executed to their end more than once
     ends: Counter[str] = field(default_factory=Counter)
@@ -130,6 +132,9 @@ def _counted(seed: int, evidence: Evidence) -> Findings:
         jobs=len(evidence.jobs),
         executions=sum(line.what == "begin" for line in evidence.log),
         shared=sum(map(len, evidence.shared)),
+        afar=len(
+            {line.job for line in evidence.log} & {job for job, row in evidence.jobs.items() if row["queue"] == AFAR_QUEUE}
+        ),
         slots=sum("slot" in row for row in evidence.picture.runs.values()),
         repeated=sum(count > 1 for count in executed.values()),
         ends=Counter(row["status"] for row in evidence.jobs.values()),

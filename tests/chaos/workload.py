@@ -19,6 +19,7 @@ RATES: Final = {"one": (1, None, None), "brisk": (None, 3, 0.8)}
 
 RUN_GROUP: Final = "one at a time"
 QUEUES: Final = ("default", "other")
+AFAR_QUEUE: Final = "afar"  # of jobs that are executed on a node
 SUB_FLOW: Final = "sub.yaml"
 POISON: Final = ("exit", "exit well", "abort", "kill", "kill fork server", "kill worker", "close descriptors")
 
@@ -126,7 +127,7 @@ def _flow(dice: random.Random) -> dict[str, Any]:
             made[root].setdefault("depends_on", {dice.choice(earlier): dice.choice(["success", "ok", "done"])})
         earlier += made
         jobs |= made
-    flow: dict[str, Any] = {"jobs": jobs, "defaults": {"queue": dice.choice(QUEUES)}}
+    flow: dict[str, Any] = {"jobs": jobs, "defaults": {"queue": dice.choice((*QUEUES, AFAR_QUEUE))}}
     if dice.random() < 0.6:
         flow["defaults"]["isolation"] = dice.choice(["batch", "batch", "job"])
     if dice.random() < 0.15:

@@ -42,7 +42,7 @@ MUTANTS: list[tuple[str, str, Edit]] = [
     (
         "an attempt that is not counted",
         "chain",
-        ("job/claim", "(tonumber(job.attempt) or 0) + 1", "(tonumber(job.attempt) or 0)"),
+        ("job/claim", "L.whole(job.attempt) + 1", "L.whole(job.attempt)"),
     ),
     ("an early release", "diamond", ("job/release_dependents", "if child.pending == 0 then", "if child.pending <= 1 then")),
     ("a lost entry", "diamond", ("job/release_dependents", "return did, cursor + did\nend", "return did, nil\nend")),

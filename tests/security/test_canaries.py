@@ -31,7 +31,7 @@ FLOW = """
 secrets: {TOKEN: {env: SOURCE}}
 code: ship
 jobs:
-  tells: {secrets: [TOKEN], run: 'echo "$TOKEN" | tee /dev/stderr; printf %s "$TOKEN" | base64; echo "value=$TOKEN" >> $FLOWQ_OUTPUT; set -x; : "$TOKEN"'}
+  tells: {secrets: [TOKEN], run: 'echo "$TOKEN" | tee /dev/stderr; printf %s "$TOKEN" | base64; echo "value=$TOKEN" >> $FLOWQ_OUTPUT; set -x; : "$TOKEN"; echo kept > kept.txt', artifacts: {kept: kept.txt}}
   raises: {allow_failure: true, secrets: [TOKEN], call: "shipped:fail"}
   crashes: {allow_failure: true, secrets: [TOKEN], run: 'kill -SEGV $$'}
   looks: {run: 'cat /proc/$PPID/environ /proc/self/environ /proc/$PPID/cmdline | tr "\\\\0" "\\n"'}
@@ -115,6 +115,8 @@ def test_no_secret_is_anywhere(
             ("runs", "--json"),
             ("info", "--json"),
             ("doctor",),
+            ("metrics",),
+            ("artifacts", "list", run),
             ("config",),
             ("run", "--dry-run"),
         ):
@@ -134,9 +136,12 @@ def test_no_secret_is_anywhere(
                 f"/runs/{run}/source",
                 "/doctor",
                 "/workers",
+                "/audit",
                 *jobs,
             ):
                 found[path] = page.api("GET", path, token=token).body
+            for path in ("/metrics", f"/?token={canaries.token}"):
+                found[path] = page.ask("GET", path, token=token).body
         found |= {f"trace {number}": unpacked(asked.body) for number, asked in enumerate(collector.asked)}
         found |= {f"stored {number}": value for number, value in enumerate(values_of(private.client()))}
         client: Any = private.client()
@@ -148,6 +153,9 @@ def test_no_secret_is_anywhere(
     assert b"***" in found[f"logs {run}"]
     assert b"shipped.py" in found["bundle 0"], "the archive was looked into"
     assert b"tells" in found["trace 0"]
+    assert b"kept.txt" in found["artifacts list"]
+    assert b"flowq_jobs" in found["metrics"]
+    assert b"flowq_jobs" in found["/metrics"]
     assert {
         name: found_in(data, canaries.needles()) for name, data in found.items() if found_in(data, canaries.needles())
     } == {}

@@ -1,13 +1,11 @@
 """Each guard of the scripts that decide about slots is needed: without it a story of two schedulers goes wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from flowq.flows.actions.submit import offer
 from flowq.store import Store
-from flowq.store.client import scripts
-from flowq.store.client.session import Session
 from flowq.store.schedules import NONE, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
@@ -102,30 +100,14 @@ MUTANTS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def mutate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Change the scripts; they are sent as texts, so that the library of other tests stays as it is."""
-    original = scripts._text
-
-    def change(name: str) -> None:
-        file, old, new = MUTANTS[name]
-        assert original(file).count(old) == 1
-        monkeypatch.setattr(scripts, "_text", lambda item: original(item).replace(old, new) if item == file else original(item))
-        monkeypatch.setattr(Session, "functions", False)
-        scripts.load.cache_clear()
-
-    yield change
-    scripts.load.cache_clear()
-
-
 @pytest.mark.parametrize("story", STORIES)
 def test_a_story_of_two_schedulers(store: Store, story: Callable[[Store], None]) -> None:
     story(store)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_noticed(store: Store, mutate: Callable[[str], None], name: str) -> None:
-    mutate(name)
+def test_a_mutant_is_noticed(store: Store, mutate: Callable[[str, str, str], None], name: str) -> None:
+    mutate(*MUTANTS[name])
     noticed = []
     for story in STORIES:
         store.client.flushall()

@@ -1,6 +1,7 @@
 """Workers take turns at sweeping: one does it for all, and another takes over when it is gone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,6 +83,33 @@ def test_another_takes_over(store: Store, driver: Driver, other: Driver, ends: s
     assert beat(other).unswept
     assert in_turn(other).due == 1
     assert in_turn(driver).standby > 0
+
+
+MISTAKES = {
+    "no worker sweeps, and none is told": ("return not turn()", "return false"),
+    "all are told always": ("return not turn()", "return true"),
+    "a turn without an end": ("if left > 0 and left <= TURN then", "if worker then"),
+    "a turn that is not kept": ("if left and other ~= worker then", "if false then"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_the_lua_is_found(
+    store: Store, driver: Driver, other: Driver, mutate: Callable[[str, str, str], None], name: str
+) -> None:
+    mutate("lib/sweep_turns", *MISTAKES[name])
+    stories = (test_the_others_leave_it_alone, partial(test_another_takes_over, ends="a second ago"))
+    assert [story for story in stories if is_broken(story, store, driver, other)]
+
+
+def is_broken(story: Callable[..., None], store: Store, driver: Driver, other: Driver) -> bool:
+    store.client.flushall()
+    store.open()
+    try:
+        story(store, driver, other)
+    except AssertionError:
+        return True
+    return False
 
 
 def test_the_more_workers_the_less_each_looks(store: Store, driver: Driver, other: Driver) -> None:

@@ -20,6 +20,7 @@ class Driver:
         self.queues = list(queues) or ["default"]
         self.link = store.link(name, lease)
         self.link.connect()
+        self._asked = ""  # id of a claim that was not answered
         self.name = name
         self.registration = Registration(name, tuple(self.queues), "test", os.getpid(), lease=lease)
         self.list_of: Callable[[str], Sequence[object]] = lambda _job: [0, 1]  # the list of a foreach, by the job's id
@@ -45,6 +46,15 @@ class Driver:
 
     def claim(self) -> Claim | None:
         return self.step(claims=1).claims[0]
+
+    def claim_again(self) -> Claim | None:
+        """Claim a job as a worker does whose last request was refused: with the same id until there is an answer."""
+        self._asked = self._asked or ids.nonce()
+        self.link.exchange(self.queues, logs=(), ended=(), claims=[self._asked])
+        answer = self.reply()
+        assert isinstance(answer, ExchangeReply)
+        self._asked = ""
+        return answer.claims[0]
 
     def take(self) -> Claim:
         """Claim a job; there must be one."""

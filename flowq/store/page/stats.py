@@ -9,6 +9,7 @@ from typing import Final
 from flowq.states import JobStatus
 from flowq.store.client.session import Session
 from flowq.store.schema.constants import TIME_BOUNDS
+from flowq.store.schema.instants import instant
 
 BOUNDS_S: Final = tuple(bound / 1000 for bound in TIME_BOUNDS)
 """The bounds of the buckets of times, in seconds."""
@@ -84,9 +85,9 @@ class Stats:
             QueueGauges(
                 name,
                 dict(zip((JobStatus.QUEUED, *WAITING), map(int, state), strict=False)),
-                max(0.0, now - int(at) / 1000) if at else None,
+                None if at is None else max(0.0, now - at / 1000),
             )
-            for name, state, at in zip(names, states, since, strict=True)
+            for name, state, at in zip(names, states, map(_instant, since), strict=True)
         ]
 
     def runs(self) -> Counter[tuple[str, str]]:
@@ -99,9 +100,19 @@ class Stats:
                 for run in some:
                     pipe.hmget(self._keys("run", run.decode()), "flow", "status")
                 found.update(
-                    (flow.decode("utf-8", "replace"), status.decode()) for flow, status in pipe.execute() if flow and status
+                    (flow.decode("utf-8", "replace"), status.decode("utf-8", "replace"))
+                    for flow, status in pipe.execute()
+                    if flow and status
                 )
         return found
+
+
+def _instant(text: bytes | None) -> int | None:
+    """Return a time, None of none and of a damaged one: figures that are asked for every few seconds do not fail for one record."""
+    try:
+        return None if text is None else instant(text.decode())
+    except ValueError:
+        return None
 
 
 def _count(series: bytes, value: bytes) -> Count:

@@ -6,6 +6,7 @@ from typing import Final
 from flowq.exceptions import CorruptRecordError
 from flowq.ids import split_member_id
 from flowq.states import JobStatus
+from flowq.store.schema.instants import instant
 from flowq.store.schema.records import JobRecord, ResultRecord
 
 RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
@@ -27,7 +28,7 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         return None
     try:
         return _job_record(job, row)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, OverflowError) as error:
         raise CorruptRecordError(f"the record of job {job} cannot be read: {error}") from error
 
 
@@ -42,11 +43,11 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
         run=run,
         ordinal=split_member_id(job)[1] if run else None,
         reason=fields.get("reason"),
-        created_ms=_integer(fields.get("created_at")),
-        enqueued_ms=_integer(fields.get("enqueued_at")),
-        started_ms=_integer(fields.get("started_at")),
-        ended_ms=_integer(fields.get("ended_at")),
-        due_ms=_integer(fields.get("due")),
+        created_ms=instant(fields.get("created_at")),
+        enqueued_ms=instant(fields.get("enqueued_at")),
+        started_ms=instant(fields.get("started_at")),
+        ended_ms=instant(fields.get("ended_at")),
+        due_ms=instant(fields.get("due")),
         attempt=int(fields.get("attempt", 0)),
         execution=_execution(row.get(b"token")),
         worker=fields.get("worker"),
@@ -64,11 +65,23 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
         cell_of=_integer(fields.get("cell_of")),
         message=fields.get("message", ""),
         decided_by=fields.get("decided_by"),
-        decided_ms=_integer(fields.get("decided_at")),
+        decided_ms=instant(fields.get("decided_at")),
         comment=fields.get("comment", ""),
         cache=fields.get("cache"),
         fields=fields,
     )
+
+
+def status_of(text: bytes | None) -> JobStatus | None:
+    """Return the status of a job of its field, None of none.
+
+    Raises:
+        CorruptRecordError: it is not what flowq wrote.
+    """
+    try:
+        return JobStatus(text.decode("utf-8", "replace")) if text else None
+    except ValueError as error:
+        raise CorruptRecordError(f"the record of a job cannot be read: {error}") from error
 
 
 def _semaphores(lines: str) -> tuple[str, ...]:
@@ -91,24 +104,38 @@ def _members(text: str | None) -> range | None:
 
 
 def _result_type(outcome: bytes) -> str:
-    return _RESULT_TYPES.get(outcome.decode(), "failed")
+    return _RESULT_TYPES.get(_text(outcome), "failed")
 
 
 def latest_result(fields: Sequence[bytes | None], value: bytes | None) -> ResultRecord | None:
-    """Return the result of the latest execution, of `RESULT_FIELDS` and the stored value; None while there is none."""
+    """Return the result of the latest execution, of `RESULT_FIELDS` and the stored value; None while there is none.
+
+    Raises:
+        CorruptRecordError: it is not what flowq wrote.
+    """
     outcome, token, ended, started, worker = fields
     if outcome is None or outcome == b"unclaimed":
         return None
-    begun = int(started) if started else None
-    return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
+    try:
+        begun = int(started) if started else None
+        return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
+    except ValueError as error:
+        raise CorruptRecordError(f"a result cannot be read: {error}") from error
 
 
 def older_result(item: bytes) -> ResultRecord:
-    """Return the result of an earlier execution, of its entry in the list of results."""
+    """Return the result of an earlier execution, of its entry in the list of results.
+
+    Raises:
+        CorruptRecordError: it is not what flowq wrote.
+    """
     head, _, value = item.partition(b"\n")
-    outcome, execution, ended, has_value, started, worker = head.split(b" ", 5)
-    kept, begun = value if has_value == b"1" else None, int(started) if started else None
-    return ResultRecord(_result_type(outcome), int(execution), int(ended), kept, begun, _text(worker))
+    try:
+        outcome, execution, ended, has_value, started, worker = head.split(b" ", 5)
+        kept, begun = value if has_value == b"1" else None, int(started) if started else None
+        return ResultRecord(_result_type(outcome), int(execution), int(ended), kept, begun, _text(worker))
+    except ValueError as error:
+        raise CorruptRecordError(f"an earlier result cannot be read: {error}") from error
 
 
 def _text(value: bytes | None) -> str:

@@ -1,9 +1,11 @@
 """Records of runs, their history and their output, from the hashes and streams of the store."""
 
+import json
 from collections.abc import Mapping
 
 from flowq.exceptions import CorruptRecordError
 from flowq.states import JobStatus, RunStatus
+from flowq.store.schema.instants import instant
 from flowq.store.schema.log_streams import separate
 from flowq.store.schema.records import Event, LogEntry, RunRecord
 
@@ -40,12 +42,12 @@ def run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
     Raises:
         CorruptRecordError: it is not what flowq wrote.
     """
-    fields = {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
+    fields = {name.decode("utf-8", "replace"): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
     if fields.get("status") in {None, "staging", "collecting"}:
         return None
     try:
         return _record_of(run, fields)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, OverflowError) as error:
         raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
 
 
@@ -60,14 +62,14 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         flow=fields.get("flow", ""),
         status=RunStatus(fields["status"]),
         attempt=int(fields["attempt"]),
-        created_ms=int(fields["created_at"]),
-        started_ms=_integer(fields.get("started_at")),
-        ended_ms=_integer(fields.get("ended_at")),
+        created_ms=instant(fields["created_at"]),
+        started_ms=instant(fields.get("started_at")),
+        ended_ms=instant(fields.get("ended_at")),
         directory=fields.get("directory", ""),
         file=fields.get("file", ""),
         local=fields.get("local") == "1",
-        params=fields.get("params", "{}"),
-        labels=fields.get("labels", "{}"),
+        params=_object(fields, "params"),
+        labels=_object(fields, "labels"),
         total=int(fields.get("total", 0)),
         open=int(fields.get("open", 0)),
         warnings=int(fields.get("warnings", 0)),
@@ -77,13 +79,13 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
         plan_attempt=fields.get("plan_attempt", ""),
-        sources=fields.get("sources", "{}"),
+        sources=_object(fields, "sources"),
         date=fields.get("date", ""),
         root=fields.get("root", ""),
         notifies="notify" in fields,
         queue_prefix=run if fields.get("local") == "1" else fields.get("queue_prefix", ""),
         schedule=fields.get("schedule", ""),
-        slot=_integer(fields.get("slot")),
+        slot=instant(fields.get("slot")),
         scheduled_at=fields.get("scheduled_at", ""),
         entry=fields.get("entry", ""),
         cause=fields.get("cause", ""),
@@ -101,5 +103,9 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
     )
 
 
-def _integer(text: str | None) -> int | None:
-    return None if text is None else int(text)
+def _object(fields: Mapping[str, str], name: str) -> str:
+    """Return the text of a JSON object; it is decoded by those who need it."""
+    text = fields.get(name, "{}")
+    if text != "{}" and not isinstance(json.loads(text), dict):
+        raise ValueError(f"{name} is no object: {text[:100]!r}")
+    return text

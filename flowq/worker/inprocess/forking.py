@@ -22,7 +22,7 @@ from flowq.worker.inprocess.engine import Engine
 from flowq.worker.ipc.messages import failed
 from flowq.worker.signals import STOP
 from flowq.worker.supervisor.ends import Ended, KillCause
-from flowq.worker.supervisor.plain_jobs import timeout_of
+from flowq.worker.supervisor.plain_jobs import timeout_of, unreadable
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import TaskResult
@@ -40,6 +40,10 @@ class ForkingEngine(Engine):
     def _watched(self, claim: Claim) -> Ended:
         if claim.canceling:
             return Ended({}, KillCause.CANCEL)
+        try:
+            limit = _limit(claim)
+        except ValueError as error:
+            return Ended(failed("error", unreadable(claim.id, error)))
         reads, writes = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -47,7 +51,7 @@ class ForkingEngine(Engine):
         os.close(writes)
         self._heartbeat.begin(claim)
         try:
-            answer = self._answer(pid, reads, _limit(claim))
+            answer = self._answer(pid, reads, limit)
         finally:
             self._heartbeat.end()
             os.close(reads)

@@ -21,7 +21,7 @@ from flowq.worker.horse import function
 from flowq.worker.ipc.messages import failed
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.ends import Ended
-from flowq.worker.supervisor.plain_jobs import plain_task, timeout_of
+from flowq.worker.supervisor.plain_jobs import plain_task, timeout_of, unreadable
 from flowq.worker.webhooks.delivery import deliver_here
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def execute(
         task = plain_task(claim, options)
     except SignatureError as error:
         return failed("error", str(error))
+    except ValueError as error:
+        return failed("error", unreadable(claim.id, error))
     if penalty_class is None and threading.current_thread() is not threading.main_thread():
         penalty_class = TimerDeathPenalty  # signals are for the main thread
     if options is None:

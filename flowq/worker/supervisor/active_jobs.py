@@ -19,7 +19,7 @@ from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
-from flowq.worker.supervisor.plain_jobs import LOST
+from flowq.worker.supervisor.plain_jobs import LOST, unreadable
 from flowq.worker.supervisor.slot import Slot
 
 if TYPE_CHECKING:
@@ -394,6 +394,4 @@ class ActiveJobs:
 
 def _sentence(held: ActiveJob, error: Exception) -> str:
     """Return why a job could not be prepared. An error that is not the flow's is one of the job's stored data."""
-    if isinstance(error, UnpreparableError):
-        return str(error)
-    return f"what is stored of job {held.claim.id} cannot be read: {type(error).__name__}: {error}"
+    return str(error) if isinstance(error, UnpreparableError) else unreadable(held.claim.id, error)

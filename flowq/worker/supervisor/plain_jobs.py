@@ -1,5 +1,6 @@
 """Plain jobs on the supervisor's side: from a claim to a task, and what follows the death of a horse."""
 
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
 
+_log = logging.getLogger("flowq.worker")
+
 LOST: Final = Ended(
     failed(Reason.ABANDONED.value, "the worker that executed this job was lost (no heartbeat within the lease)")
 )
@@ -31,11 +34,17 @@ def timeout_of(fields: "Mapping[str, str | bytes | int]") -> float:
     return defaults.JOB_TIMEOUT if stored is None else from_milliseconds(str(stored))
 
 
+def unreadable(job: str, error: Exception) -> str:
+    """Return the error of a job whose stored fields are not what flowq wrote."""
+    return f"what is stored of job {job} cannot be read: {type(error).__name__}: {error}"
+
+
 def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
     """Return the task of a plain job. Modules are looked for in the worker's directory too, unless the worker is a clone.
 
     Raises:
         SignatureError: the job is not signed with the key that is set here.
+        ValueError: a field is not what flowq wrote.
     """
     timeout = timeout_of(claim.fields)
     task: Task = {
@@ -73,8 +82,12 @@ def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task |
         return None
     try:
         task = plain_task(claim, options)
+        seconds = from_milliseconds(callback.rpartition("|")[2])
     except SignatureError:
         return None  # then its callbacks are not to be trusted either
+    except ValueError as error:
+        _log.warning("its callback %s is not called: %s", which, unreadable(claim.id, error))
+        return None
     return {
         **task,
         "kind": "callback",
@@ -82,5 +95,5 @@ def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task |
         "callback": callback,
         "reason": end.outcome.get("reason", ""),
         "error": end.outcome.get("error", ""),
-        "timeout": from_milliseconds(callback.rpartition("|")[2]),
+        "timeout": seconds,
     }

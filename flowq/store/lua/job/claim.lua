@@ -25,7 +25,7 @@ function L.start(job, worker, claim_id, lease)
   end
   local execution = L.execution_of(job.token) + 1
   local token = execution .. '-' .. claim_id
-  local attempt = (tonumber(job.attempt) or 0) + 1
+  local attempt = L.whole(job.attempt) + 1
   job.token, job.attempt = token, attempt
   L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
   return L.claim_answer(job, token)
@@ -49,6 +49,11 @@ local function begin(worker, slot, claim_id, lease, id, place)
   end
 end
 
+-- A worker whose user has not all rights must not lose what it has popped.
+local function put_back(id, queue, place)
+  if call('HGET', K.job(id), 'status') == 'queued' then call('ZADD', K.queue(queue), place, id) end
+end
+
 function L.claim(worker, slot, claim_id, lease, queues)
   local again = repeated(worker, slot, claim_id)
   if again then return again end
@@ -60,8 +65,12 @@ function L.claim(worker, slot, claim_id, lease, queues)
       local id, place = unpack(popped or {})
       if not id then break end
       unseen = unseen or pass == SKIPS
-      local _, started = L.guarded('job', id, begin, worker, slot, claim_id, lease, id, place)
-      if started then return started end
+      local well, started = pcall(begin, worker, slot, claim_id, lease, id, place)
+      if well and started then return started end
+      if not well then
+        if L.forbidden(started) then put_back(id, queue, place) end
+        L.fault('job', id, started)
+      end
     end
   end
   if not unseen then

@@ -100,6 +100,18 @@ local function settle()
   return #todo > 0
 end
 
+-- Write what is in memory: the script is about to end with an error.
+function L.write_all()
+  L.write_sums(L.may_have_ended)
+  local runs = may_have_ended
+  may_have_ended = {}
+  for run in pairs(runs) do pcall(L.advance, run) end
+  for i = todo_at, #todo do persist(todo[i]) end
+  todo, todo_at = {}, 1
+  L.write_sums(L.may_have_ended)
+  L.write_counts()
+end
+
 -- Deal with up to `budget` edges and jobs: first what this script made, then the outbox. Every script that may end a job calls
 -- this last. Returns what was dealt with, and 1 when the outbox holds more.
 function L.drain(budget)

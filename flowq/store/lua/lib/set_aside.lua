@@ -16,9 +16,24 @@ function L.misplaced(status, place)
   return 'it is ' .. place .. ' by its entry, ' .. (status and 'and ' .. status .. ' by its record' or 'and there is no such job')
 end
 
--- Set aside a record that raised an error.
+local function text_of(raised)
+  return tostring(type(raised) == 'table' and raised.err or raised)
+end
+
+-- Whether an error is of a right that the caller's user of the server does not have: it is no fault of a record.
+function L.forbidden(raised)
+  return string.find(text_of(raised), '^ERR ACL failure in script') ~= nil
+end
+
+-- Set aside a record that raised an error. For want of a right the script ends with that error instead, and its caller says which it is: it is
+-- called again when the user has the right. What it has in memory is written first, since nothing that it has written is taken back.
 function L.fault(kind, id, raised)
-  local text = tostring(type(raised) == 'table' and raised.err or raised)
+  if L.forbidden(raised) then
+    local write_all = rawget(L, 'write_all')
+    if write_all then pcall(write_all) end
+    error(string.sub(text_of(raised), #'ERR ' + 1), 0)
+  end
+  local text = text_of(raised)
   L.set_aside(kind, id, string.match(text, '^user_%a+:%d+: (.*)$') or text)
 end
 

@@ -6,6 +6,7 @@
 
 local ENDED = { finished = true, failed = true, stopped = true, canceled = true, skipped = true }
 local EVENTS_KEPT = 200000 -- a run of 10,000 jobs writes about 40,000
+local DIGITS = 15 -- of a count at most: a longer one is not exact as a number of Lua
 local HINTS = 64 -- hints in a wake list at most: as many idle slots may wake at once
 
 -- A job of its fields as a flat list. The table is made with room for what every job has, so that it does not grow field by field.
@@ -31,8 +32,14 @@ function L.keys_of(id)
   }
 end
 
+-- A count as it is stored; 0 of what is none, so that a damaged one cannot spoil what is counted on from it.
+function L.whole(text)
+  local digits = string.match(text or '', '^(%d+)$')
+  return digits and #digits <= DIGITS and tonumber(digits) or 0
+end
+
 function L.execution_of(token)
-  return token and tonumber(string.match(token, '^(%d+)')) or 0
+  return L.whole(string.match(token or '', '^%d+'))
 end
 
 function L.event(run, job, from, to, reason, execution, attempt)

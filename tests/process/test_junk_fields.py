@@ -1,0 +1,152 @@
+"""Any field of a record may be damaged: workers end the job with a reason or set it aside, readers say what cannot be read."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq import Callback, Queue, SimpleWorker, Worker
+from flowq.cli.main import run as command
+from flowq.exceptions import CorruptRecordError
+from flowq.flows.actions.submit import submit
+from flowq.plan import Plan
+from flowq.states import ENDED
+from flowq.store import Store
+from flowq.store.schema.job_fields import FIELDS
+from tests.support.page_server import PageServer, token_of
+from tests.support.server import PrivateServer
+from tests.support.slot_driver import Driver
+from tests.support.workers import flow, node, script
+
+JUNK = (b"letters", b"\xff\xfe", b"", b"-1", b"nan", b"1e400", b"9" * 30, b"1|2|3|4|5", b"[1]")
+SOME = JUNK[:3] + JUNK[5:6]
+OWNER = "the-worker"
+ALL = pytest.param(JUNK, marks=pytest.mark.chaos, id="all")
+
+
+@pytest.fixture(autouse=True)
+def _clean(store: Store) -> Iterator[None]:
+    """What these tests break on purpose is no finding of the invariants."""
+    yield
+    store.client.flushall()
+    store.open()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("junk", [pytest.param(SOME, id="some"), ALL])
+@pytest.mark.parametrize("kind", [Worker, SimpleWorker])
+def test_no_field_of_a_job_ends_a_worker(
+    kind: type[Worker], store: Store, caplog: pytest.LogCaptureFixture, junk: Sequence[bytes]
+) -> None:
+    queue = Queue(connection=store)
+    for field in FIELDS:
+        for number, value in enumerate(junk):
+            name = f"{field}-{number}"
+            more = {} if number % 2 else {"on_failure": Callback("os.getpid"), "on_stopped": Callback("os.getpid")}
+            queue.enqueue("operator.add", 1, 2, job_id=name, **more)
+            store.client.hset(store.session.keys("job", name), field, value)
+    queue.enqueue("operator.add", 1, 2, job_id="good")
+    with caplog.at_level(logging.WARNING):
+        kind([queue]).work(burst=True)
+    assert queue.fetch_job("good").get_status() == "finished"  # type: ignore[union-attr]
+    told = {name.partition("|")[2] for name in store.workers.all_set_aside()}
+    for field in FIELDS:
+        for number in range(len(junk)):
+            name = f"{field}-{number}"
+            status: Any = store.client.hget(store.session.keys("job", name), "status") or b""
+            assert status.decode("utf-8", "replace") in ENDED or name in told or field in {"status", "run"}, (name, status)
+    assert "Traceback" not in caplog.text
+    result = store.jobs.result("timeout-0")
+    assert result is not None
+    assert "what is stored of job timeout-0 cannot be read" in (result.error or "")
+
+
+def damaged(store: Store, kind: str, name: str, values: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Damage each field of a record in turn."""
+    key = store.session.keys(kind, name)
+    record: Any = store.client.hgetall(key)
+    for field, value in record.items():
+        for junk in values:
+            store.client.hset(key, field, junk)
+            yield field.decode(), junk
+        store.client.hset(key, field, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("values", [pytest.param(JUNK[:2], id="some"), ALL])
+def test_readers_say_what_they_cannot_read(
+    store: Store,
+    server: PrivateServer,
+    namespace: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    values: Sequence[bytes],
+) -> None:
+    env = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    driver = Driver(store, name=OWNER)
+    run = submit(store, plan(), directory=tmp_path, run_id="junk")
+    driver.settle()
+    driver.end(driver.take(), "failed")
+    driver.beat()
+    Queue(connection=store).enqueue("operator.add", 1, 2, job_id="plain")
+    readers = {
+        "run": (("status", run), ("runs",), ("why", run, "b"), ("metrics",)),
+        "job": (("status", run, "--json"), ("why", run, "b"), ("info", "--jobs"), ("result", run, "a"), ("metrics",)),
+        "worker": (("info",), ("metrics",)),
+    }
+    pages = {
+        "run": (f"/runs/{run}", "/runs"),
+        "job": (f"/runs/{run}/jobs/0", f"/runs/{run}/jobs/1/why", f"/runs/{run}/jobs/0/result"),
+        "worker": ("/workers", "/info"),
+    }
+    with PageServer(str(tmp_path), log=tmp_path / "page", env=env) as page:
+        token = token_of(store, "admin")
+        for kind, name in (("run", run), ("job", f"{run}:0"), ("worker", OWNER)):
+            for number, (field, junk) in enumerate(damaged(store, kind, name, values)):
+                words = readers[kind][number % len(readers[kind])]
+                capfd.readouterr()
+                code = command(words)
+                told = "".join(capfd.readouterr())
+                assert "internal error" not in told, (field, junk, words, told)
+                assert code in {0, 1, 2}, (field, junk, words, told)
+                path = pages[kind][number % len(pages[kind])]
+                answer = page.api("GET", path, token=token)
+                assert answer.status < 500 or "cannot be read" in json.loads(answer.body)["error"]["message"], (
+                    field,
+                    junk,
+                    path,
+                )
+    driver.close()
+    assert "Traceback" not in (tmp_path / "page").read_text()
+
+
+def plan() -> Plan:
+    return flow(node("a", script("false")), node("b", script("true")))
+
+
+@pytest.mark.parametrize("field", ["outcome", "token", "ended_at", "started_at", "worker"])
+def test_a_damaged_result(store: Store, field: str) -> None:
+    queue = Queue(connection=store)
+    queue.enqueue("operator.add", 1, 2, job_id="job")
+    SimpleWorker([queue]).work(burst=True)
+    key = store.session.keys("job", "job")
+    right = store.client.hget(key, field) or b""
+    for junk in JUNK:
+        store.client.hset(key, field, junk)
+        told = ""
+        try:
+            store.jobs.results("job")
+        except CorruptRecordError as error:
+            told = str(error)
+        assert "result cannot be read" in told or field in {"outcome", "worker"} or junk in {b"", b"-1", b"9" * 30}
+    store.client.hset(key, field, right)
+    store.client.lpush(store.session.keys("results", "job"), b"\xff\xfe 1")
+    with pytest.raises(CorruptRecordError, match="an earlier result cannot be read"):
+        store.jobs.results("job")
