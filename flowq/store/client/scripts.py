@@ -6,8 +6,8 @@ prelude, the check of the incarnation, the used fragments in order of their depe
 shared constants written out: composites share the fragments, so no rule is stated twice.
 
 All of them together are a library of functions (`library_text`), which the server reads once. There each file is a block: its local names
-are its own, and a value that belongs to one call stands on a line that says `-- per call`, because the closures outlive the call. A
-server without functions gets the scripts.
+are its own, and a value that belongs to one call stands on a line that says `-- per call`, because the closures outlive the call. One that may
+stay, because it only saves work, stands on a line that says `-- outlives calls`. A server without functions gets the scripts.
 
 Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called. A transition that says `-- memory: also when none is

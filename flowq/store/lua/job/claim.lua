@@ -54,6 +54,7 @@ local function put_back(id, queue, place)
   if call('HGET', K.job(id), 'status') == 'queued' then call('ZADD', K.queue(queue), place, id) end
 end
 
+-- Returns the reply, and whether there is nothing left to claim in any of the queues.
 function L.claim(worker, slot, claim_id, lease, queues)
   local again = repeated(worker, slot, claim_id)
   if again then return again end
@@ -76,7 +77,7 @@ function L.claim(worker, slot, claim_id, lease, queues)
   if not unseen then
     for _, queue in ipairs(queues) do L.let_sleep(queue) end
   end
-  return {}
+  return {}, not unseen
 end
 
 function T.claim()

@@ -46,7 +46,7 @@ end
 
 -- Registries drop expired entries as they grow, each one from time to time; counts exclude them anyway.
 local PAUSE, DROPPED, REMEMBERED = 50, 200, 1000 -- ms, entries at most, registries
-local looked, number = {}, 0
+local looked, number = {}, 0 -- outlives calls: it says only what need not be done again
 local function drop_expired(registry)
   local last = looked[registry]
   if last and now >= last and now < last + PAUSE then return end

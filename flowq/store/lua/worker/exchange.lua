@@ -16,7 +16,14 @@ function T.exchange()
   end
   L.spread(100)
   local claims = {}
-  for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end
+  local empty = false
+  for slot, claim_id in ipairs(A.list()) do
+    if empty then
+      claims[slot] = {}
+    else
+      claims[slot], empty = L.claim(worker, slot, claim_id, lease, queues)
+    end
+  end
   local _, more = L.drain(100)
   return { table.concat(outcomes, ' '), claims, rawget(L, 'posted') and 2 or more }
 end
