@@ -6,8 +6,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
-# Tests executed at once. They wait more than they work, so this may be more than there are processors.
-JOBS   ?= 3
+# Tests executed at once. They wait as long as they work, so this may be twice the number of processors.
+JOBS   ?= 4
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet

@@ -4,6 +4,7 @@ No test touches a server or a directory of the developer: the variables that nam
 """
 
 import fcntl
+import gc
 import importlib
 import importlib.util
 import os
@@ -79,6 +80,15 @@ def _begin_with_the_longest(items: list[pytest.Item]) -> None:
     for item in items:
         weights[item.path] += 4 if item.get_closest_marker("slow") else 0.2
     items.sort(key=lambda item: -weights[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves out of garbage collections: their count is a million objects.
+
+    Hundreds of tests fork, and a collection in the child writes to all that it looks at: the kernel copies the memory of the test process.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

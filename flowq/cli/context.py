@@ -45,10 +45,8 @@ class CliContext:
         """Open the store on first use: the configured server, or the embedded one, which is started if needed."""
         if self._store is None:
             from flowq.connections.clients import open_store
-            from flowq.connections.imports import without_metrics
 
-            with without_metrics():
-                self._opened = self._store = open_store(self.url)
+            self._opened = self._store = open_store(self.url)
             if self.client_class is not None:
                 from flowq.connections.stores import with_client_class
 

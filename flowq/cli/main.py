@@ -15,6 +15,7 @@ from flowq import __version__
 from flowq.cli import exit_codes
 from flowq.cli.context import CliContext, url_option
 from flowq.cli.terminal import echo
+from flowq.connections.imports import import_less
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
 _GARBAGE: Final = 50_000  # new objects between garbage collections; imports make many objects and no garbage
@@ -246,6 +247,7 @@ def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object
 def main(begin: Callable[[str], None] | None = None) -> None:
     """Run the command of `sys.argv`."""
     gc.set_threshold(_GARBAGE)
+    import_less()
     code = run(sys.argv[1:], begin)
     if code == exit_codes.BROKEN_PIPE:
         _forget_stdout()

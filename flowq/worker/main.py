@@ -13,10 +13,10 @@ def main() -> int:
     signals.leave_when_stopped()
     import gc
 
-    from flowq.connections.imports import without_metrics
+    from flowq.connections.imports import import_less
 
-    with without_metrics():
-        from flowq.worker.program import work
+    import_less()
+    from flowq.worker.program import work
 
     code = work()
     gc.freeze()  # the process ends: no garbage needs collecting, and a process waits for the end

@@ -320,7 +320,7 @@ class Cast:
 
     def _replace(self, index: int) -> None:
         worker = self._workers[index]
-        code = worker.process.returncode
+        code = worker.process.wait()  # it has ended
         unreachable = code == UNREACHABLE and time.monotonic() < self._started[worker.mark] + STARTING
         if code >= 0 and not unreachable and (code or worker.mark not in self._asked):
             self.problems.append(f"a worker ended with {code}")

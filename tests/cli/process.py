@@ -4,38 +4,71 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import pexpect
 
+from tests.support import launcher
 from tests.support.wait import until
 
-FLOWQ = (sys.executable, "-m", "flowq.cli.main")
+MODULE = "flowq.cli.main"
+FLOWQ = (sys.executable, "-m", MODULE)
+
+
+def flowq(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, text: str = "", timeout: float = 60
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, without a terminal.
+
+    Args:
+        arguments: of the command.
+        cwd: its directory.
+        env: all its variables; by default those of this process.
+        text: its standard input.
+        timeout: seconds that it may take.
+    """
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        stdin.write(text.encode())
+        stdin.seek(0)
+        process = launcher.start(
+            MODULE,
+            *arguments,
+            cwd=cwd,
+            env=os.environ if env is None else env,
+            stdin=stdin.fileno(),
+            output=output.fileno(),
+            errors=errors.fileno(),
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        shown = []
+        for file in (output, errors):
+            file.seek(0)
+            shown.append(file.read().decode().replace("\r\n", "\n").replace("\r", "\n"))
+    return subprocess.CompletedProcess(arguments, code, *shown)
 
 
 class Process:
     """A running `flowq` without a terminal; its output is collected while it runs."""
 
     def __init__(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [*FLOWQ, *arguments],
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        out, theirs_out = os.pipe()
+        err, theirs_err = os.pipe()
+        self._process = launcher.start(
+            MODULE, *arguments, cwd=cwd, env={**os.environ, **(env or {})}, output=theirs_out, errors=theirs_err
         )
+        os.close(theirs_out)
+        os.close(theirs_err)
+        self._streams: tuple[int, ...] = (out, err)
         self._out: list[bytes] = []
         self._err: list[bytes] = []
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._readers = [
-            self._read(self._process.stdout, self._out),
-            self._read(self._process.stderr, self._err),
-        ]
+        self._readers = [self._read(stream, into) for stream, into in zip(self._streams, (self._out, self._err), strict=True)]
 
     @property
     def out(self) -> str:
@@ -77,14 +110,14 @@ class Process:
         if self._process.poll() is None:
             self._process.kill()
         self.wait()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+        for stream in self._streams:
+            os.close(stream)
+        self._streams = ()
 
     @staticmethod
-    def _read(stream: IO[bytes], into: list[bytes]) -> threading.Thread:
+    def _read(stream: int, into: list[bytes]) -> threading.Thread:
         def work() -> None:
-            while data := os.read(stream.fileno(), 65536):
+            while data := os.read(stream, 65536):
                 into.append(data)
 
         thread = threading.Thread(target=work, daemon=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import FLOWQ
+from tests.cli import process
 
 SALES = """
 params: {regions: {type: list, default: [north, south]}}
@@ -28,7 +28,7 @@ def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def flowq(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    return process.flowq(*arguments, cwd=project)
 
 
 def test_the_item_of_a_failed_cell_is_shown(project: Path) -> None:

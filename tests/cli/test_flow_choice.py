@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import process
 from tests.cli.conftest import Cli
-from tests.cli.process import FLOWQ
 
 FLOW = "name: small\nparams: {who: {default: world}}\njobs: {greet: {run: 'echo hello ${{ params.who }}'}}\n"
 COMMANDS = [("run", "--dry-run"), ("plan",), ("validate",)]
@@ -17,9 +17,7 @@ COMMANDS = [("run", "--dry-run"), ("plan",), ("validate",)]
 def fed(text: str, *arguments: str, cwd: Path, home: Path) -> "subprocess.CompletedProcess[str]":
     """Run `flowq` with a text on standard input."""
     environment = {**os.environ, "FLOWQ_HOME": str(home)}
-    return subprocess.run(
-        [*FLOWQ, *arguments], input=text, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return process.flowq(*arguments, text=text, cwd=cwd, env=environment)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

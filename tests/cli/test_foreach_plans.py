@@ -14,7 +14,8 @@ from flowq.compiler import compile_text
 from flowq.flows.forecast.makespan import makespan
 from flowq.flows.forecast.outcomes import predict_ends
 from flowq.states import JobStatus
-from tests.cli.process import FLOWQ, on_terminal
+from tests.cli import process
+from tests.cli.process import on_terminal
 from tests.language.lab import plan_of
 
 CELLS, SECONDS = 10, 0.2
@@ -40,7 +41,7 @@ def directory(home: Path, tmp_path: Path) -> Path:
 
 def _flowq(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([*FLOWQ, *arguments], cwd=directory, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return process.flowq(*arguments, cwd=directory, env=env)
 
 
 def _plan(directory: Path, *arguments: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +11,15 @@ from flowq.compiler import compile_file
 from flowq.flows.actions.submit import submit
 from flowq.flows.views import flow_list
 from flowq.store import Store
-from tests.cli import samples
+from tests.cli import process, samples
 from tests.cli.conftest import Cli
-from tests.cli.process import FLOWQ
 
 
 def test_the_written_flow_runs_at_once(home: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "FLOWQ_HOME": str(home)}
 
     def flowq(*arguments: str) -> str:
-        done = subprocess.run(
-            [*FLOWQ, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = process.flowq(*arguments, cwd=tmp_path, env=environment)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         return done.stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import FLOWQ
+from tests.cli import process
 
 MODULE = """
 import os, sys
@@ -67,14 +67,7 @@ def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def flowq(project: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [*FLOWQ, *arguments],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = process.flowq(*arguments, cwd=project)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.process import FLOWQ
+from tests.cli.process import flowq
 
 FLOW = """
 name: whole
@@ -79,15 +79,7 @@ def run(home: Path, tmp_path: Path) -> Iterator[subprocess.CompletedProcess[str]
 
 
 def _flowq(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*FLOWQ, *arguments],
-        cwd=directory,
-        env={**os.environ, "COLUMNS": "300"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return flowq(*arguments, cwd=directory, env={**os.environ, "COLUMNS": "300"})
 
 
 def test_all_reports_name_the_file_of_the_sub_flow(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:

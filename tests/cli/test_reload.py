@@ -1,8 +1,6 @@
 """`flowq retry` after the flow file was changed: a warning, and `--reload`, which takes the present text for what runs again."""
 
 import json
-import os
-import subprocess
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,8 @@ import pytest
 
 from flowq.cli.main import run as flowq
 from flowq.store import Store
+from tests.cli import process
 from tests.cli.conftest import Cli, Outcome
-from tests.cli.process import FLOWQ
 from tests.support.server import PrivateServer
 from tests.support.workers import WorkerProcess
 
@@ -55,15 +53,7 @@ class Project:
             with chdir(self.path):
                 code = flowq(arguments)
             return Outcome(code, *self._captured.readouterr())
-        done = subprocess.run(
-            [*FLOWQ, *arguments],
-            cwd=self.path,
-            env=dict(os.environ),  # readline puts COLUMNS into the environment of the process, not into this one
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        done = process.flowq(*arguments, cwd=self.path, timeout=90)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def status(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from flowq.connections.clients import open_store
 from flowq.embedded.control import stop_server
 from flowq.store import Store
 from flowq.store.schema.records import WorkerRecord
-from tests.cli.process import FLOWQ, Process
+from tests.cli.process import FLOWQ, Process, flowq
 from tests.support import namespaces
 from tests.support.wait import until
 
@@ -45,7 +45,7 @@ def begun(store: Store) -> WorkerRecord:
 
 
 def shown(project: Path, *arguments: str) -> str:
-    return subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False).stdout
+    return flowq(*arguments, cwd=project).stdout
 
 
 def test_a_run_whose_command_and_worker_were_killed_is_taken_over_at_once(project: Path, store: Store) -> None:
@@ -86,7 +86,7 @@ def end(command: Process, worker: WorkerRecord, store: Store) -> None:
 
 
 def complaint(project: Path, *arguments: str) -> str:
-    done = subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    done = flowq(*arguments, cwd=project)
     assert done.returncode == 2, done
     return done.stderr
 
@@ -135,7 +135,7 @@ def test_a_run_that_waits_for_a_person_is_not_orphaned_until_it_is_approved(proj
     assert shown(project, "runs").splitlines()[1].split()[2] == "running"
     assert json.loads(shown(project, "status", "--json"))["orphaned"] is False
     assert "D505" not in shown(project, "doctor")
-    done = subprocess.run([*FLOWQ, "approve", RUN, "ask"], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    done = flowq("approve", RUN, "ask", cwd=project)
     assert done.returncode == 0
     until(lambda: shown(project, "runs").splitlines()[1].split()[2] == "orphaned", 10, "the time in which a worker may begin")
     assert f"flowq run --resume {RUN}" in shown(project, "status")
@@ -240,7 +240,7 @@ def cleaning(project: Path, store: Store) -> None:
 
 def test_a_second_cancel_leaves_the_clean_up_alone_and_says_so(project: Path, store: Store) -> None:
     cleaning(project, store)
-    again = subprocess.run([*FLOWQ, "cancel", RUN], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    again = flowq("cancel", RUN, cwd=project)
     assert again.returncode == 0
     assert again.stderr == (
         f"run {RUN} is canceled already, and its clean-up is running (on_cancel/tidy): `flowq cancel {RUN} --force` kills that too\n"

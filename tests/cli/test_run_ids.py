@@ -10,9 +10,8 @@ from flowq.exceptions import UsageError
 from flowq.flows.actions.submit import submit
 from flowq.ids import checked_run_id, is_member_id, member_id, split_member_id
 from flowq.store import Store
-from tests.cli import samples
+from tests.cli import process, samples
 from tests.cli.conftest import Cli
-from tests.cli.process import FLOWQ
 from tests.support.graphs import statuses
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -87,8 +86,8 @@ def test_the_key_against_double_submission(home: Path, tmp_path: Path) -> None:
     flow.write_text("params: {n: {type: integer, default: 1}}\njobs:\n  a: {run: 'echo ${{ params.n }} >> ran.txt'}\n")
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [*FLOWQ, "run", "flow.yaml", "--run-id", NIGHT, *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        command = ["run", "flow.yaml", "--run-id", NIGHT, *arguments]
+        return process.flowq(*command, cwd=tmp_path)
 
     assert run().returncode == 0
     assert run().returncode == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import process
 from tests.cli.process import FLOWQ, Process
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -42,15 +43,7 @@ def test_the_rights_of_a_worker_are_enough(private: PrivateServer, tmp_path: Pat
     env = {"FLOWQ_REDIS_URL": f"unix://flowq:password@{private.socket}"}
 
     def flowq(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [*FLOWQ, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = process.flowq(*arguments, cwd=tmp_path, env={**os.environ, **env})
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         return done.stdout
 
@@ -97,9 +90,7 @@ def test_a_right_that_is_missing_is_named(private: PrivateServer, tmp_path: Path
     (tmp_path / "flow.yaml").write_text("jobs: {a: {run: 'true'}}\n")
     env = {**os.environ, "FLOWQ_REDIS_URL": f"unix://flowq:password@{private.socket}"}
     for command in (("run", "flow.yaml"), ("worker",)):
-        done = subprocess.run(
-            [*FLOWQ, *command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = process.flowq(*command, cwd=tmp_path, env=env)
         assert done.returncode == 6, done.stderr
         assert (
             "does not allow this user what flowq needs: User flowq has no permissions to run the 'time' command\n"
@@ -110,8 +101,6 @@ def test_a_right_that_is_missing_is_named(private: PrivateServer, tmp_path: Path
 def test_a_worker_exits_like_every_command_when_the_server_refuses_it(private: PrivateServer, tmp_path: Path) -> None:
     env = {**os.environ, "FLOWQ_REDIS_URL": f"unix://flowq:wrong@{private.socket}"}
     for command in (("status",), ("worker",)):
-        done = subprocess.run(
-            [*FLOWQ, *command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = process.flowq(*command, cwd=tmp_path, env=env)
         assert done.returncode == 6, done.stderr
         assert "refused the user name or password" in done.stderr

@@ -33,10 +33,10 @@ HEAVY = {
 def imported_by(*arguments: str, call: str = "flowq.cli.main import run") -> set[str]:
     """Return the modules that a `flowq` process has imported at its end. `call`: the function that runs the arguments."""
     code = (
-        "import sys, json, atexit\n"
+        "import sys, json, atexit, contextlib\n"
         f"from {call} as begin\n"
         f"sys.argv[1:] = {list(arguments)!r}\n"
-        f"begin({'' if call.endswith('main') else 'sys.argv[1:]'})\n"
+        f"with contextlib.suppress(SystemExit): begin({'' if call.endswith('main') else 'sys.argv[1:]'})\n"
         "sys.stdout.flush()\n"
         "sys.stderr.write('\\n@' + json.dumps(sorted(sys.modules)))\n"
     )
@@ -62,17 +62,60 @@ def test_validate_needs_no_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "argument"), [("flowq.cli.main import run", "runs"), ("flowq.worker.main import main", "--burst")]
+    ("call", "arguments"),
+    [
+        ("flowq.cli.main import main", ["runs"]),
+        ("flowq.cli.main import main", ["run", "flow.yaml", "--detach"]),
+        ("flowq.worker.main import main", ["--burst"]),
+    ],
+    ids=["runs", "run", "worker"],
 )
-def test_metrics_of_the_client_are_left_out(
-    server: PrivateServer, monkeypatch: pytest.MonkeyPatch, call: str, argument: str
+def test_of_the_client_only_what_is_used_is_imported(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str, arguments: list[str]
 ) -> None:
-    """Where OpenTelemetry is installed, as here, redis-py would import it in every process."""
+    """redis-py would import OpenTelemetry where it is installed, as here, and its client for asyncio, in every process."""
     assert importlib.util.find_spec("opentelemetry.sdk.metrics")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow.yaml").write_text("jobs: {a: {run: x}}")
     monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
-    imported = imported_by(argument, call=call)
+    imported = imported_by(*arguments, call=call)
     assert "redis" in imported
-    assert not {name for name in imported if name.startswith("opentelemetry.sdk")}
+    assert not {name for name in imported if name.startswith(("opentelemetry", "redis.asyncio"))}
+
+
+WANTED = [
+    "import redis.asyncio.client",
+    "pass",
+    "from redis.asyncio.observability import recorder",
+    "from redis import asyncio",
+]
+
+
+@pytest.mark.parametrize("first", WANTED)
+def test_what_is_left_out_is_there_for_those_who_ask(first: str) -> None:
+    code = f"""
+from flowq.connections.imports import import_less
+import sys
+import_less()
+import redis
+assert not [name for name in sys.modules if name.startswith("redis.asyncio")]
+{first}
+assert redis.asyncio.Redis is redis.asyncio.client.Redis
+assert redis.asyncio is sys.modules["redis.asyncio"]
+assert redis.asyncio.observability.recorder
+assert not hasattr(redis, "no_such_name")
+import opentelemetry.sdk.metrics
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+
+
+def test_a_client_that_needs_what_is_left_out_gets_it(tmp_path: Path) -> None:
+    package = tmp_path / "redis"
+    (package / "asyncio").mkdir(parents=True)
+    (package / "__init__.py").write_text("from redis.asyncio import Client\n")
+    (package / "asyncio" / "__init__.py").write_text("class Client: pass\n")
+    code = "from flowq.connections.imports import import_less; import_less(); import redis; assert redis.Client is redis.asyncio.Client"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tmp_path)}, timeout=60, check=True)
 
 
 def test_jsonschema_is_imported_only_for_errors(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """`timezone` of a flow: `run.date` in a zone, the same at compilation and in the run, and kept by retries."""
 
 import json
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from flowq.flows.actions.submit import submit
 from flowq.flows.flow import Flow
 from flowq.store import Store
 from flowq.worker.supervisor.expressions.job_scope import JobScopes
-from tests.cli.process import FLOWQ
+from tests.cli import process
 
 EAST, WEST = "Pacific/Kiritimati", "Pacific/Niue"  # UTC+14 and UTC-11: never the same date
 CHILD = "timezone: Pacific/Niue\njobs:\n  c: {run: 'echo child ${{ run.date }}'}\n"
@@ -41,9 +40,7 @@ def test_the_date_of_a_run(home: Path, tmp_path: Path, zone: str) -> None:
     assert home.is_dir()
 
     def call(*arguments: str) -> str:
-        return subprocess.run(
-            [*FLOWQ, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        ).stdout
+        return process.flowq(*arguments, cwd=tmp_path).stdout
 
     (tmp_path / "flow.yaml").write_text(flow(zone))
     (tmp_path / "child.yaml").write_text(CHILD)

@@ -1,12 +1,11 @@
 """Tracebacks of functions in the output, `logs`, `why` and JSON of real runs."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.process import FLOWQ
+from tests.cli import process
 
 MODULE = """
 import asyncio, json, os, sys, time
@@ -69,7 +68,7 @@ def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def flowq(project: Path, *arguments: str) -> str:
     """Run a command; return its standard output."""
-    return subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False).stdout
+    return process.flowq(*arguments, cwd=project).stdout
 
 
 def test_tracebacks_of_real_runs(project: Path) -> None:

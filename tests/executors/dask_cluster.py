@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.supervisor_stub import MARK
+from tests.support.launcher import MARK
 from tests.support.wait import until
 
 _WORKERS = 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.executors import dask_cluster, slurm, sshd
-from tests.support.supervisor_stub import MARK
+from tests.support.launcher import MARK
 
 NODE = [sys.executable, "-P", "-m", "flowq.worker.node"]
 NAME = "lab"

@@ -213,8 +213,7 @@ def killed(killer: Killer, directory: Path, *arguments: str) -> bool:
 @contextmanager
 def stopped(worker: WorkerProcess, store: Store) -> Iterator[None]:
     """Stop a worker while what it changes is read with many requests."""
-    worker.signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED)
+    worker.pause()
     store.client.ping()  # what it had sent is executed
     yield
     worker.signal(signal.SIGCONT)

@@ -14,7 +14,8 @@ import pytest
 from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.fork_servers import client
-from tests.support.supervisor_stub import MARK, Stand, call, gone, shell, survivors
+from tests.support.launcher import MARK
+from tests.support.supervisor_stub import Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for survivors in /proc")

@@ -21,8 +21,9 @@ from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from flowq.worker.signals import SAME_STOP
+from tests.support.launcher import MARK
 from tests.support.server import PrivateServer
-from tests.support.supervisor_stub import MARK, MODULES, gone, survivors
+from tests.support.supervisor_stub import MODULES, gone, survivors
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, records, script, start
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from tests.support.supervisor_stub import MARK, survivors
+from tests.support.launcher import MARK
+from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
 
 

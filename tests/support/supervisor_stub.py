@@ -12,9 +12,9 @@ from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.client import ForkServerClient
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.slot import Slot
+from tests.support.launcher import MARK
 
 MODULES = str(Path(__file__).parent.parent / "process" / "modules")
-MARK = "FLOWQ_TEST_MARK"
 
 
 @dataclass

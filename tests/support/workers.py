@@ -12,8 +12,12 @@ from flowq.flows.actions.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan
 from flowq.store import Store
 from flowq.store.schema.records import JobRecord
-from tests.support.supervisor_stub import MARK, survivors
+from tests.support import launcher
+from tests.support.launcher import MARK
+from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
+
+_WORKER = "flowq.worker.main"
 
 
 class WorkerProcess:
@@ -42,9 +46,15 @@ class WorkerProcess:
         output: int | None = None,
     ) -> None:
         self.mark = os.urandom(8).hex()
+        options = ("--namespace", namespace, *arguments)
+        environment = {**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})}
+        self.process: subprocess.Popen[bytes] | launcher.Launched
+        if not fds and inherit is None and not prefix:
+            self.process = launcher.start(_WORKER, *options, env=environment, output=output, errors=output, session=True)
+            return
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
-            env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
+            [*prefix, sys.executable, "-m", _WORKER, *options],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -66,6 +76,15 @@ class WorkerProcess:
     def signal(self, number: int) -> None:
         """Send a signal."""
         self.process.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop it with SIGSTOP, and wait until it has stopped."""
+        self.signal(signal.SIGSTOP)
+        if isinstance(self.process, subprocess.Popen):
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        else:
+            status = Path(f"/proc/{self.process.pid}/stat")
+            until(lambda: status.read_bytes().rpartition(b")")[2].split()[0] == b"T", message="the worker to stop")
 
     def wait(self, timeout: float = 15.0) -> int:
         """Wait for the end and return the exit code."""

@@ -1,0 +1,253 @@
+"""Processes of flowq that start as forks of one that has imported it: processes as any other, without 0.2 s of imports in each.
+
+What a process finds is what it would find as `python -m MODULE`: its arguments, environment, directory, standard streams and session, and no
+other descriptor. In /proc it has the command line of the launcher. What a variable changes before the first import (PYTHON…, the locale) a
+fork cannot have: such processes, and all where there is no /proc, start as usual.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+MARK: Final = "FLOWQ_TEST_MARK"
+"""A variable that tells processes of a test, and their descendants, from others: see `survivors`."""
+
+_NO_MARK: Final = "0" * 16
+_PID: Final = 10  # bytes of a process id, which the exit code follows
+_BEFORE_IMPORTS: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
+_PRELOADED: Final = ("flowq.worker.program", "flowq.cli.execution", "flowq.cli.commands.run", "flowq.cli.commands.retry")
+
+
+class Launched:
+    """A process that the launcher has started, with the methods of `Popen` that tests use."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self.pid = int(os.read(status, _PID))
+        self.returncode: int | None = None
+
+    def __del__(self) -> None:
+        os.close(self._status)
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the process runs."""
+        return self.returncode if self._ended(0) else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; return the exit code.
+
+        Raises:
+            TimeoutExpired: it has not ended in time.
+        """
+        if not self._ended(timeout):
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def _ended(self, timeout: float | None) -> bool:
+        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+            self.returncode = int(
+                os.read(self._status, 16) or b"-9"
+            )  # nothing: the launcher is gone, and its processes are not known
+        return self.returncode is not None
+
+
+class _Launcher:
+    """The process that forks, started when it is first needed; it ends with this one."""
+
+    def __init__(self) -> None:
+        self.environment = {**os.environ, MARK: _NO_MARK}
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def start(self, request: dict[str, Any], streams: tuple[int, int, int]) -> Launched:
+        status, theirs = os.pipe()
+        with tempfile.TemporaryFile() as file:
+            file.write(json.dumps(request).encode())
+            file.flush()
+            file.seek(0)
+            socket.send_fds(self._control, [b"!"], [file.fileno(), theirs, *streams])
+        os.close(theirs)
+        return Launched(status)
+
+    def can(self, environment: Mapping[str, str]) -> bool:
+        """Return whether a fork is what a new process with this environment would be."""
+        mine, wanted = (
+            {name: value for name, value in names.items() if name.startswith(_BEFORE_IMPORTS)}
+            for names in (self.environment, environment)
+        )
+        return mine == wanted
+
+
+_launchers: Final[list[_Launcher]] = []
+
+
+def start(
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    cwd: str | os.PathLike[str] | None = None,
+    stdin: int | None = None,
+    output: int | None = None,
+    errors: int | None = None,
+    session: bool = False,
+) -> "Launched | subprocess.Popen[bytes]":
+    """Start `python -m MODULE ARGUMENTS…`.
+
+    Args:
+        module: the module.
+        arguments: its arguments.
+        env: all variables.
+        cwd: the directory; by default the one of this process.
+        stdin: the descriptor of standard input; by default the null device.
+        output: the descriptor of standard output; by default that of this process.
+        errors: the descriptor of standard error; by default that of this process.
+        session: give it a session of its own.
+    """
+    if not _launchers and sys.platform == "linux":
+        _launchers.append(_Launcher())
+    if not _launchers or not _launchers[0].can(env):
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=output,
+            stderr=errors,
+            start_new_session=session,
+        )
+    request = {
+        "module": module,
+        "arguments": arguments,
+        "environment": dict(env),
+        "directory": os.fspath(cwd or os.getcwd()),
+        "session": session,
+    }
+    with open(os.devnull, "rb") as nothing:
+        return _launchers[0].start(
+            request,
+            (nothing.fileno() if stdin is None else stdin, 1 if output is None else output, 2 if errors is None else errors),
+        )
+
+
+# -- the launcher's own process --------------------------------------------------------------------------------------------------
+
+
+def _serve(control: socket.socket) -> dict[str, Any]:
+    """Fork for each request until the control ends; return, in a fork, what it is asked for."""
+    running: dict[int, int] = {}
+    waking, wake = os.pipe()
+    for end in (waking, wake):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    while True:
+        ready, _, _ = select.select([control.fileno(), waking], [], [])
+        if waking in ready:
+            os.read(waking, 4096)
+            _report(running)
+        if control.fileno() not in ready:
+            continue
+        message, fds, _, _ = socket.recv_fds(control, 1, 8)
+        if not message:
+            sys.exit(0)
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            control.detach()
+            return _become(fds)
+        running[pid] = fds.pop(1)
+        os.write(running[pid], b"%*d" % (_PID, pid))
+        for fd in fds:
+            os.close(fd)
+
+
+def _report(running: dict[int, int]) -> None:
+    """Tell those who started them the exit codes of processes that have ended."""
+    for pid, status in list(running.items()):
+        ended, code = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with suppress(BrokenPipeError):
+                os.write(status, b"%d" % os.waitstatus_to_exitcode(code))
+            os.close(running.pop(pid))
+
+
+def _become(fds: list[int]) -> dict[str, Any]:
+    """Make this fork the process that the request, the first of the descriptors, describes."""
+    with open(fds[0], "rb") as file:
+        request: dict[str, Any] = json.load(file)
+    for number, fd in enumerate(fds[2:]):
+        os.dup2(fd, number, inheritable=True)
+    os.closerange(3, 4096)
+    if request["session"]:
+        os.setsid()
+    os.chdir(request["directory"])
+    environment = request["environment"]
+    if mark := environment.get(MARK):
+        _show(mark)
+    os.environ.clear()
+    os.environ.update(environment)
+    for name, number, buffering in (("stdout", 1, -1), ("stderr", 2, 1)):  # as buffered as in a new process
+        of_launcher = getattr(sys, name)
+        stream = open(number, "w", buffering, of_launcher.encoding, of_launcher.errors, closefd=False)  # noqa: SIM115 - until the end
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.path[:] = [request["directory"], *_PATH]
+    sys.argv[:] = ["-m", *request["arguments"]]
+    return request
+
+
+def _show(mark: str) -> None:
+    """Write the mark where /proc shows the environment of this process and of its forks: over the launcher's own, in place."""
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_void_p
+    ctypes.memmove(getenv(MARK.encode()), mark.encode(), len(_NO_MARK))
+
+
+if __name__ == "__main__":
+    from importlib import import_module
+
+    from flowq.connections.imports import import_less
+
+    import_less()
+    for _name in _PRELOADED:
+        import_module(_name)
+    _PATH = sys.path[1:]  # the first is the directory
+    gc.collect()
+    gc.freeze()
+    _wanted = _serve(socket.socket(fileno=int(sys.argv[1])))
+    sys.modules.pop(_wanted["module"], None)
+    runpy.run_module(_wanted["module"], run_name="__main__", alter_sys=True)
