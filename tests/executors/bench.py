@@ -22,6 +22,7 @@ from tests.support.workers import WorkerProcess, records
 
 MODULES = Path(__file__).parent / "modules"
 LEASE = 3.0  # s
+_CLUSTER = r"\bdask (scheduler|worker)|resource_tracker|^ray::|/ray/|\bray start|^$"  # its processes, and what has just ended
 
 
 class Bench:
@@ -90,8 +91,8 @@ class Bench:
         return self.log.read_text()[-1500:]
 
     def left(self) -> list[int]:
-        """Return the pids of the processes that may not outlive the worker: all but those of a Dask cluster."""
-        return [pid for pid in self.processes("") if not re.search(r"\bdask (scheduler|worker)|resource_tracker", command(pid))]
+        """Return the pids of the processes that may not outlive the worker: all but those of a cluster."""
+        return [pid for pid in self.processes("") if not re.search(_CLUSTER, command(pid))]
 
     def processes(self, word: str) -> list[int]:
         """Return the pids of this bench's processes with a word in their command line; "" for all."""

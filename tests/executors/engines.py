@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.executors import dask_cluster, slurm, sshd
+from tests.executors import dask_cluster, ray_cluster, slurm, sshd
 from tests.support.supervisor_stub import MARK
 
 NODE = [sys.executable, "-P", "-m", "flowq.worker.node"]
@@ -18,7 +18,7 @@ NAME = "lab"
 ENGINES = [
     "fork",
     "sh",
-    *(pytest.param(name, marks=pytest.mark.engines) for name in ("job", "bwrap", "ssh", "srun", "dask")),
+    *(pytest.param(name, marks=pytest.mark.engines) for name in ("job", "bwrap", "ssh", "srun", "dask", "ray")),
 ]
 """Names of engines. `fork` is a worker without an executor, `job` a command for each job."""
 
@@ -67,9 +67,17 @@ def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[s
         case "dask":
             pytest.importorskip("distributed")
             with dask_cluster.running(directory, mark) as address:
-                yield f'[executors.{NAME}]\ntype = "dask"\naddress = "{address}"\nslots = 8\nstart_timeout = "60s"\n'
+                yield _cluster("dask", address)
+        case "ray":
+            pytest.importorskip("ray")
+            with ray_cluster.running(directory, mark) as address:
+                yield _cluster("ray", address)
         case _:
             raise AssertionError(engine)
+
+
+def _cluster(kind: str, address: str) -> str:
+    return f'[executors.{NAME}]\ntype = "{kind}"\naddress = "{address}"\nslots = 8\nstart_timeout = "60s"\n'
 
 
 def _table(command: object, **more: object) -> str:

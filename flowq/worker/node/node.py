@@ -64,7 +64,9 @@ class ExecutorNode:
         self._files = RunFiles()
         self._slots: list[Slot] = []
         self._executions: dict[str, GrantedJob] = {}
-        self._nonces: dict[str, str] = {}  # by token, of those that are not granted yet
+        self._places: dict[
+            str, tuple[str, dict[str, str]]
+        ] = {}  # by token, of those that are not granted yet: nonce, variables
         self._ready: deque[GrantedJob] = deque()  # to be started
         self._waiting: dict[str, list[GrantedJob]] = {}  # by bundle that is on its way
         self._heard = time.monotonic()
@@ -98,15 +100,18 @@ class ExecutorNode:
     def _received(self, message: Message) -> None:
         self._heard = time.monotonic()
         match message:
-            case (wire.START, str(token)):
-                number = self._nonces.setdefault(token, nonce())
+            case (wire.START, str(token), dict(variables)):
+                number, _ = self._places.setdefault(token, (nonce(), variables))
                 self._stream.send((wire.READY, token, number))
             case (wire.GRANT, str(token), str(number), dict(task), dict(secrets)):
-                if self._nonces.get(token) == number:
-                    del self._nonces[token]
-                    self._take(GrantedJob(token, task, secrets))
+                granted, variables = self._places.get(token, ("", {}))
+                if granted == number:
+                    del self._places[token]
+                    self._take(
+                        GrantedJob(token, task | {"env": variables | task.get("env", {})} if variables else task, secrets)
+                    )
             case (wire.REFUSE, str(token), str()) | (wire.CANCEL, str(token)):
-                self._nonces.pop(token, None)
+                self._places.pop(token, None)
             case (wire.SIGNAL, str(token), int(number)):
                 self._kill(token, number)
             case (wire.TAKEN, str(token), int(size)):
