@@ -22,7 +22,7 @@ from tests.support.workers import WorkerProcess, records
 
 MODULES = Path(__file__).parent / "modules"
 LEASE = 3.0  # s
-_CLUSTER = r"\bdask (scheduler|worker)|resource_tracker|^ray::|/ray/|\bray start|^$"  # its processes, and what has just ended
+_CLUSTER = r"\bdask (scheduler|worker)|resource_tracker|^ray::|/ray/|-m ray\.|\bray start|^$"  # its processes, and what has just ended
 
 
 class Bench:
@@ -34,6 +34,7 @@ class Bench:
         self._lease = lease
         self.directory = directory
         self._server = server
+        self.url = server.url
         self.log = directory / "worker.log"
         self._client = server.client()
         self.store = Store(self._client, namespace="flowq-test")

@@ -294,7 +294,13 @@ def main() -> None:
     greeting, _ = control.wait()
     settings = ExecutorSettings(**greeting["executor"])
     log_to_stderr(*settings.log)
-    Driver(control, _engine(settings), BundleCache(greeting["cache"])).serve()
+    try:
+        Driver(control, _engine(settings), BundleCache(greeting["cache"])).serve()
+    except BaseException:
+        _log.exception("executor: the driver has failed")
+        raise
+    finally:
+        os._exit(0)  # the client of a cluster may have threads that wait for what does not come any more
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class RayCluster:
     """A Ray cluster. `driver` names the driver there."""
 
     def __init__(self, settings: ExecutorSettings, driver: str) -> None:
+        logging.getLogger("ray").setLevel(logging.ERROR)  # it warns that it gets no signals in a thread
         self._settings = settings
         self._driver = driver
         self._relays: dict[str, Any] = {}
