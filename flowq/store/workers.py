@@ -221,4 +221,5 @@ def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None
         working_ms=int(float(fields.get("working_ms", 0))),
         process=fields.get("process", ""),
         lease_ms=int(fields.get("lease", 1000 * defaults.LEASE)),
+        executor=fields.get("executor", ""),
     )

@@ -22,7 +22,9 @@ from tests.support.workers import WorkerProcess, records
 
 MODULES = Path(__file__).parent / "modules"
 LEASE = 3.0  # s
-_CLUSTER = r"\bdask (scheduler|worker)|resource_tracker|^ray::|/ray/|-m ray\.|\bray start|^$"  # its processes, and what has just ended
+_CLUSTER = (
+    r"\bdask (scheduler|worker)|resource_tracker|^ray::|/ray/|-m ray\.|\bray start|^$"  # its processes, and what has just ended
+)
 
 
 class Bench:

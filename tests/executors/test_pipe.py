@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from flowq.flows.actions.cancellation import cancel_run
+from flowq.flows.health import examine, read_facts
 from flowq.states import JobStatus
+from flowq.telemetry.metrics.stored import stored_samples
 from flowq.worker.executor_settings import read_executor
 from flowq.worker.executors.pipe import PipeEngine
 from flowq.worker.supervisor.event_loop import Loop
@@ -48,9 +50,23 @@ def waits(bench: Bench, run: str, word: str) -> None:
     """Wait until the worker has said a word about a job that is in its queue again; then let it be executed."""
     until(lambda: word in bench.log.read_text(), timeout=20, message=f"the worker to say {word!r}; {bench.tail()}")
     until(lambda: records(bench.store, run)[0].status is JobStatus.QUEUED, message="the job to be in its queue")
+    until(lambda: bench.store.workers.live()[0].state == "away", message="the worker to say that the engine is away")
+    assert (codes(bench), up(bench)) == ({"D509"}, [0.0])
     turn(bench, "")
     ran = bench.ended(run)
     assert (ran.output(), ran.job.attempt) == ("there\n", 1)
+    until(lambda: up(bench) == [1.0], message="the worker to say that the engine is there")
+    assert codes(bench) == set()
+
+
+def codes(bench: Bench) -> set[str]:
+    """Return the codes of what `flowq doctor` finds of executors."""
+    return {found.code for found in examine(read_facts(bench.store, "here")) if "executor lab" in found.text}
+
+
+def up(bench: Bench) -> list[float]:
+    """Return the metric of the executor."""
+    return [found.value for found in stored_samples(bench.store) if found.name == "flowq_executor_up"]
 
 
 @pytest.mark.parametrize(

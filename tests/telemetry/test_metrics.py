@@ -21,6 +21,7 @@ from flowq.store.jobs import NewJob
 from flowq.store.schedules import SlotClaim
 from flowq.store.schema.constants import COUNTED_NAMES as NAMES
 from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import Registration
 from flowq.telemetry.metrics.exposition import exposition
 from flowq.telemetry.metrics.families import BY_NAME, FAMILIES
 from flowq.telemetry.metrics.samples import Histogram, bounded, sample
@@ -69,7 +70,7 @@ def everything(store: Store, driver: Driver) -> str:
     claim = SlotClaim("slot", schedule, HOUR, -1, HOUR, "skip")
     assert offer(store, plan, directory="/flows", run_id="secret-run", cause="schedule", slot=claim).outcome is Outcome.DONE
     Drive(store, driver, "secret-run", {"b": "failed"}).to_the_end()
-    store.workers.register(driver.registration)
+    store.workers.register(dataclasses.replace(driver.registration, executor="hpc"))
     for name in ("secret-job", "lost", "waiting"):
         new(store, name)
     assert driver.end(driver.take()) is Outcome.DONE
@@ -231,9 +232,17 @@ def test_the_state_of_queues_and_workers(store: Store, driver: Driver) -> None:
     assert jobs == {(str(status),): 0.0 for status in JobStatus if (str(status),) in jobs} | {("queued",): 2, ("started",): 1}
     assert values(store, "flowq_queue_oldest_seconds")["default",] == pytest.approx(60, abs=5)
     assert values(store, "flowq_queue_workers") == {("default",): 1}
-    assert values(store, "flowq_workers") == {("idle",): 0, ("busy",): 1, ("stopping",): 0}
+    assert values(store, "flowq_workers") == {("idle",): 0, ("busy",): 1, ("away",): 0, ("stopping",): 0}
+    assert values(store, "flowq_executor_up") == {}
     assert values(store, "flowq_slots") == {("busy",): 1, ("free",): 3}
     driver.end(claim)
+
+
+def test_an_executor_is_up_as_long_as_one_of_its_workers_gets_places(store: Store) -> None:
+    for name, executor, state in (("a", "hpc", "away"), ("b", "hpc", "idle"), ("c", "lab", "away")):
+        store.workers.register(Registration(name, ("cluster",), "host", 1, executor=executor))
+        store.client.hset(store.session.keys("worker", name), "state", state)
+    assert values(store, "flowq_executor_up") == {("hpc",): 1, ("lab",): 0}
 
 
 def test_a_schedule_without_a_scheduler_lags(store: Store) -> None:

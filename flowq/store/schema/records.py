@@ -211,6 +211,7 @@ class Registration:
     lease: float = defaults.LEASE  # s; a worker that is silent for two of them counts as dead
     nonce: str = field(default_factory=ids.nonce)  # tells it from others of the same name
     process: str = field(default_factory=processes.identity)  # see `flowq.processes`
+    executor: str = ""  # which executes its jobs elsewhere
     former: str = ""  # nonce of the worker of this name that is known to be gone
 
     def fields(self) -> list[str | int]:
@@ -224,7 +225,7 @@ class Registration:
             "version": self.version,
             "lease": int(self.lease * 1000),
             "nonce": self.nonce,
-        }
+        } | ({"executor": self.executor} if self.executor else {})
         return [part for pair in pairs.items() for part in pair]
 
 
@@ -241,12 +242,13 @@ class WorkerRecord:
     version: str
     started_ms: int
     beat_ms: int
-    state: str  # "starting", "idle", "busy", "suspended", "stopping"
+    state: str  # "starting", "idle", "busy", "away", "suspended", "stopping"
     finished: int
     failed: int
     working_ms: int
     process: str = ""  # its identity (`flowq.processes`), empty where its system does not tell
     lease_ms: int = 0  # of its jobs
+    executor: str = ""  # which executes its jobs; empty: it forks them
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,13 @@ class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
     `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
-    interpreter that does not start; "" for all others. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there.
+    interpreter that does not start; "" for all others. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there; `away`: its engine could give
+    no place to the last job that it was asked for.
     """
 
     close_limit: float = _CLOSE_LIMIT
     executor: str = ""
+    away: bool = False
     start_timeout: float = 0.0
 
     def __init__(
@@ -117,8 +119,7 @@ class ForkServerClient:
 
     @property
     def _end(self) -> str:
-        text = "its fork server did not answer and was killed" if self.abandoned else "its fork server has ended"
-        return self.useless or text
+        return self.useless or f"its fork server {'did not answer and was killed' if self.abandoned else 'has ended'}"
 
     def obtain(self, waiter: Waiter, group: str | None = None) -> None:
         """Give a lane with a horse to `waiter`: at once if one waits, else as soon as there is one. See `group_of`."""

@@ -53,7 +53,7 @@ export function WorkersPage() {
   return html`<div class="pagehead"><h1>Workers</h1><span class="sub">${rows.length} ${rows.length === 1 ? "worker" : "workers"}</span></div>
     ${rows.length ? html`<${Table} caption="Workers" rows=${rows} rowKey=${(row) => row.name} columns=${[
       ["Worker", (row) => html`<span class="mono wraps">${row.name}</span>`, { main: true }],
-      ["State", (row) => html`<span class=${`status is-${{ busy: "busy", idle: "idle", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ busy: "▶", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}</span>${row.state}</span>`],
+      ["State", (row) => html`<span class=${`status is-${{ busy: "busy", idle: "idle", away: "wait", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"}`}><span class="mark" aria-hidden="true">${{ busy: "▶", away: "‖", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}</span>${row.state}</span>`],
       ["Queues", (row) => html`<span class="mono wraps">${row.queues.join(", ")}</span>`],
       ["Slots", (row) => html`<span class="num">${row.busy}/${row.slots}</span>`, { right: true }],
       ["Works on", (row) => html`<span class="wraps">${row.jobs.map((job) => html`<${WorkersJob} key=${job.id} job=${job} now=${now} kill=${() => setKilling({ worker: row.name, job: job.id })} />`)}</span>`],
