@@ -17,7 +17,8 @@ from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
-from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
+from flowq.worker.supervisor.active_job import FollowUp
+from flowq.worker.supervisor.active_jobs import ActiveJobs
 from flowq.worker.supervisor.connections import StoreConnections
 from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.event_loop import Loop
