@@ -20,8 +20,8 @@ _NODES = 2
 
 
 @contextmanager
-def running(directory: Path, mark: str) -> Iterator[str]:
-    """Run a cluster; yield the address of its head. What this process starts meanwhile has access to it."""
+def running(directory: Path, mark: str, places: int) -> Iterator[str]:
+    """Run a cluster each of whose nodes has places for so many jobs; yield the address of its head. What this process starts meanwhile has access to it."""
     log = directory / "ray.log"
     (port,) = free_ports(1)
     place = f"/tmp/fq-ray-{port}"  # its sockets are there, whose names must be short
@@ -29,7 +29,13 @@ def running(directory: Path, mark: str) -> Iterator[str]:
     access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.update(access)
     environment = os.environ | {MARK: mark, "RAY_USAGE_STATS_ENABLED": "0"}
-    common = ["--node-ip-address=127.0.0.1", "--num-cpus=8", "--num-gpus=1", f"--object-store-memory={_STORE}", "--block"]
+    common = [
+        "--node-ip-address=127.0.0.1",
+        f"--num-cpus={places}",
+        "--num-gpus=1",
+        f"--object-store-memory={_STORE}",
+        "--block",
+    ]
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={place}"]
     with log.open("wb") as stream:
         nodes = [_start(stream, environment, *common, *head)]

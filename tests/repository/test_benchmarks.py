@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contestants, floors, patterns
+from benchmarks import contestants, engines, floors, patterns
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
 from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
@@ -151,3 +151,12 @@ def test_ratios_of_times_say_how_many_times_faster_or_slower() -> None:
         render([Block("", (line, peer), kind)], measured, {}).splitlines()[4].split()[-2] for kind in (Ratio.LESS, Ratio.COST)
     ]
     assert ratios == ["0.20", "5.0"]
+
+
+def test_an_executor_has_a_line_of_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert engines.main(["--only", "fork", "--jobs", "20", "--flight", "4"]) == 0
+    header, _, row = capsys.readouterr().out.splitlines()[-3:]
+    name, *cells, driver, end = (cell.strip() for cell in row.split("|")[1:])
+    assert (name, driver, end) == ("none (forks)", "", "")
+    assert row.count("|") == header.count("|")
+    assert all(float(cell) > 0 for cell in cells[:6])
