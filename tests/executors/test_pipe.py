@@ -1,6 +1,10 @@
 """Pipes: what the command gets, what it may get wrong, and what the worker says about it. One worker, whose command does as a test wants."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +15,11 @@ from flowq.flows.health import examine, read_facts
 from flowq.states import JobStatus
 from flowq.telemetry.metrics.stored import stored_samples
 from flowq.worker.executor_settings import read_executor
+from flowq.worker.executors import wire
 from flowq.worker.executors.pipe import PipeEngine
 from flowq.worker.supervisor.event_loop import Loop
 from tests.executors import proxy
-from tests.executors.bench import Bench, bench_of
+from tests.executors.bench import Bench, alive, bench_of
 from tests.executors.engines import NODE
 from tests.support.wait import until
 from tests.support.workers import records
@@ -94,6 +99,31 @@ def test_an_altered_task_is_not_executed(bench: Bench) -> None:
     turn(bench, "altered")
     assert bench.run(SECOND).result() == 2
     assert not (bench.directory / "pid").exists()
+
+
+def test_a_connection_that_is_cut_without_an_end(bench: Bench) -> None:
+    turn(bench, "silent")
+    run = bench.submit(SECOND)
+    job = bench.begun(run)
+    turn(bench, "")
+    until(lambda: not alive(job), message="the fork server to kill a job whose lease is not renewed")
+    assert bench.ended(run).result() == 2
+    (silent,) = bench.processes("proxy.py silent")
+    assert alive(silent), "nothing has ended the old node, so its fork server alone has killed the job"
+    os.kill(silent, signal.SIGKILL)
+    until(lambda: not bench.processes("proxy.py silent"))
+
+
+def test_a_node_without_a_word_of_its_driver_ends() -> None:
+    patience = "from flowq.worker.node import node; node._ABANDONED = 0.5; node.main()"
+    with subprocess.Popen([sys.executable, "-P", "-c", patience], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        decoder = wire.Decoder(noisy=True)
+        heard: list[wire.Message] = []
+        while not heard:
+            heard = decoder.feed(os.read(process.stdout.fileno(), 65536))
+        assert heard[0][0] == wire.HELLO
+        assert process.wait(10) == 0
 
 
 def test_cancel_before_the_start(bench: Bench) -> None:

@@ -225,7 +225,9 @@ class Registration:
             "version": self.version,
             "lease": int(self.lease * 1000),
             "nonce": self.nonce,
-        } | ({"executor": self.executor} if self.executor else {})
+        }
+        if self.executor:
+            pairs["executor"] = self.executor
         return [part for pair in pairs.items() for part in pair]
 
 

@@ -18,7 +18,7 @@ from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob, FollowUp
 from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
-from flowq.worker.supervisor.memory_limit import MemoryWatch
+from flowq.worker.supervisor.fork_servers.memory_limit import MemoryWatch
 from flowq.worker.supervisor.plain_jobs import LOST
 from flowq.worker.supervisor.slot import Slot
 

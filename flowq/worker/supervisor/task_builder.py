@@ -18,11 +18,11 @@ from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
 from flowq.worker.secrets.resolve import SecretError, resolve
-from flowq.worker.supervisor import memory_limit
 from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
 from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, PlannedRun, UnpreparableError
 from flowq.worker.supervisor.fork_servers.interpreters import find_interpreter
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
+from flowq.worker.supervisor.fork_servers.memory_limit import SUPPORTED
 from flowq.worker.supervisor.plain_jobs import callback_task, plain_task
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _limits(asked: Mapping[str, float], slots: int) -> "Task":
     """Return what a worker that forks its jobs makes of what one asks for: slots that it takes, a limit of memory, and a note of the rest."""
     rest = dict(asked)
     limits: Task = {}
-    if "memory" in rest and memory_limit.SUPPORTED:
+    if "memory" in rest and SUPPORTED:
         limits["memory"] = rest.pop("memory")
     if (cpus := int(rest.pop("cpus", 1))) > 1:
         limits["slots"] = min(cpus, slots)

@@ -40,9 +40,8 @@ Waiter = Callable[[Lane | None, str], None]
 class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
-    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
-    interpreter that does not start; "" for all others. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there; `away`: its engine could give
-    no place to the last job that it was asked for.
+    `threads`: of the program that it is a clone of, 0 for a fresh interpreter. `useless`: why its interpreter serves no job, "" for all others.
+    `executor`: the name of the one that it drives, `start_timeout`: s a job may wait there, `away`: whether there was no place for the last one.
     """
 
     close_limit: float = _CLOSE_LIMIT
