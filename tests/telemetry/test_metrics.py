@@ -28,6 +28,7 @@ from flowq.telemetry.metrics.samples import Histogram, bounded, sample
 from flowq.telemetry.metrics.stored import stored_samples
 from tests.support import graphs
 from tests.support.run_driver import Drive
+from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver, execution
 
 HOUR = 3_600_000  # ms
@@ -109,6 +110,47 @@ def test_ends_are_counted_by_flow_queue_status_and_reason(store: Store, driver: 
     assert values(store, "flowq_runs_total") == {("test", "failed", "schedule"): 1}
     assert values(store, "flowq_leases_lost_total") == {(): 1}
     assert values(store, "flowq_schedule_slots_total") == {("flows/nightly:default", "run"): 1}
+
+
+def counted(store: Store) -> dict[tuple[str, ...], float]:
+    """Return all that only grows: counters and histograms."""
+    metrics = [metric for metric in scrape(store).values() if metric.type != "gauge"]
+    return {(item.name, *item.labels.values()): item.value for metric in metrics for item in metric.samples}
+
+
+def test_counters_survive_a_killed_server_and_the_loss_of_its_scripts() -> None:
+    server = PrivateServer().start("--appendfsync", "always", appendonly=True)
+    try:
+        before = counted_after_everything(server)
+        server.kill9()
+        server.restart()
+        store = Store(server.client(), namespace="flowq-test")
+        store.open()
+        assert counted(store) == before
+        driver = Driver(store)
+        for flush in (store.client.script_flush, store.client.function_flush):
+            flush()
+            new(store, flush.__name__)
+            assert driver.end(driver.take()) is Outcome.DONE
+        driver.close()
+        grown = {name: value - before.get(name, 0) for name, value in counted(store).items()}
+        assert grown["flowq_jobs_total", "", "default", "finished", ""] == 2
+        assert {name[0] for name, value in grown.items() if value} == {
+            "flowq_jobs_total", "flowq_job_duration_seconds_bucket", "flowq_job_duration_seconds_count",
+            "flowq_job_wait_seconds_bucket", "flowq_job_wait_seconds_count",
+        }  # fmt: skip
+    finally:
+        server.stop()
+
+
+def counted_after_everything(server: PrivateServer) -> dict[tuple[str, ...], float]:
+    store = Store(server.client(), namespace="flowq-test")
+    store.open()
+    driver = Driver(store)
+    everything(store, driver)
+    assert driver.end(driver.take()) is Outcome.DONE  # the one that waited
+    driver.close()
+    return counted(store)
 
 
 def test_an_end_that_is_reported_twice_is_counted_once(store: Store, driver: Driver) -> None:
