@@ -14,7 +14,8 @@ driver -> node                              node -> driver
     (BUNDLE, name, archive or None)             (EXITED, token)                     all its processes have ended; the last of a token
                                                 (WANTED, name)                      of a bundle, once
                                                 (ALIVE,)                            answers LEASE
-A node sends at most `WINDOW` bytes of a job's output that are not `TAKEN`; then it reads no more from the job, which waits in its next write.
+A node sends at most `WINDOW` bytes of a job's output that are not `TAKEN`; then it keeps what its slot had, and
+reads no more from the job, which waits in its next write. `OUTCOME` and `EXITED` come behind all output.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ _LEASES: Final = 3  # of a lease, likewise: the driver renews it more often
 
 
 class GrantedJob:
-    """A granted token in its slot, or on its way there. `unread`: bytes of output that the driver has not taken."""
+    """A granted token in its slot, or on its way there. `unread`: bytes of output that the driver has not taken; `unsent`: output behind
+    them; `last`: what is told behind all output.
+    """
 
     def __init__(self, token: str, task: Task, secrets: dict[str, str]) -> None:
         self.token = token
@@ -51,6 +53,8 @@ class GrantedJob:
         self.slot: Slot | None = None
         self.begun = False
         self.unread = 0
+        self.unsent: deque[tuple[str, bytes]] = deque()
+        self.last: deque[Message] = deque()
 
 
 class ExecutorNode:
@@ -176,33 +180,38 @@ class ExecutorNode:
         execution = self._executions.get(token)
         if execution is None:
             return
+        if number == signal.SIGKILL:
+            execution.unread = -sys.maxsize  # the driver drops what it cannot pass on, and waits for the end
         if execution.slot is not None:
             execution.slot.kill(KillCause.KILL if number == signal.SIGKILL else KillCause.CANCEL)
             return
         for waiting in (self._ready, *self._waiting.values()):
             if execution in waiting:
                 waiting.remove(execution)
-        self._end(execution)
+        if not execution.last:
+            self._end(execution)
 
     # -- owner of the slots ------------------------------------------------------------------------------------------------
 
     def ended(self, slot: Slot, end: Ended) -> None:
         """Tell the outcome, behind all output."""
         execution = self._in(slot)
-        self._send_output(execution)
+        execution.unsent.extend(slot.logs())
         if end.cause is KillCause.FENCED:
-            self._stream.send((wire.FENCED, execution.token))
+            execution.last.append((wire.FENCED, execution.token))
         elif end.unstarted and end.cause is None:
-            self._stream.send((wire.UNSTARTED, execution.token, end.outcome["error"]))
+            execution.last.append((wire.UNSTARTED, execution.token, end.outcome["error"]))
         else:
             if end.outcome["outcome"] == "finished":
                 self._pool.used(execution.task)
-            self._stream.send((wire.OUTCOME, execution.token, end.outcome))
+            execution.last.append((wire.OUTCOME, execution.token, end.outcome))
+        self._report(execution)
 
     def freed(self, slot: Slot) -> None:
         """Tell that all processes have ended."""
         execution = self._in(slot)
-        self._send_output(execution)
+        execution.unsent.extend(slot.logs())
+        execution.slot = None
         self._end(execution)
 
     def _in(self, slot: Slot) -> GrantedJob:
@@ -211,28 +220,29 @@ class ExecutorNode:
     # -- to the driver -----------------------------------------------------------------------------------------------------
 
     def _report(self, execution: GrantedJob) -> None:
+        """Tell what there is to tell: output as far as the driver takes it, and behind all of it the end."""
         slot = execution.slot
-        if slot is None:
-            return
-        if not execution.begun and slot.has_horse:
+        if slot is not None and not execution.begun and slot.has_horse:
             execution.begun = True
             self._stream.send((wire.BEGUN, execution.token))
-        if execution.unread < wire.WINDOW and slot.has_output:
-            self._send_output(execution)
-
-    def _send_output(self, execution: GrantedJob) -> None:
-        assert execution.slot is not None
-        for stream, data in execution.slot.logs():
+        if slot is not None and not execution.unsent and execution.unread < wire.WINDOW and slot.has_output:
+            execution.unsent.extend(slot.logs())
+        while execution.unsent and execution.unread < wire.WINDOW:
+            stream, data = execution.unsent.popleft()
             execution.unread += len(data)
             self._stream.send((wire.OUTPUT, execution.token, int(stream == "err"), data))
+        while execution.last and not execution.unsent:
+            message = execution.last.popleft()
+            if message[0] == wire.EXITED:
+                del self._executions[execution.token]
+            self._stream.send(message)
 
     def _fail(self, execution: GrantedJob, why: str) -> None:
         self._end(execution, (wire.OUTCOME, execution.token, failed("error", why)))
 
     def _end(self, execution: GrantedJob, *last: Message) -> None:
-        del self._executions[execution.token]
-        for message in (*last, (wire.EXITED, execution.token)):
-            self._stream.send(message)
+        execution.last += (*last, (wire.EXITED, execution.token))
+        self._report(execution)
 
 
 def _masked(secrets: dict[str, str]) -> ExecutionSecrets:
