@@ -18,7 +18,7 @@ def running(directory: Path, mark: str, places: int) -> Iterator[str]:
     """Run a cluster each of whose workers has places for so many jobs; yield the address of its scheduler."""
     log = directory / "dask.log"
     with log.open("wb") as stream:
-        scheduler = _start(stream, mark, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        scheduler = start(stream, mark, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         processes = [scheduler]
         try:
             address = until(lambda: _address(log), timeout=60, message="the scheduler to listen")
@@ -32,7 +32,7 @@ def running(directory: Path, mark: str, places: int) -> Iterator[str]:
                 "--local-directory",
                 str(directory),
             )
-            processes += [_start(stream, mark, *more, "--resources", "cpus=16") for _ in range(_WORKERS)]
+            processes += [start(stream, mark, *more, "--resources", "cpus=16") for _ in range(_WORKERS)]
             until(lambda: log.read_text().count("Registered to:") == _WORKERS, timeout=60, message="the workers to register")
             yield address
         finally:
@@ -41,7 +41,8 @@ def running(directory: Path, mark: str, places: int) -> Iterator[str]:
                 process.wait()
 
 
-def _start(stream: object, mark: str, *arguments: str) -> "subprocess.Popen[bytes]":
+def start(stream: object, mark: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a command of Dask."""
     argv = ["env", f"{MARK}={mark}", sys.executable, "-P", "-m", "dask", *arguments]
     return subprocess.Popen(argv, stdout=stream, stderr=stream, start_new_session=True)  # type: ignore[call-overload,no-any-return]
 
