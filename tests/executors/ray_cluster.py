@@ -40,11 +40,9 @@ def running(directory: Path, mark: str, places: int) -> Iterator[str]:
     with log.open("wb") as stream:
         nodes = [_start(stream, environment, *common, *head)]
         try:
-            until(lambda: "Ray runtime started" in log.read_text(), timeout=60, message="the head of Ray to start")
+            until(lambda: _started(nodes, log), timeout=100, message="the head of Ray to start")
             nodes += [_start(stream, environment, *common, f"--address={address}") for _ in range(_NODES - 1)]
-            until(
-                lambda: log.read_text().count("Ray runtime started") == _NODES, timeout=60, message="the nodes of Ray to start"
-            )
+            until(lambda: _started(nodes, log), timeout=100, message="the nodes of Ray to start")
             yield address
         finally:
             for node in reversed(nodes):
@@ -58,6 +56,13 @@ def running(directory: Path, mark: str, places: int) -> Iterator[str]:
             for name in access:
                 del os.environ[name]
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _started(nodes: "list[subprocess.Popen[bytes]]", log: Path) -> bool:
+    """Return whether all nodes run; one that has ended never will."""
+    text = log.read_text()
+    assert all(node.poll() is None for node in nodes), f"a node of Ray has ended: {text[-1500:]}"
+    return text.count("Ray runtime started") == len(nodes)
 
 
 def _start(stream: IO[bytes], environment: dict[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
