@@ -89,8 +89,9 @@ sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's
 	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
 
-engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap and Dask; what is missing is skipped, with the reason
+engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap, Dask and Ray; what is missing is skipped, with the reason
 	@$(PIP) install 'distributed>=2024.1' || echo "not tried: Dask cannot be installed" >&2
+	@$(PIP) install 'ray>=2.9' || echo "not tried: Ray cannot be installed" >&2
 	$(BIN)/python -m pytest tests/executors -m 'engines or not engines' $(ARGS)
 
 servers: $(DEVELOP) ## the tests that talk to a server, and a round of chaos, on Redis 7, on a cluster and behind a Sentinel

@@ -100,6 +100,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     ABANDONED = "abandoned"
     KILLED = "killed"
+    MEMORY = "memory"  # it had more than it asked for
     INVALID_RESULT = "invalid_result"
     REJECTED = "rejected"  # an approval: by a person, or because it timed out
     # of canceled

@@ -277,6 +277,12 @@ def _work(facts: Facts) -> Iterator[Finding]:
             f"there are workers of flowq {', '.join(others)}, this is {facts.flowq}",
             "use one version everywhere",
         )
+    for worker in facts.workers:
+        if worker.state == "away":
+            text = f"executor {worker.executor} of worker {worker.name} has no place for jobs: its engine cannot be used"
+            yield Finding(
+                "D509", WARNING, text, "the log of that worker says why; the jobs stay in their queue, and it tries again"
+            )
     slots, busy = sum(worker.slots for worker in facts.workers), sum(worker.busy for worker in facts.workers)
     yield Finding("D504", OK, f"{plural(len(facts.workers), 'worker')} with {plural(slots, 'slot')}, {busy} busy")
 

@@ -221,6 +221,7 @@ def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None
         working_ms=_count(fields, "working_ms", 0),
         process=fields.get("process", ""),
         lease_ms=_count(fields, "lease", int(1000 * defaults.LEASE)),
+        executor=fields.get("executor", ""),
     )
 
 

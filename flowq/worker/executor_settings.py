@@ -13,7 +13,9 @@ from flowq.durations import parse_duration
 from flowq.exceptions import ConfigError, TimeoutFormatError
 from flowq.plan.resources import KINDS
 
-_TYPES: Final = ("pipe", "dask")
+_TYPES: Final = ("pipe", "dask", "ray")
+_CLUSTERS: Final = {"dask": ("distributed", "tcp://scheduler:8786"), "ray": ("ray", "head:6379")}
+"""Types of clusters: the package of their client, and an example of an address."""
 _PER: Final = ("host", "job")
 _PLACEHOLDERS: Final = ("python", "host", *KINDS)
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]*)\}")
@@ -26,12 +28,12 @@ class ExecutorSettings:
 
     Attributes:
         name: of its table.
-        type: "pipe" or "dask".
+        type: "pipe", "dask" or "ray".
         source: the file.
         command: of a pipe: the program whose stdin and stdout lead to a node, with placeholders.
         per: of a pipe: "host", one node for many jobs, or "job", a node for each.
         hosts: of a pipe for each host: values of `{host}`.
-        address: of a Dask cluster: that of its scheduler.
+        address: of a cluster: that of its scheduler or head.
         python: the interpreter on the nodes, `{python}`; "" is this one.
         slots: jobs at once, unless the worker's command says so.
         start_timeout: s until a job has begun, counted from the request to the engine.
@@ -56,14 +58,15 @@ class ExecutorSettings:
 
     def refusal(self, resources: Mapping[str, float]) -> str:
         """Return why a job that asks for these resources cannot be executed, "" if it can."""
-        served = {*self.ignore, *_placeholders(self.command)}
-        lacking = [name for name in resources if name not in served and self.type == "pipe"]
+        passed = _placeholders(self.command) if self.type == "pipe" else KINDS.keys() - {"time"}  # which clusters do not know
+        lacking = [name for name in resources if name not in passed and name not in self.ignore]
         if not lacking:
             return ""
         names = ", ".join(lacking)
+        remedy = f"put {{{lacking[0]}}} into its command, or " if self.type == "pipe" else "put "
         return (
-            f"it asks for {names} (`resources`), which executor {self.name} does not pass on: put {{{lacking[0]}}} into its"
-            f' command, or "{lacking[0]}" into its list `ignore` ({self.source})'
+            f"it asks for {names} (`resources`), which executor {self.name} does not pass on: {remedy}"
+            f'"{lacking[0]}" into its list `ignore` ({self.source})'
         )
 
 
@@ -105,10 +108,12 @@ def read_executor(name: str, table: object, source: str) -> ExecutorSettings:
     if kind not in _TYPES:
         raise ConfigError(f"{where}: type must be one of {', '.join(_TYPES)}, found {kind!r}")
     settings = ExecutorSettings(name, kind, source, **({"per": _per(given)} | given))
+    if unknown := [name for name in settings.ignore if name not in KINDS]:
+        raise ConfigError(f"{where}: ignore has {unknown[0]!r}, expected some of {', '.join(KINDS)}")
     if kind == "pipe":
         _check_pipe(where, settings)
     else:
-        _check_dask(where, settings, given)
+        _check_cluster(where, settings, given)
     return settings
 
 
@@ -141,7 +146,7 @@ def _check_pipe(where: str, settings: ExecutorSettings) -> None:
             f'{where}: a pipe needs a command, as in ["ssh", "{{host}}", "python3", "-P", "-m", "flowq.worker.node"]'
         )
     if settings.address:
-        raise ConfigError(f"{where}: address is for executors of type dask")
+        raise ConfigError(f"{where}: address is for executors of type dask and ray")
     if settings.per not in _PER:
         raise ConfigError(f"{where}: per must be host or job, found {settings.per!r}")
     found = _placeholders(settings.command)
@@ -154,17 +159,18 @@ def _check_pipe(where: str, settings: ExecutorSettings) -> None:
         raise ConfigError(f'{where}: hosts is for `per = "host"`; with a node for each job, the command finds the machine')
     if bool(settings.hosts) != ("host" in found):
         raise ConfigError(f"{where}: hosts and {{host}} in command need one another")
-    if unknown := [name for name in settings.ignore if name not in KINDS]:
-        raise ConfigError(f"{where}: ignore has {unknown[0]!r}, expected some of {', '.join(KINDS)}")
 
 
-def _check_dask(where: str, settings: ExecutorSettings, given: Mapping[str, Any]) -> None:
+def _check_cluster(where: str, settings: ExecutorSettings, given: Mapping[str, Any]) -> None:
+    package, example = _CLUSTERS[settings.type]
     if not settings.address:
-        raise ConfigError(f'{where}: dask needs the address of a scheduler, as in "tcp://scheduler:8786"')
+        raise ConfigError(f'{where}: {settings.type} needs the address of a cluster, as in "{example}"')
     for key in {"command", "per", "hosts", "environment"} & given.keys():
         raise ConfigError(f"{where}: {key} is for executors of type pipe")
-    if find_spec("distributed") is None:
-        raise ConfigError(f"{where}: type dask needs the package distributed: pip install 'flowq-workflows[dask]'")
+    if find_spec(package) is None:
+        raise ConfigError(
+            f"{where}: type {settings.type} needs the package {package}: pip install 'flowq-workflows[{settings.type}]'"
+        )
 
 
 def _placeholders(command: "tuple[str, ...] | list[str]") -> set[str]:

@@ -26,7 +26,14 @@ def register(store: "Store", options: "WorkerOptions") -> Registration:
         ServerError: the server cannot be used.
     """
     wanted = Registration(
-        options.name, options.queues, socket.gethostname(), os.getpid(), options.slots, __version__, options.lease
+        options.name,
+        options.queues,
+        socket.gethostname(),
+        os.getpid(),
+        options.slots,
+        __version__,
+        options.lease,
+        executor=options.executor.name if options.executor else "",
     )
     store.workers.declare_gone()  # before a name is taken over, with which its former worker's record goes
     holder = store.workers.register(wanted)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.jobs import LOG
-from tests.support.supervisor_stub import MARK
+from tests.support.launcher import MARK
 
 EXECUTOR: Final = "lab"
 DEPTHS: Final = {"fork server": "driver", "horse": "node"}

@@ -67,6 +67,7 @@ def test_no_problems() -> None:
         ({"queues": (WAITING,)}, "D502", "warning"),
         ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
         ({"orphaned": ("7k2m9x0d",)}, "D505", "warning"),
+        ({"workers": (replace(WORKER, executor="hpc", state="away"),)}, "D509", "warning"),
         ({"schedules": 2}, "D507", "warning"),
         ({"schedules": 2, "schedulers": 2, "disputed": {"flows/etl:default": ("web1", "web2")}}, "D508", "warning"),
     ],

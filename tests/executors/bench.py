@@ -22,17 +22,22 @@ from tests.support.workers import WorkerProcess, records
 
 MODULES = Path(__file__).parent / "modules"
 LEASE = 3.0  # s
+_CLUSTER = (
+    r"\bdask (scheduler|worker)|resource_tracker|^ray::|/ray/|-m ray\.|\bray start|^$"  # its processes, and what has just ended
+)
 
 
 class Bench:
     """One engine and its worker. `directory` has the modules of the jobs and `flowq.toml`."""
 
-    def __init__(self, engine: str, server: PrivateServer, directory: Path, mark: str, lease: float) -> None:
+    def __init__(self, engine: str, server: PrivateServer, directory: Path, mark: str, lease: float, places: int) -> None:
         self.engine = engine
         self.mark = mark
         self._lease = lease
+        self._places = places
         self.directory = directory
         self._server = server
+        self.url = server.url
         self.log = directory / "worker.log"
         self._client = server.client()
         self.store = Store(self._client, namespace="flowq-test")
@@ -41,7 +46,8 @@ class Bench:
 
     def start(self) -> WorkerProcess:
         """Start a worker, also beside or after another one."""
-        arguments = ["cluster", "--lease", str(self._lease), *(["-c8"] if self.engine == "fork" else ["--executor", NAME])]
+        place = [f"-c{self._places}"] if self.engine == "fork" else ["--executor", NAME]
+        arguments = ["cluster", "--lease", str(self._lease), *place]
         with self.log.open("ab") as log:
             self.worker = WorkerProcess(
                 self._server.url,
@@ -90,8 +96,8 @@ class Bench:
         return self.log.read_text()[-1500:]
 
     def left(self) -> list[int]:
-        """Return the pids of the processes that may not outlive the worker: all but those of a Dask cluster."""
-        return [pid for pid in self.processes("") if not re.search(r"\bdask (scheduler|worker)|resource_tracker", command(pid))]
+        """Return the pids of the processes that may not outlive the worker: all but those of a cluster."""
+        return [pid for pid in self.processes("") if not re.search(_CLUSTER, command(pid))]
 
     def processes(self, word: str) -> list[int]:
         """Return the pids of this bench's processes with a word in their command line; "" for all."""
@@ -136,17 +142,17 @@ class Ran:
 
 
 @contextmanager
-def bench_of(engine: str, lease: float = LEASE, **more: object) -> Iterator[Bench]:
-    """Yield a bench for an engine. `more`: the keys of a pipe."""
+def bench_of(engine: str, lease: float = LEASE, *, places: int = 8, **more: object) -> Iterator[Bench]:
+    """Yield a bench for an engine. `places`: jobs at once; `more`: the keys of a pipe."""
     directory = Path(tempfile.mkdtemp(prefix="fq-exec-", dir="/tmp"))
     mark = os.urandom(8).hex()
     try:
         shutil.copytree(MODULES, directory, dirs_exist_ok=True)
-        with table(engine, directory, mark, **more) as text:
+        with table(engine, directory, mark, places, **more) as text:
             (directory / "flowq.toml").write_text(text)
             server = PrivateServer().start()
             try:
-                bench = Bench(engine, server, directory, mark, lease)
+                bench = Bench(engine, server, directory, mark, lease, places)
                 try:
                     yield bench
                 finally:

@@ -14,16 +14,25 @@ _WORKERS = 2
 
 
 @contextmanager
-def running(directory: Path, mark: str) -> Iterator[str]:
-    """Run a cluster; yield the address of its scheduler."""
+def running(directory: Path, mark: str, places: int) -> Iterator[str]:
+    """Run a cluster each of whose workers has places for so many jobs; yield the address of its scheduler."""
     log = directory / "dask.log"
     with log.open("wb") as stream:
-        scheduler = _start(stream, mark, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        scheduler = start(stream, mark, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         processes = [scheduler]
         try:
             address = until(lambda: _address(log), timeout=60, message="the scheduler to listen")
-            more = "worker", address, "--nthreads", "8", "--no-nanny", "--no-dashboard", "--local-directory", str(directory)
-            processes += [_start(stream, mark, *more, "--resources", "cpus=16") for _ in range(_WORKERS)]
+            more = (
+                "worker",
+                address,
+                "--nthreads",
+                str(places),
+                "--no-nanny",
+                "--no-dashboard",
+                "--local-directory",
+                str(directory),
+            )
+            processes += [start(stream, mark, *more, "--resources", "cpus=16") for _ in range(_WORKERS)]
             until(lambda: log.read_text().count("Registered to:") == _WORKERS, timeout=60, message="the workers to register")
             yield address
         finally:
@@ -32,7 +41,8 @@ def running(directory: Path, mark: str) -> Iterator[str]:
                 process.wait()
 
 
-def _start(stream: object, mark: str, *arguments: str) -> "subprocess.Popen[bytes]":
+def start(stream: object, mark: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a command of Dask."""
     argv = ["env", f"{MARK}={mark}", sys.executable, "-P", "-m", "dask", *arguments]
     return subprocess.Popen(argv, stdout=stream, stderr=stream, start_new_session=True)  # type: ignore[call-overload,no-any-return]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.executors import dask_cluster, slurm, sshd
+from tests.executors import dask_cluster, ray_cluster, slurm, sshd
 from tests.support.launcher import MARK
 
 NODE = [sys.executable, "-P", "-m", "flowq.worker.node"]
@@ -18,7 +18,7 @@ NAME = "lab"
 ENGINES = [
     "fork",
     "sh",
-    *(pytest.param(name, marks=pytest.mark.engines) for name in ("job", "bwrap", "ssh", "srun", "dask")),
+    *(pytest.param(name, marks=pytest.mark.engines) for name in ("job", "bwrap", "ssh", "srun", "dask", "ray")),
 ]
 """Names of engines. `fork` is a worker without an executor, `job` a command for each job."""
 
@@ -26,26 +26,26 @@ REMOTE = [engine for engine in ENGINES if engine != "fork"]
 
 
 @contextmanager
-def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[str]:
+def table(engine: str, directory: Path, mark: str, places: int, **more: object) -> Iterator[str]:
     """Yield the table of flowq.toml for an engine, which runs meanwhile; "" for none. Skips the test where its programs are missing.
 
-    `more`: of the engine `pipe`, its keys.
+    `places`: jobs at once. `more`: of the engine `pipe`, its keys.
     """
     node = ["env", f"{MARK}={mark}", *NODE]
     match engine:
         case "fork":
             yield ""
         case "sh":
-            yield _table([*node])
+            yield _table([*node], slots=places)
         case "pipe":
-            yield _table(environment=[MARK], **more)
+            yield _table(**{"environment": [MARK], "slots": places, **more})
         case "job":
-            yield _table(["nice", "-n{cpus}", *node], per="job")
+            yield _table(["nice", "-n{cpus}", *node], per="job", slots=places)
         case "bwrap":
             _need("bwrap")
             argv = ["bwrap", "--dev-bind", "/", "/", "--die-with-parent", *node]
             _try([*argv[: -len(node)], "true"])
-            yield _table(argv)
+            yield _table(argv, slots=places)
         case "ssh":
             _need("sshd", "ssh", "ssh-keygen")
             with sshd.running(directory) as (port, key):
@@ -56,24 +56,33 @@ def table(engine: str, directory: Path, mark: str, **more: object) -> Iterator[s
                     "-oUserKnownHostsFile=/dev/null",
                     "-oLogLevel=ERROR",
                 ]
-                yield _table(["ssh", *options, "{host}", *node], hosts=["localhost", "127.0.0.1"])
+                yield _table(["ssh", *options, "{host}", *node], hosts=["localhost", "127.0.0.1"], slots=places)
         case "srun":
             _need("srun", "slurmctld", "slurmd")
             with slurm.running(directory) as variables:
                 yield _table(
                     ["env", *variables, "srun", "-u", "-n1", "--overlap", "--cpus-per-task={cpus}", "--mem={memory}", *node],
                     per="job",
+                    slots=places,
                 )
         case "dask":
             pytest.importorskip("distributed")
-            with dask_cluster.running(directory, mark) as address:
-                yield f'[executors.{NAME}]\ntype = "dask"\naddress = "{address}"\nslots = 8\nstart_timeout = "60s"\n'
+            with dask_cluster.running(directory, mark, places) as address:
+                yield _cluster("dask", address, places)
+        case "ray":
+            pytest.importorskip("ray")
+            with ray_cluster.running(directory, mark, places) as address:
+                yield _cluster("ray", address, places)
         case _:
             raise AssertionError(engine)
 
 
+def _cluster(kind: str, address: str, places: int) -> str:
+    return f'[executors.{NAME}]\ntype = "{kind}"\naddress = "{address}"\nslots = {places}\nstart_timeout = "60s"\n'
+
+
 def _table(command: object, **more: object) -> str:
-    lines = {"type": "pipe", "command": command, "slots": 8, "start_timeout": "60s", **more}
+    lines = {"type": "pipe", "command": command, "start_timeout": "60s", **more}
     return f"[executors.{NAME}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in lines.items())
 
 

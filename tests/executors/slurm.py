@@ -35,7 +35,7 @@ SlurmdLogFile={directory}/slurmd.log
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 KillWait=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=4000 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=8000 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP DefMemPerCPU=100
 """
 
@@ -47,7 +47,7 @@ def running(directory: Path) -> Iterator[list[str]]:
         (directory / name).mkdir()
     config = directory / "slurm.conf"
     host = socket.gethostname().split(".")[0]
-    ports = _free_ports(2)
+    ports = free_ports(2)
     config.write_text(_CONFIG.format(host=host, directory=directory, controller=ports[0], daemon=ports[1]))
     env = os.environ | {"SLURM_CONF": str(config)}
     daemons = [
@@ -73,7 +73,8 @@ def _idle(env: dict[str, str]) -> bool:
     return done.stdout.strip() == "idle"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -1,4 +1,7 @@
-"""What becomes of jobs when a part of an executor dies, hangs or lies: nothing is lost, and nothing runs twice for long."""
+"""What becomes of jobs when a part of an executor dies, hangs or lies: nothing is lost, and nothing runs twice for long.
+
+`make test` has the two of them that need most parts; a lease that runs out is there in `test_pipe`, too.
+"""
 
 import os
 import signal
@@ -54,6 +57,7 @@ def test_a_driver_that_is_killed(bench: Bench) -> None:
     assert driver_of(bench) != driver
 
 
+@pytest.mark.engines
 def test_a_worker_that_is_killed(bench: Bench) -> None:
     run = bench.submit(SECOND)
     job = bench.begun(run)
@@ -64,6 +68,7 @@ def test_a_worker_that_is_killed(bench: Bench) -> None:
     assert bench.ended(run).result() == 2
 
 
+@pytest.mark.engines
 def test_a_worker_that_is_stopped_for_too_long(bench: Bench) -> None:
     run = bench.submit(SECOND)
     job = bench.begun(run)
@@ -73,6 +78,7 @@ def test_a_worker_that_is_stopped_for_too_long(bench: Bench) -> None:
     assert bench.ended(run).result() == 2
 
 
+@pytest.mark.engines
 def test_a_node_that_is_stopped_for_too_long(bench: Bench) -> None:
     run = bench.submit(SECOND)
     job = bench.begun(run)
@@ -85,6 +91,7 @@ def test_a_node_that_is_stopped_for_too_long(bench: Bench) -> None:
     until(lambda: not alive(node), timeout=20, message="the stopped node to end")
 
 
+@pytest.mark.engines
 def test_a_worker_that_is_told_to_stop(bench: Bench) -> None:
     run = bench.submit(SECOND)
     job = bench.begun(run)
@@ -98,3 +105,34 @@ def test_a_worker_that_is_told_to_stop(bench: Bench) -> None:
     job = bench.begun(run)  # it was handed back, so that this is its first attempt again
     os.kill(node_of(job), signal.SIGKILL)
     assert bench.ended(run).job.attempt == 2
+
+
+@pytest.mark.engines
+def test_a_job_is_held_back_while_nobody_takes_its_output(bench: Bench) -> None:
+    size = 48  # MiB; the latest of them are kept
+    run = bench.submit(f"jobs: {{a: {{call: 'jobs:flood_and_tell', args: [{size}]}}}}")
+    bench.begun(run, "told")
+    told, seen = bench.directory / "told", [""] * 10
+    bench.worker.signal(signal.SIGSTOP)
+    (bench.directory / "go").touch()
+
+    def stands() -> bool:
+        seen[:] = [*seen[1:], told.read_text()]
+        return seen[0] == seen[-1] != ""
+
+    until(stands, message="the job to wait in a write")
+    assert int(seen[-1]) < size
+    peaks = [peak(pid) for word in ("flowq.worker.node", "flowq.worker.executors.driver") for pid in bench.processes(word)]
+    bench.worker.signal(signal.SIGCONT)
+    ran = bench.ended(run)
+    assert (ran.status, ran.job.attempt) == ("finished", 1)
+    assert len(ran.output()) > size * 1024 * 1024 // 6
+    assert set(ran.output().split()) == {"x" * 1023}
+    grown = [peak(pid) for word in ("flowq.worker.node", "flowq.worker.executors.driver") for pid in bench.processes(word)]
+    assert all(after - before < size // 2 for before, after in zip(peaks, grown, strict=True)), (peaks, grown)
+
+
+def peak(pid: int) -> float:
+    """Return the most memory that a process has had, in MiB."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024

@@ -1,18 +1,25 @@
 """Pipes: what the command gets, what it may get wrong, and what the worker says about it. One worker, whose command does as a test wants."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flowq.flows.actions.cancellation import cancel_run
+from flowq.flows.health import examine, read_facts
 from flowq.states import JobStatus
+from flowq.telemetry.metrics.stored import stored_samples
 from flowq.worker.executor_settings import read_executor
+from flowq.worker.executors import wire
 from flowq.worker.executors.pipe import PipeEngine
 from flowq.worker.supervisor.event_loop import Loop
 from tests.executors import proxy
-from tests.executors.bench import Bench, bench_of
+from tests.executors.bench import Bench, alive, bench_of
 from tests.executors.engines import NODE
 from tests.support.wait import until
 from tests.support.workers import records
@@ -48,9 +55,23 @@ def waits(bench: Bench, run: str, word: str) -> None:
     """Wait until the worker has said a word about a job that is in its queue again; then let it be executed."""
     until(lambda: word in bench.log.read_text(), timeout=20, message=f"the worker to say {word!r}; {bench.tail()}")
     until(lambda: records(bench.store, run)[0].status is JobStatus.QUEUED, message="the job to be in its queue")
+    until(lambda: bench.store.workers.live()[0].state == "away", message="the worker to say that the engine is away")
+    assert (codes(bench), up(bench)) == ({"D509"}, [0.0])
     turn(bench, "")
     ran = bench.ended(run)
     assert (ran.output(), ran.job.attempt) == ("there\n", 1)
+    until(lambda: up(bench) == [1.0], message="the worker to say that the engine is there")
+    assert codes(bench) == set()
+
+
+def codes(bench: Bench) -> set[str]:
+    """Return the codes of what `flowq doctor` finds of executors."""
+    return {found.code for found in examine(read_facts(bench.store, "here")) if "executor lab" in found.text}
+
+
+def up(bench: Bench) -> list[float]:
+    """Return the metric of the executor."""
+    return [found.value for found in stored_samples(bench.store) if found.name == "flowq_executor_up"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +99,31 @@ def test_an_altered_task_is_not_executed(bench: Bench) -> None:
     turn(bench, "altered")
     assert bench.run(SECOND).result() == 2
     assert not (bench.directory / "pid").exists()
+
+
+def test_a_connection_that_is_cut_without_an_end(bench: Bench) -> None:
+    turn(bench, "silent")
+    run = bench.submit(SECOND)
+    job = bench.begun(run)
+    turn(bench, "")
+    until(lambda: not alive(job), message="the fork server to kill a job whose lease is not renewed")
+    assert bench.ended(run).result() == 2
+    (silent,) = bench.processes("proxy.py silent")
+    assert alive(silent), "nothing has ended the old node, so its fork server alone has killed the job"
+    os.kill(silent, signal.SIGKILL)
+    until(lambda: not bench.processes("proxy.py silent"))
+
+
+def test_a_node_without_a_word_of_its_driver_ends() -> None:
+    patience = "from flowq.worker.node import node; node._ABANDONED = 0.5; node.main()"
+    with subprocess.Popen([sys.executable, "-P", "-c", patience], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        decoder = wire.Decoder(noisy=True)
+        heard: list[wire.Message] = []
+        while not heard:
+            heard = decoder.feed(os.read(process.stdout.fileno(), 65536))
+        assert heard[0][0] == wire.HELLO
+        assert process.wait(10) == 0
 
 
 def test_cancel_before_the_start(bench: Bench) -> None:

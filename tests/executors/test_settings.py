@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from flowq.exceptions import ConfigError, UsageError
 from flowq.plan.resources import describe_resources, parse_resource, parse_resources
-from flowq.worker.executor_settings import load_executor, read_executor
+from flowq.worker.executor_settings import ExecutorSettings, load_executor, read_executor
 from flowq.worker.executors.command import command_of
 from tests.repository.makefile import ROOT
 
@@ -27,22 +28,22 @@ TABLES = [
 
 @pytest.mark.parametrize(("name", "table"), TABLES)
 def test_the_tables_of_the_page(name: str, table: dict[str, Any]) -> None:
-    if table["type"] == "dask":
-        pytest.importorskip("distributed")
+    if table["type"] in {"dask", "ray"}:
+        pytest.importorskip({"dask": "distributed"}.get(table["type"], table["type"]))
     found = read_executor(name, table, "flowq.toml")
     assert found.per == ("job" if name == "hpc" else "host")
 
 
 def test_there_are_tables_on_the_page() -> None:
-    assert [parameter.id for parameter in TABLES] == ["lab", "here", "hpc", "box", "dask"]
+    assert [parameter.id for parameter in TABLES] == ["lab", "here", "hpc", "box", "dask", "ray"]
 
 
 @pytest.mark.parametrize(
     ("table", "said"),
     [
         (3, "executors.x must be a table"),
-        ({}, "type must be one of pipe, dask, found None"),
-        ({"type": "k8s"}, "type must be one of pipe, dask, found 'k8s'"),
+        ({}, "type must be one of pipe, dask, ray, found None"),
+        ({"type": "k8s"}, "type must be one of pipe, dask, ray, found 'k8s'"),
         ({"type": "pipe"}, "a pipe needs a command"),
         ({**PIPE, "comand": "sh"}, "unknown key 'comand', expected one of: type, command,"),
         ({**PIPE, "log": ["a"]}, "unknown key 'log'"),
@@ -58,9 +59,11 @@ def test_there_are_tables_on_the_page() -> None:
         ({**PIPE, "command": ["ssh", "{host}"]}, "hosts and {host} in command need one another"),
         ({**PIPE, "command": ["ssh", "{host}", "{cpus}"], "hosts": ["a"]}, 'hosts is for `per = "host"`'),
         ({**PIPE, "ignore": ["ram"]}, "ignore has 'ram', expected some of cpus, memory, gpus, disk, time"),
-        ({**PIPE, "address": "tcp://x"}, "address is for executors of type dask"),
-        ({"type": "dask"}, "dask needs the address of a scheduler"),
+        ({**PIPE, "address": "tcp://x"}, "address is for executors of type dask and ray"),
+        ({"type": "dask"}, 'dask needs the address of a cluster, as in "tcp://scheduler:8786"'),
         ({"type": "dask", "address": "x", "command": ["sh"]}, "command is for executors of type pipe"),
+        ({"type": "ray"}, 'ray needs the address of a cluster, as in "head:6379"'),
+        ({"type": "ray", "address": "x", "ignore": ["ram"]}, "ignore has 'ram'"),
     ],
 )
 def test_mistakes_are_named(table: Any, said: str) -> None:
@@ -124,6 +127,18 @@ def test_amounts(name: str, value: object, amount: float) -> None:
 def test_amounts_that_are_none(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"resources.{name}: "):
         parse_resources({name: value})
+
+
+def test_what_an_executor_serves() -> None:
+    asked = {"cpus": 2.0, "time": 60.0}
+    pipe = read_executor("lab", PIPE | {"command": ["srun", "-c{cpus}"]}, "flowq.toml")
+    cluster = ExecutorSettings("hpc", "dask", "flowq.toml", address="tcp://x")
+    assert 'executor lab does not pass on: put {time} into its command, or "time" into its list' in pipe.refusal(asked)
+    assert 'it asks for time (`resources`), which executor hpc does not pass on: put "time" into its list' in cluster.refusal(
+        asked
+    )
+    assert pipe.refusal({"cpus": 2.0}) == cluster.refusal({"gpus": 1.0, "disk": 5.0}) == ""
+    assert replace(cluster, ignore=("time",)).refusal(asked) == ""
 
 
 def test_amounts_are_shown_as_they_are_written() -> None:

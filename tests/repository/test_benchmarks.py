@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contestants, floors, history, patterns, whole
+from benchmarks import contestants, engines, floors, history, patterns, whole
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
 from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
@@ -176,3 +176,12 @@ def test_a_run_after_others_costs_the_server_as_many_commands() -> None:
     first, second = history.measure([0, 20])
     assert second.commands == pytest.approx(first.commands, rel=0.02)
     assert second.view == first.view
+
+
+def test_an_executor_has_a_line_of_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert engines.main(["--only", "fork", "--jobs", "20", "--flight", "4"]) == 0
+    header, _, row = capsys.readouterr().out.splitlines()[-3:]
+    name, *cells, driver, end = (cell.strip() for cell in row.split("|")[1:])
+    assert (name, driver, end) == ("none (forks)", "", "")
+    assert row.count("|") == header.count("|")
+    assert all(float(cell) > 0 for cell in cells[:6])

@@ -21,12 +21,14 @@ from flowq.store.jobs import NewJob
 from flowq.store.schedules import SlotClaim
 from flowq.store.schema.constants import COUNTED_NAMES as NAMES
 from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import Registration
 from flowq.telemetry.metrics.exposition import exposition
 from flowq.telemetry.metrics.families import BY_NAME, FAMILIES
 from flowq.telemetry.metrics.samples import Histogram, bounded, sample
 from flowq.telemetry.metrics.stored import stored_samples
 from tests.support import graphs
 from tests.support.run_driver import Drive
+from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver, execution
 
 HOUR = 3_600_000  # ms
@@ -69,7 +71,7 @@ def everything(store: Store, driver: Driver) -> str:
     claim = SlotClaim("slot", schedule, HOUR, -1, HOUR, "skip")
     assert offer(store, plan, directory="/flows", run_id="secret-run", cause="schedule", slot=claim).outcome is Outcome.DONE
     Drive(store, driver, "secret-run", {"b": "failed"}).to_the_end()
-    store.workers.register(driver.registration)
+    store.workers.register(dataclasses.replace(driver.registration, executor="hpc"))
     for name in ("secret-job", "lost", "waiting"):
         new(store, name)
     assert driver.end(driver.take()) is Outcome.DONE
@@ -108,6 +110,47 @@ def test_ends_are_counted_by_flow_queue_status_and_reason(store: Store, driver: 
     assert values(store, "flowq_runs_total") == {("test", "failed", "schedule"): 1}
     assert values(store, "flowq_leases_lost_total") == {(): 1}
     assert values(store, "flowq_schedule_slots_total") == {("flows/nightly:default", "run"): 1}
+
+
+def counted(store: Store) -> dict[tuple[str, ...], float]:
+    """Return all that only grows: counters and histograms."""
+    metrics = [metric for metric in scrape(store).values() if metric.type != "gauge"]
+    return {(item.name, *item.labels.values()): item.value for metric in metrics for item in metric.samples}
+
+
+def test_counters_survive_a_killed_server_and_the_loss_of_its_scripts() -> None:
+    server = PrivateServer().start("--appendfsync", "always", appendonly=True)
+    try:
+        before = counted_after_everything(server)
+        server.kill9()
+        server.restart()
+        store = Store(server.client(), namespace="flowq-test")
+        store.open()
+        assert counted(store) == before
+        driver = Driver(store)
+        for flush in (store.client.script_flush, store.client.function_flush):
+            flush()
+            new(store, flush.__name__)
+            assert driver.end(driver.take()) is Outcome.DONE
+        driver.close()
+        grown = {name: value - before.get(name, 0) for name, value in counted(store).items()}
+        assert grown["flowq_jobs_total", "", "default", "finished", ""] == 2
+        assert {name[0] for name, value in grown.items() if value} == {
+            "flowq_jobs_total", "flowq_job_duration_seconds_bucket", "flowq_job_duration_seconds_count",
+            "flowq_job_wait_seconds_bucket", "flowq_job_wait_seconds_count",
+        }  # fmt: skip
+    finally:
+        server.stop()
+
+
+def counted_after_everything(server: PrivateServer) -> dict[tuple[str, ...], float]:
+    store = Store(server.client(), namespace="flowq-test")
+    store.open()
+    driver = Driver(store)
+    everything(store, driver)
+    assert driver.end(driver.take()) is Outcome.DONE  # the one that waited
+    driver.close()
+    return counted(store)
 
 
 def test_an_end_that_is_reported_twice_is_counted_once(store: Store, driver: Driver) -> None:
@@ -231,9 +274,17 @@ def test_the_state_of_queues_and_workers(store: Store, driver: Driver) -> None:
     assert jobs == {(str(status),): 0.0 for status in JobStatus if (str(status),) in jobs} | {("queued",): 2, ("started",): 1}
     assert values(store, "flowq_queue_oldest_seconds")["default",] == pytest.approx(60, abs=5)
     assert values(store, "flowq_queue_workers") == {("default",): 1}
-    assert values(store, "flowq_workers") == {("idle",): 0, ("busy",): 1, ("stopping",): 0}
+    assert values(store, "flowq_workers") == {("idle",): 0, ("busy",): 1, ("away",): 0, ("stopping",): 0}
+    assert values(store, "flowq_executor_up") == {}
     assert values(store, "flowq_slots") == {("busy",): 1, ("free",): 3}
     driver.end(claim)
+
+
+def test_an_executor_is_up_as_long_as_one_of_its_workers_gets_places(store: Store) -> None:
+    for name, executor, state in (("a", "hpc", "away"), ("b", "hpc", "idle"), ("c", "lab", "away")):
+        store.workers.register(Registration(name, ("cluster",), "host", 1, executor=executor))
+        store.client.hset(store.session.keys("worker", name), "state", state)
+    assert values(store, "flowq_executor_up") == {("hpc",): 1, ("lab",): 0}
 
 
 def test_a_schedule_without_a_scheduler_lags(store: Store) -> None:

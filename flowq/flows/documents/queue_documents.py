@@ -23,6 +23,7 @@ def worker_json(worker: WorkerRecord) -> dict[str, Json]:
         "hostname": worker.hostname,
         "pid": worker.pid,
         "state": worker.state,
+        "executor": worker.executor or None,
         "slots": worker.slots,
         "busy": worker.busy,
         "finished": worker.finished,

@@ -21,6 +21,7 @@ _TRACEBACK: Final = re.compile(
 _LIBRARY: Final = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d+\.\d+)/|^<frozen ")
 _FAILURES: Final = {
     Reason.ABANDONED: "its worker was lost: no heartbeat within the lease (it was killed, ran out of memory, or its machine failed)",
+    Reason.MEMORY: "give it more (`resources: {memory: …}`), or let it use less",
     Reason.INVALID_RESULT: "it ran, but its return value cannot be stored as a result",
 }
 

@@ -212,6 +212,7 @@ class Registration:
     lease: float = defaults.LEASE  # s; a worker that is silent for two of them counts as dead
     nonce: str = field(default_factory=ids.nonce)  # tells it from others of the same name
     process: str = field(default_factory=processes.identity)  # see `flowq.processes`
+    executor: str = ""  # which executes its jobs elsewhere
     former: str = ""  # nonce of the worker of this name that is known to be gone
 
     def fields(self) -> list[str | int]:
@@ -226,6 +227,8 @@ class Registration:
             "lease": int(self.lease * 1000),
             "nonce": self.nonce,
         }
+        if self.executor:
+            pairs["executor"] = self.executor
         return [part for pair in pairs.items() for part in pair]
 
 
@@ -242,12 +245,13 @@ class WorkerRecord:
     version: str
     started_ms: int
     beat_ms: int
-    state: str  # "starting", "idle", "busy", "suspended", "stopping"
+    state: str  # "starting", "idle", "busy", "away", "suspended", "stopping"
     finished: int
     failed: int
     working_ms: int
     process: str = ""  # its identity (`flowq.processes`), empty where its system does not tell
     lease_ms: int = 0  # of its jobs
+    executor: str = ""  # which executes its jobs; empty: it forks them
 
 
 @dataclass(frozen=True, slots=True)

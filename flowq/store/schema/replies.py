@@ -40,7 +40,7 @@ def heartbeat_arguments(
 
     Args:
         worker: its registration; if the server has removed the worker, it is listed again.
-        state: "idle", "busy" or "stopping".
+        state: "idle", "busy", "away" (the engine of its executor has no place for jobs) or "stopping".
         counters: executions that finished, that failed, and the milliseconds they took, since the start of the worker.
         executions: `(job id, token)` of each one that runs.
     """

@@ -59,6 +59,12 @@ FAMILIES: Final = (
     Family("flowq_queue_workers", "gauge", ("queue",), "Live workers that serve a queue"),
     Family("flowq_workers", "gauge", ("state",), "Live workers"),
     Family("flowq_slots", "gauge", ("state",), "Jobs that the live workers execute, and that they could execute besides"),
+    Family(
+        "flowq_executor_up",
+        "gauge",
+        ("executor",),
+        "1 if the engine of an executor had a place for the last job of at least one worker, else 0",
+    ),
     # -- schedules
     Family("flowq_schedulers", "gauge", (), "Schedulers with a beat within the last minute"),
     Family(

@@ -15,6 +15,7 @@ _MERGED: Final[dict[str, Callable[[float, float], float]]] = {
     "flowq_queue_oldest_seconds": max,
     "flowq_schedule_lag_seconds": max,
     "flowq_schedule_next_timestamp_seconds": min,
+    "flowq_executor_up": min,
 }
 """How values of `other` are put together where their sum says nothing."""
 

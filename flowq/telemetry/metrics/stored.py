@@ -70,16 +70,20 @@ def _seconds(bound: str) -> float:
 
 
 def _workers(workers: Iterable["WorkerRecord"]) -> Iterator[Sample]:
-    states = Counter({"idle": 0, "busy": 0, "stopping": 0})
+    states = Counter({"idle": 0, "busy": 0, "away": 0, "stopping": 0})
+    up: dict[str, bool] = {}
     busy = free = 0
     for worker in workers:
         states[worker.state or "idle"] += 1
         busy += worker.busy
         free += max(0, worker.slots - worker.busy)
+        if worker.executor:
+            up[worker.executor] = up.get(worker.executor, False) or worker.state != "away"
     for state, count in states.items():
         yield sample("flowq_workers", count, state=state)
     yield sample("flowq_slots", busy, state="busy")
     yield sample("flowq_slots", free, state="free")
+    yield from bounded((sample("flowq_executor_up", value, executor=name) for name, value in sorted(up.items())), "executor")
 
 
 def _queues(store: "Store", workers: Iterable["WorkerRecord"]) -> Iterator[Sample]:

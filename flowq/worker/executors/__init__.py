@@ -6,7 +6,8 @@
     driver      the process: it answers the supervisor as a fork server does (`flowq.worker.ipc`), and speaks to nodes (`wire`)
     stand_in    one execution as the driver knows it: it takes the place of the horse in the lane
     engine      what an engine has to do, and what it may call
-    dask        the engine of a Dask cluster, with `dask_node` in its workers
+    cluster     the engine of clusters; `dask` and `ray` are their clients
+    relay       the part of it on the machines of a cluster, called through `dask_node` and `ray_node`
     pipe        the engine whose nodes are behind the stdin and stdout of a command: sh, ssh, srun, kubectl run -i
     wire        the messages between driver and node, and their frames
 

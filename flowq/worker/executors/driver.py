@@ -269,13 +269,20 @@ def _minor(version: str) -> tuple[str, ...]:
 
 
 def _engine(settings: ExecutorSettings) -> Callable[[Loop, EngineOwner, Post], ExecutorEngine]:
+    """Return what makes the engine. What it needs is imported here: the clients of clusters are large, and need not be there."""
+    if settings.type == "pipe":
+        from flowq.worker.executors.pipe import PipeEngine
+
+        return lambda loop, owner, _post: PipeEngine(settings, loop, owner)
+    from flowq.worker.executors.cluster import ClusterEngine
+
     if settings.type == "dask":
-        from flowq.worker.executors.dask import DaskEngine
+        from flowq.worker.executors.dask import DaskCluster
 
-        return lambda _loop, owner, post: DaskEngine(settings, owner, post)
-    from flowq.worker.executors.pipe import PipeEngine
+        return lambda _loop, owner, post: ClusterEngine(settings, owner, post, DaskCluster)
+    from flowq.worker.executors.ray import RayCluster
 
-    return lambda loop, owner, _post: PipeEngine(settings, loop, owner)
+    return lambda _loop, owner, post: ClusterEngine(settings, owner, post, RayCluster)
 
 
 def main() -> None:
@@ -287,7 +294,13 @@ def main() -> None:
     greeting, _ = control.wait()
     settings = ExecutorSettings(**greeting["executor"])
     log_to_stderr(*settings.log)
-    Driver(control, _engine(settings), BundleCache(greeting["cache"])).serve()
+    try:
+        Driver(control, _engine(settings), BundleCache(greeting["cache"])).serve()
+    except BaseException:
+        _log.exception("executor: the driver has failed")
+        raise
+    finally:
+        os._exit(0)  # the client of a cluster may have threads that wait for what does not come any more
 
 
 if __name__ == "__main__":

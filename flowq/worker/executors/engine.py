@@ -3,7 +3,7 @@
 An engine gets nodes started and carries messages to and from them. It decides nothing about jobs. What it can rely on, and must do:
 
 * All methods are called in the driver's thread and must not block. An engine with threads of its own calls the owner through `Post`.
-* `start` asks for an execution place for a token: the engine lets some node receive `(START, token)`. It may do so late (a queue of a cluster),
+* `start` asks for an execution place for a token: the engine lets some node receive `START` with it. It may do so late (a queue of a cluster),
   again (a task that the cluster repeats) and at several nodes; the driver grants one. It keeps nothing secret: it never sees a task.
 * A node is named by the engine; the name is shown to users. Messages of one node arrive in their order, or the node is lost.
 * When a node cannot be reached any more, `lost` is called once, and no message of that node comes after it. When a token will not be started,
@@ -45,7 +45,7 @@ class ExecutorEngine(Protocol):
     """A way to nodes."""
 
     def start(self, token: str, resources: Resources) -> None:
-        """Let a node receive `(START, token)`, as soon as there is a place with these resources."""
+        """Let a node receive `START`, as soon as there is a place with these resources."""
 
     def send(self, node: str, message: Message) -> None:
         """Send a message to a node, behind all earlier ones. To a node that is lost nothing is sent."""

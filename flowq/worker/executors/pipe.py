@@ -83,7 +83,7 @@ class PipeEngine:
         node.tokens.append(token)
         self._homes[token] = node
         if node.greeted:
-            node.command.write((wire.START, token))
+            node.command.write((wire.START, token, {}))
 
     def send(self, node: str, message: Message) -> None:
         """Send a message to a node that is there."""
@@ -175,7 +175,7 @@ class PipeEngine:
             if self._settings.per == "host":
                 self._hosts[node.host].pause = _FIRST_PAUSE
             for token in node.tokens:
-                node.command.write((wire.START, token))
+                node.command.write((wire.START, token, {}))
 
     def _lost(self, node: _Node, why: str) -> None:
         if self._nodes.get(node.name) is not node:

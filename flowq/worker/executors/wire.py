@@ -4,7 +4,7 @@ A frame is the length of its body, a checksum of it, and a tuple in `marshal` fo
 `PREAMBLE`: programs that run before it (a login shell, a launcher) may write to the same stream.
 
 driver -> node                              node -> driver
-    (START, token)                              (HELLO, version, host)              first and once
+    (START, token, variables)  of its place     (HELLO, version, host)              first and once
     (GRANT, token, nonce, task, secrets)        (READY, token, nonce)               may be granted
     (REFUSE, token, nonce)                      (BEGUN, token)                      a horse has the task
     (CANCEL, token)   not granted yet           (OUTPUT, token, stream, bytes)      stream: 0 stdout, 1 stderr
@@ -14,7 +14,8 @@ driver -> node                              node -> driver
     (BUNDLE, name, archive or None)             (EXITED, token)                     all its processes have ended; the last of a token
                                                 (WANTED, name)                      of a bundle, once
                                                 (ALIVE,)                            answers LEASE
-A node sends at most `WINDOW` bytes of a job's output that are not `TAKEN`; then it reads no more from the job, which waits in its next write.
+A node sends at most `WINDOW` bytes of a job's output that are not `TAKEN`; then it keeps what its slot had, and
+reads no more from the job, which waits in its next write. `OUTCOME` and `EXITED` come behind all output.
 """
 
 from __future__ import annotations

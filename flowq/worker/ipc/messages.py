@@ -12,6 +12,7 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     stop_grace?                            s from SIGTERM to SIGKILL; absent: the worker's
     deaf?                                  stop signals are ignored
     note?                                  a line of flowq's own, with which the output begins
+    memory?                                bytes that its processes may have; see `fork_servers.memory_limit`
     resources?, files?                     of executors: what the engine is asked for; where the worker has the files of the run, see `worker.node.files`
     batch?                                 how many jobs may have the same horse; absent: one
     limit                                  bytes a result may have

@@ -42,7 +42,9 @@ _LEASES: Final = 3  # of a lease, likewise: the driver renews it more often
 
 
 class GrantedJob:
-    """A granted token in its slot, or on its way there. `unread`: bytes of output that the driver has not taken."""
+    """A granted token in its slot, or on its way there. `unread`: bytes of output that the driver has not taken; `unsent`: output behind
+    them; `last`: what is told behind all output.
+    """
 
     def __init__(self, token: str, task: Task, secrets: dict[str, str]) -> None:
         self.token = token
@@ -51,6 +53,8 @@ class GrantedJob:
         self.slot: Slot | None = None
         self.begun = False
         self.unread = 0
+        self.unsent: deque[tuple[str, bytes]] = deque()
+        self.last: deque[Message] = deque()
 
 
 class ExecutorNode:
@@ -64,7 +68,9 @@ class ExecutorNode:
         self._files = RunFiles()
         self._slots: list[Slot] = []
         self._executions: dict[str, GrantedJob] = {}
-        self._nonces: dict[str, str] = {}  # by token, of those that are not granted yet
+        self._places: dict[
+            str, tuple[str, dict[str, str]]
+        ] = {}  # by token, of those that are not granted yet: nonce, variables
         self._ready: deque[GrantedJob] = deque()  # to be started
         self._waiting: dict[str, list[GrantedJob]] = {}  # by bundle that is on its way
         self._heard = time.monotonic()
@@ -98,15 +104,18 @@ class ExecutorNode:
     def _received(self, message: Message) -> None:
         self._heard = time.monotonic()
         match message:
-            case (wire.START, str(token)):
-                number = self._nonces.setdefault(token, nonce())
+            case (wire.START, str(token), dict(variables)):
+                number, _ = self._places.setdefault(token, (nonce(), variables))
                 self._stream.send((wire.READY, token, number))
             case (wire.GRANT, str(token), str(number), dict(task), dict(secrets)):
-                if self._nonces.get(token) == number:
-                    del self._nonces[token]
-                    self._take(GrantedJob(token, task, secrets))
+                granted, variables = self._places.get(token, ("", {}))
+                if granted == number:
+                    del self._places[token]
+                    self._take(
+                        GrantedJob(token, task | {"env": variables | task.get("env", {})} if variables else task, secrets)
+                    )
             case (wire.REFUSE, str(token), str()) | (wire.CANCEL, str(token)):
-                self._nonces.pop(token, None)
+                self._places.pop(token, None)
             case (wire.SIGNAL, str(token), int(number)):
                 self._kill(token, number)
             case (wire.TAKEN, str(token), int(size)):
@@ -171,33 +180,38 @@ class ExecutorNode:
         execution = self._executions.get(token)
         if execution is None:
             return
+        if number == signal.SIGKILL:
+            execution.unread = -sys.maxsize  # the driver drops what it cannot pass on, and waits for the end
         if execution.slot is not None:
             execution.slot.kill(KillCause.KILL if number == signal.SIGKILL else KillCause.CANCEL)
             return
         for waiting in (self._ready, *self._waiting.values()):
             if execution in waiting:
                 waiting.remove(execution)
-        self._end(execution)
+        if not execution.last:
+            self._end(execution)
 
     # -- owner of the slots ------------------------------------------------------------------------------------------------
 
     def ended(self, slot: Slot, end: Ended) -> None:
         """Tell the outcome, behind all output."""
         execution = self._in(slot)
-        self._send_output(execution)
+        execution.unsent.extend(slot.logs())
         if end.cause is KillCause.FENCED:
-            self._stream.send((wire.FENCED, execution.token))
+            execution.last.append((wire.FENCED, execution.token))
         elif end.unstarted and end.cause is None:
-            self._stream.send((wire.UNSTARTED, execution.token, end.outcome["error"]))
+            execution.last.append((wire.UNSTARTED, execution.token, end.outcome["error"]))
         else:
             if end.outcome["outcome"] == "finished":
                 self._pool.used(execution.task, slot.fork_server)
-            self._stream.send((wire.OUTCOME, execution.token, end.outcome))
+            execution.last.append((wire.OUTCOME, execution.token, end.outcome))
+        self._report(execution)
 
     def freed(self, slot: Slot) -> None:
         """Tell that all processes have ended."""
         execution = self._in(slot)
-        self._send_output(execution)
+        execution.unsent.extend(slot.logs())
+        execution.slot = None
         self._end(execution)
 
     def _in(self, slot: Slot) -> GrantedJob:
@@ -206,28 +220,29 @@ class ExecutorNode:
     # -- to the driver -----------------------------------------------------------------------------------------------------
 
     def _report(self, execution: GrantedJob) -> None:
+        """Tell what there is to tell: output as far as the driver takes it, and behind all of it the end."""
         slot = execution.slot
-        if slot is None:
-            return
-        if not execution.begun and slot.has_horse:
+        if slot is not None and not execution.begun and slot.has_horse:
             execution.begun = True
             self._stream.send((wire.BEGUN, execution.token))
-        if execution.unread < wire.WINDOW and slot.has_output:
-            self._send_output(execution)
-
-    def _send_output(self, execution: GrantedJob) -> None:
-        assert execution.slot is not None
-        for stream, data in execution.slot.logs():
+        if slot is not None and not execution.unsent and execution.unread < wire.WINDOW and slot.has_output:
+            execution.unsent.extend(slot.logs())
+        while execution.unsent and execution.unread < wire.WINDOW:
+            stream, data = execution.unsent.popleft()
             execution.unread += len(data)
             self._stream.send((wire.OUTPUT, execution.token, int(stream == "err"), data))
+        while execution.last and not execution.unsent:
+            message = execution.last.popleft()
+            if message[0] == wire.EXITED:
+                del self._executions[execution.token]
+            self._stream.send(message)
 
     def _fail(self, execution: GrantedJob, why: str) -> None:
         self._end(execution, (wire.OUTCOME, execution.token, failed("error", why)))
 
     def _end(self, execution: GrantedJob, *last: Message) -> None:
-        del self._executions[execution.token]
-        for message in (*last, (wire.EXITED, execution.token)):
-            self._stream.send(message)
+        execution.last += (*last, (wire.EXITED, execution.token))
+        self._report(execution)
 
 
 def _masked(secrets: dict[str, str]) -> ExecutionSecrets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from flowq import signing
@@ -13,10 +14,20 @@ from flowq.states import Reason
 from flowq.store.schema.log_streams import combine
 from flowq.store.schema.outcomes import ArtifactReport, CacheReport, Claim, ExecutionReport, LogLines
 from flowq.worker.supervisor.ends import Ended, KillCause
+from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
+from flowq.worker.supervisor.plain_jobs import unreadable
 from flowq.worker.supervisor.slot import Slot
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import TaskResult
+
+
+class FollowUp(StrEnum):
+    """The reports about a claim other than its end."""
+
+    RETURN = "return"  # the job goes back to its queue, uncharged
+    RELEASE = "release"  # its place under a rate limit is free: it was taken away, and its processes are gone
+    ACKNOWLEDGE = "acknowledge"  # the failure callback of a lost execution was called
 
 
 @dataclass(slots=True)
@@ -33,6 +44,7 @@ class ActiveJob:
     result_ttl: float | None = None  # the worker's default, s
     unlisted: bool = False  # the worker does not list failures
     fenced: bool = False  # it was taken away while it ran
+    slots: int = 1  # of this worker, that it takes
     lost: bool = False  # of another worker, lost with it: this worker only calls its failure callback
 
     def log(self, pieces: list[tuple[str, bytes]]) -> list[LogLines]:
@@ -55,6 +67,12 @@ class ActiveJob:
     def failed(self, reason: Reason, text: str, *, allowed: bool, retryable: bool) -> ExecutionReport:
         """Return the report of a failure for which no horse was needed."""
         return self._execution("failed", reason, text, allowed=allowed, retryable=retryable)
+
+    def sentence(self, error: Exception) -> str:
+        """Return why a job could not be prepared. An error that is not the flow's is one of the job's stored data."""
+        if isinstance(error, UnpreparableError):
+            return str(error)
+        return unreadable(self.claim.id, error)
 
     def _by_outcome(self, outcome: TaskResult, allowed: bool, retryable: bool) -> ExecutionReport:
         claim = self.claim

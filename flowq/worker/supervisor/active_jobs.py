@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import SELF_FENCE
@@ -16,10 +15,11 @@ from flowq.exceptions import CorruptRecordError
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
-from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.active_job import ActiveJob, FollowUp
 from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
-from flowq.worker.supervisor.plain_jobs import LOST, unreadable
+from flowq.worker.supervisor.fork_servers.memory_limit import MemoryWatch
+from flowq.worker.supervisor.plain_jobs import LOST
 from flowq.worker.supervisor.slot import Slot
 
 if TYPE_CHECKING:
@@ -37,14 +37,6 @@ _BUFFERED: Final = 4 * 1024 * 1024  # bytes of output taken over from the slots 
 _AWAY: Final = 10.0  # s without the store taking output after which jobs are not held back for it any more
 
 _KILL: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, Verdict.FENCED: KillCause.FENCED}
-
-
-class FollowUp(StrEnum):
-    """The reports about a claim other than its end."""
-
-    RETURN = "return"  # the job goes back to its queue, uncharged
-    RELEASE = "release"  # its place under a rate limit is free: it was taken away, and its processes are gone
-    ACKNOWLEDGE = "acknowledge"  # the failure callback of a lost execution was called
 
 
 class ActiveJobs:
@@ -68,6 +60,7 @@ class ActiveJobs:
         self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
         self._reports: list[ExecutionReport] = []
         self._follow_ups: list[tuple[FollowUp, Claim]] = []  # the last one first: what was claimed last goes back first
+        self._memory = MemoryWatch()
         self._stopping = False
         self._starved = False  # the system gave no process for a job
         self._finished = 0
@@ -84,8 +77,8 @@ class ActiveJobs:
     @property
     def capacity(self) -> int:
         """How many more jobs can be claimed: slots whose execution has ended count, their horse is on its way out."""
-        running = sum(slot.running for slot in self._slots)
-        return len(self._slots) - running - len(self._waiting)
+        running = sum(held.slots for index, held in self._in_slot.items() if self._slots[index].running)
+        return len(self._slots) - running - sum(held.slots for held in self._waiting)
 
     @property
     def running(self) -> int:
@@ -124,7 +117,8 @@ class ActiveJobs:
 
     def alarm(self) -> float | None:
         """Return the earliest monotonic time at which `tick` has something to do."""
-        return min((slot.alarm for slot in self._slots if slot.alarm is not None), default=None)
+        alarms = (self._memory.alarm, *(slot.alarm for slot in self._slots))
+        return min((alarm for alarm in alarms if alarm is not None), default=None)
 
     # -- in ----------------------------------------------------------------------------------------------------------------
 
@@ -156,7 +150,7 @@ class ActiveJobs:
         for slot in self._slots:
             if slot.free and self._lost:
                 self._start_callback(slot, self._lost.popleft())
-            while slot.free and self._waiting and self._waiting[0].leased > oldest:
+            while slot.free and self._waiting and self._waiting[0].leased > oldest and self._has_room(self._waiting[0]):
                 self._start_in(slot, self._waiting[0])
 
     def acknowledged(self, execution: ExecutionReport, outcome: Outcome) -> None:
@@ -242,7 +236,8 @@ class ActiveJobs:
     # -- time and stop -----------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do the work that is due by the clock: hard timeouts, and dropping output that the store does not take."""
+        """Do the work that is due by the clock: hard timeouts, limits of memory, dropping output that the store does not take."""
+        self._memory.look(self._slots)
         limit = time.monotonic() - _AWAY
         for slot in self._slots:
             slot.tick()
@@ -325,12 +320,15 @@ class ActiveJobs:
     def _start_in(self, slot: Slot, held: ActiveJob) -> None:
         try:
             task = self._builder.task(held.claim)
+            held.slots = task.pop("slots", 1)
+            if not self._has_room(held):
+                return
             secrets = self._builder.secrets(held.claim)
             fork_server = self._fork_servers.for_task(task)
         except (UnpreparableError, CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
             self._waiting.popleft()
             allowed = self._allowed(held, None)
-            self._report(held, held.failed(Reason.ERROR, _sentence(held, error), allowed=allowed, retryable=False))
+            self._report(held, held.failed(Reason.ERROR, held.sentence(error), allowed=allowed, retryable=False))
             return
         except OSError as error:
             self._waiting.popleft()
@@ -345,6 +343,10 @@ class ActiveJobs:
         named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
         _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
         slot.start(task, fork_server, secrets)
+
+    def _has_room(self, held: ActiveJob) -> bool:
+        """Return whether the slots are free that a job takes; those behind it wait, too, so that its turn comes."""
+        return held.slots <= len(self._slots) - sum(other.slots for other in self._in_slot.values())
 
     def _start_callback(self, slot: Slot, lost: Claim) -> None:
         task = self._builder.callback(lost, LOST)
@@ -390,8 +392,3 @@ class ActiveJobs:
         for entry in held.log(slot.logs()):
             self._logs.append(entry)
             self._buffered += len(entry.data)
-
-
-def _sentence(held: ActiveJob, error: Exception) -> str:
-    """Return why a job could not be prepared. An error that is not the flow's is one of the job's stored data."""
-    return str(error) if isinstance(error, UnpreparableError) else unreadable(held.claim.id, error)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from flowq.plan.bulk import record
+from flowq.plan.resources import describe_resources
 from flowq.states import Reason
 from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.messages import failed
@@ -25,6 +26,7 @@ class KillCause(StrEnum):
     CANCEL = "canceled"
     STOP = "stopped"
     FENCED = "fenced"  # the store has given the job to another worker: report nothing
+    MEMORY = "memory"  # it had more than its limit
     KILL = "killed"  # a client asked to kill what runs; it is a failure like any other
     RETURNED = "returned"  # the worker stops now: the job goes back to its queue
 
@@ -124,9 +126,13 @@ def called_after(so_far: TaskResult, death: TaskResult, cause: KillCause | None)
     return {**so_far, "error": f"{so_far['error']}\n\nWhat was called for this failure {how}"}
 
 
-def timed_out(task: Task, outcome: TaskResult) -> TaskResult:
-    """Return the outcome of a task that got SIGTERM or SIGKILL for its timeout: a timeout, whatever its horse says."""
-    if outcome.get("reason") == "timeout":
+def judged(task: Task, outcome: TaskResult, cause: KillCause | None) -> TaskResult:
+    """Return the outcome to report of a task that this worker has killed for `cause`: that decides, whatever its horse says."""
+    if cause is KillCause.MEMORY:
+        asked = describe_resources({"memory": task["memory"]})
+        text = f"the job was killed: its processes had more than it asks for (`resources`: {asked})"
+        return failed("memory", text, exit_code=outcome.get("exit_code"))
+    if cause is not KillCause.TIMEOUT or outcome.get("reason") == "timeout":
         return outcome
     text = f"the job ran longer than its timeout of {float(task['timeout']):g} s and was killed"
     return failed("timeout", text, exit_code=outcome.get("exit_code"))

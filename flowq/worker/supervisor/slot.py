@@ -30,7 +30,7 @@ from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
-from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, not_started, timed_out
+from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, judged, not_begun, not_started
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
 from flowq.worker.supervisor.output.job_output import JobOutput
@@ -136,6 +136,13 @@ class Slot:
         fork_server.obtain(self._got_lane, group_of(task))
 
     @property
+    def memory_limit(self) -> tuple[int, float] | None:
+        """The process of the job, and the bytes that it may have together with its descendants; None without a limit."""
+        if self._over or self._lane is None or self.task is None or "memory" not in self.task:
+            return None
+        return self._lane.pid, self.task["memory"]
+
+    @property
     def has_output(self) -> bool:
         """Whether `logs` would return something."""
         return self._output.ready
@@ -162,7 +169,7 @@ class Slot:
         if self._lane is None:
             self.fork_server.withdraw(self._got_lane)
             self._end_unstarted("the job was killed before it began")
-        elif cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL}:
+        elif cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL, KillCause.MEMORY}:
             self._kill_group(self._lane)
         elif not self._warned and self._killing is None:
             self._warn(self._lane)
@@ -361,9 +368,8 @@ class Slot:
         return not_begun(_BEGIN_LIMIT if self._lane is not None else None, server.limit, server.threads)
 
     def _judged(self, outcome: TaskResult) -> TaskResult:
-        """Return the outcome to report: after our own signals for a timeout it is a timeout, whatever the horse says."""
         assert self.task is not None
-        return timed_out(self.task, outcome) if self._cause is KillCause.TIMEOUT else outcome
+        return judged(self.task, outcome, self._cause)
 
     def _masked(self, outcome: TaskResult) -> TaskResult:
         """Return an outcome without the job's secrets."""

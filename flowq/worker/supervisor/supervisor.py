@@ -17,7 +17,8 @@ from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
-from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
+from flowq.worker.supervisor.active_job import FollowUp
+from flowq.worker.supervisor.active_jobs import ActiveJobs
 from flowq.worker.supervisor.connections import StoreConnections
 from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.event_loop import Loop
@@ -231,7 +232,8 @@ class Supervisor:
         self._periodic.beat(now, busy=bool(executions))
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
-        state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
+        working = "away" if self._fork_servers.away else "busy" if executions else "idle"
+        state = working if self._stopping.claiming else "stopping"
         worker = self._registration
         assert worker is not None
         self._connections.send(lambda link: link.heartbeat(worker, state, executions, self._jobs.counters))

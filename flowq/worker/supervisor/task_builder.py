@@ -22,6 +22,7 @@ from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
 from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, PlannedRun, UnpreparableError
 from flowq.worker.supervisor.fork_servers.interpreters import find_interpreter
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
+from flowq.worker.supervisor.fork_servers.memory_limit import SUPPORTED
 from flowq.worker.supervisor.plain_jobs import callback_task, plain_task
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.ends import Ended
 
-_ALONE: Final = frozenset({"artifacts", "cache", "fetch", "hooks", "on_failure", "on_success", "secrets", "serializer"})
+_ALONE: Final = frozenset(
+    {"artifacts", "cache", "fetch", "hooks", "memory", "on_failure", "on_success", "secrets", "serializer"}
+)
 """What a task has, or its horse does, that no other job may share."""
 
 
@@ -168,7 +171,7 @@ class TaskBuilder:
         except UsageError as error:
             raise UnpreparableError(f"{place.where}: {error}") from error
         if self._executor is None:
-            return {"note": f"this worker does not limit what the job asks for: {describe_resources(asked)}"} if asked else {}
+            return _limits(asked, 1 if self._options is None else self._options.slots)
         if refused := self._executor.refusal(asked):
             raise UnpreparableError(f"{place.where}: {refused}")
         return {"resources": asked}
@@ -188,6 +191,19 @@ class TaskBuilder:
         if options is None or options.clone or task["kind"] not in {"call", "pickle"} or not _ALONE.isdisjoint(task):
             return {}
         return {"batch": defaults.BATCH} if is_shared(options.isolation, claim.queue, asked) else {}
+
+
+def _limits(asked: Mapping[str, float], slots: int) -> "Task":
+    """Return what a worker that forks its jobs makes of what one asks for: slots that it takes, a limit of memory, and a note of the rest."""
+    rest = dict(asked)
+    limits: Task = {}
+    if "memory" in rest and SUPPORTED:
+        limits["memory"] = rest.pop("memory")
+    if (cpus := int(rest.pop("cpus", 1))) > 1:
+        limits["slots"] = min(cpus, slots)
+    notes = [f"the job asks for {cpus} cpus: it takes all slots of this worker ({slots})"] if cpus > slots else []
+    notes += [f"this worker does not limit what the job asks for: {describe_resources(rest)}"] if rest else []
+    return limits | ({"note": "; ".join(notes)} if notes else {})
 
 
 def _working_directory(place: JobPlace, scope: Mapping[str, Json]) -> str:

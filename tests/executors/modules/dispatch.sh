@@ -8,7 +8,7 @@ case "$(cat mode)" in
     fails) echo no machine is up >&2; exit 3 ;;
     version) exec "$python" -P -c "import flowq; flowq.__version__ = '9.4.1'; from flowq.worker.node.node import main; main()" ;;
     noise) exec yes not a node ;;
-    twice | again | altered) exec "$python" "$proxy" "$(cat mode)" "$@" ;;
+    twice | again | altered | silent) exec "$python" "$proxy" "$(cat mode)" "$@" ;;
     hangs) touch begun; exec sleep 1000 ;;
     env) env > engine; exec "$@" ;;
     *) exec "$@" ;;

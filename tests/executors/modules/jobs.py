@@ -28,6 +28,15 @@ def flood(size: int) -> int:
     return size
 
 
+def flood_and_tell(size: int) -> None:
+    """Write so many MiB and tell in a file how many were taken; the first one at once, the others when the file `go` is there."""
+    for number in range(1, size + 1):
+        flood(1024 * 1024)
+        Path("told").write_text(str(number))
+        while not Path("go").exists():
+            time.sleep(0.01)
+
+
 def sleep(name: str = "pid") -> None:
     Path(name).write_text(str(os.getpid()))
     time.sleep(60)

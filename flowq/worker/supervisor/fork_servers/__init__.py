@@ -1,1 +1,1 @@
-"""Fork servers as the supervisor sees them: which one a job goes to, and the requests to each."""
+"""Fork servers as the supervisor sees them: which one a job goes to, the requests to each, and limits of what their processes may have."""

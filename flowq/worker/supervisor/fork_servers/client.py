@@ -39,13 +39,15 @@ Waiter = Callable[[Lane | None, str], None]
 class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
-    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
-    interpreter that does not start; "" for all others. `shared`: its jobs have different environments. `executor`: the name of the one that it drives, and `start_timeout`: s a job may wait there.
+    `threads`: of the program that it is a clone of, 0 for a fresh interpreter. `useless`: why its interpreter serves no job, "" for all others.
+    `shared`: its jobs have different environments.
+    `executor`: the name of the one that it drives, `start_timeout`: s a job may wait there, `away`: whether there was no place for the last one.
     """
 
     close_limit: float = _CLOSE_LIMIT
     shared: bool = False
     executor: str = ""
+    away: bool = False
     start_timeout: float = 0.0
 
     def __init__(
@@ -117,8 +119,7 @@ class ForkServerClient:
 
     @property
     def _end(self) -> str:
-        text = "its fork server did not answer and was killed" if self.abandoned else "its fork server has ended"
-        return self.useless or text
+        return self.useless or f"its fork server {'did not answer and was killed' if self.abandoned else 'has ended'}"
 
     def obtain(self, waiter: Waiter, group: str | None = None) -> None:
         """Give a lane with a horse to `waiter`: at once if one waits, else as soon as there is one. See `group_of`."""

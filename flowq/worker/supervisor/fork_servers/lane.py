@@ -108,6 +108,9 @@ class Lane:
             for fd in (fd for _, fds in received for fd in fds if fd != LOST):
                 os.close(fd)
             self._refuse()
+        if self.fork_server.executor:
+            for message in told:
+                self.fork_server.away = "unstarted" in message or (self.fork_server.away and "granted" not in message)
         return told
 
     @property

@@ -68,6 +68,11 @@ class ForkServerPool:
         self._fork_servers.move_to_end(place)
         return fork_server
 
+    @property
+    def away(self) -> bool:
+        """Whether the engine of the executor could give no place to the last job that it was asked for."""
+        return any(fork_server.away for fork_server in self._living)
+
     def prepare(self, place: ForkServerKey) -> ForkServerClient:
         """Start a fork server ahead of its first task."""
         fork_server = self._fork_servers.get(place)

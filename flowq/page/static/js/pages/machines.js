@@ -54,7 +54,7 @@ export function WorkersPage() {
   return html`<div class="pagehead"><h1>Workers</h1><span class="sub">${plural(rows.length, "worker")}</span></div>
     ${rows.length ? html`<${Table} caption="Workers" rows=${rows} rowKey=${(row) => row.name} columns=${[
       ["Worker", (row) => html`<span class="mono wraps">${row.name}</span>`, { main: true }],
-      ["State", (row) => html`<${Badge} tone=${{ busy: "busy", idle: "idle", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"} mark=${{ busy: "▶", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}>${row.state}<//>`],
+      ["State", (row) => html`<${Badge} tone=${{ busy: "busy", idle: "idle", away: "wait", suspended: "wait", stopping: "wait" }[row.state] ?? "idle"} mark=${{ busy: "▶", away: "‖", suspended: "‖", stopping: "‖" }[row.state] ?? "○"}>${row.state}<//>`],
       ["Queues", (row) => html`<span class="mono wraps">${row.queues.join(", ")}</span>`],
       ["Slots", (row) => html`<span class="num">${row.busy}/${row.slots}</span>`, { right: true }],
       ["Works on", (row) => html`<span class="wraps">${row.jobs.map((job) => html`<${WorkersJob} key=${job.id} job=${job} now=${now} kill=${() => setKilling({ worker: row.name, job: job.id })} />`)}</span>`],
