@@ -16,7 +16,7 @@ HOLD = "echo > {0}-begun; until [ -e {0}-go ]; do sleep 0.01; done; echo {0} {1}
 
 def held(name: str, cpus: int, last: str = "") -> str:
     """Return a job that has begun when its file is there, and runs until another one is."""
-    return f"{name}: {{resources: {{cpus: {cpus}}}, run: '{HOLD.format(name, last)}'}}"
+    return f"{name}: {{timeout: 40s, resources: {{cpus: {cpus}}}, run: '{HOLD.format(name, last)}'}}"
 
 
 def let(bench: Bench, name: str) -> None:
@@ -29,7 +29,7 @@ def begun(bench: Bench, name: str) -> Path:
 
 def test_a_job_takes_as_many_slots_as_it_asks_for_cpus(bench: Bench) -> None:
     first = bench.submit(f"jobs: {{{held('a', 5, '$(ls b-begun 2>&1 | tail -c 10)')}}}")
-    until(begun(bench, "a").exists)
+    until(begun(bench, "a").exists, timeout=30)
     second = bench.submit(f"jobs: {{{held('b', 4)}}}")
     until(lambda: records(bench.store, second)[0].started_ms, message="the second job to be claimed")
     third = bench.submit("jobs: {c: {run: 'ls a-go b-begun; true'}}")  # it is behind the second one
