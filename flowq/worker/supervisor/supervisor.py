@@ -232,8 +232,15 @@ class Supervisor:
         self._periodic.beat(now, busy=bool(executions))
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
-        working = "away" if self._fork_servers.away else "busy" if executions else "idle"
-        state = working if self._stopping.claiming else "stopping"
+        state = (
+            "stopping"
+            if not self._stopping.claiming
+            else "away"
+            if self._fork_servers.away
+            else "busy"
+            if executions
+            else "idle"
+        )
         worker = self._registration
         assert worker is not None
         self._connections.send(lambda link: link.heartbeat(worker, state, executions, self._jobs.counters))

@@ -39,9 +39,8 @@ Waiter = Callable[[Lane | None, str], None]
 class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
-    `threads`: of the program that it is a clone of, 0 for a fresh interpreter. `useless`: why its interpreter serves no job, "" for all others.
-    `shared`: its jobs have different environments.
-    `executor`: the name of the one that it drives, `start_timeout`: s a job may wait there, `away`: whether there was no place for the last one.
+    `threads`: of the program that it is a clone of, 0 for a fresh interpreter. `shared`: its jobs have different environments. `useless`: why its
+    interpreter serves no job, "" for all others. `executor`: the name of the one that it drives, `start_timeout`: s a job may wait there, `away`: there was no place for the last one.
     """
 
     close_limit: float = _CLOSE_LIMIT
