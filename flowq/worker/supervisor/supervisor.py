@@ -232,15 +232,8 @@ class Supervisor:
         self._periodic.beat(now, busy=bool(executions))
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
-        state = (
-            "stopping"
-            if not self._stopping.claiming
-            else "away"
-            if self._fork_servers.away
-            else "busy"
-            if executions
-            else "idle"
-        )
+        working = "away" if self._fork_servers.away else "busy" if executions else "idle"
+        state = working if self._stopping.claiming else "stopping"
         worker = self._registration
         assert worker is not None
         self._connections.send(lambda link: link.heartbeat(worker, state, executions, self._jobs.counters))
@@ -259,9 +252,8 @@ class Supervisor:
         elif isinstance(reply, SweepReply):
             self._swept(reply)
         else:
-            since = self._sent[0]
             verdicts = list(zip(self._beaten, reply.verdicts, strict=True))
-            self._jobs.renewed([token for token, verdict in verdicts if verdict != "fenced"], since)
+            self._jobs.renewed([token for token, verdict in verdicts if verdict != "fenced"], self._sent[0])
             self._jobs.judged(verdicts)
             self._lost_callbacks |= reply.callbacks
             if reply.unswept:
