@@ -1,6 +1,7 @@
 """Transitions as functions of a library of the server, and as scripts where a server or a user's rights have none."""
 
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -107,6 +108,16 @@ def test_the_name_of_the_library_changes_with_its_text(monkeypatch: pytest.Monke
             names.add(scripts.library_name())
     scripts.library_name.cache_clear()
     assert len(names) == 2
+
+
+def test_each_shared_function_is_defined_once() -> None:
+    """All files share one table: a second definition of a name would silently take the place of the first."""
+    named = re.compile(r"^(?:function )?(L\.(?:step\.)?\w+(?:, L\.\w+)*)(?:\(| =)", re.MULTILINE)
+    defined = Counter(
+        one for name in FILES for found in named.findall(scripts._text(name)) for one in found.split(", ") if one != "L.step"
+    )
+    assert len(defined) > 150
+    assert [name for name, times in defined.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "lib/incarnation"])
