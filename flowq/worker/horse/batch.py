@@ -7,6 +7,7 @@ modules, caches, patches, the state of random numbers. So jobs share a horse by 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # the layer above makes an enum of each answer
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from flowq.worker.ipc import platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
     from flowq.worker.ipc.messages import Task, TaskResult
@@ -24,41 +26,48 @@ if TYPE_CHECKING:
 _GROWTH: Final = 32 * 1024 * 1024  # bytes by which a horse may grow in all its jobs
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _LIMITS: Final = tuple(sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}))
-_HANDLED: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_HANDLED: Final = tuple(sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_TIMERS: Final = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 
 
 class Keeper:
     """The state of a horse between its jobs."""
 
-    __slots__ = ("_allowance", "_environment", "_jobs", "_resident", "_state", "_task")
+    __slots__ = ("_allowance", "_jobs", "_kept", "_resident", "_set", "_task", "_variables")
 
     def __init__(self) -> None:
-        self._environment = dict(os.environ)
+        self._variables = dict(_variables())
         self._resident = _resident()
         self._allowance = _allowance()
         self._jobs = 0
         self._task: Task = {}
-        self._state: tuple[Any, ...] = ()
+        self._set: tuple[Any, ...] = ()  # what a job is given, as it was at its start
+        self._kept: tuple[Any, ...] = ()
 
     def begin(self, task: Task) -> None:
         """Take note of the state before a job; its directory and variables are set."""
+        if not self._jobs:
+            self._kept = _kept()  # which each job is found to have left as it was
         self._jobs += 1
         self._task = task
-        self._state = _state()
+        self._set = _set()
 
     def stays(self, outcome: TaskResult) -> bool:
         """Return whether the horse can take another job after this outcome."""
         if outcome["outcome"] != "finished" or "left" in outcome or self._jobs >= self._task["batch"]:
             return False
-        return _state() == self._state and _allowance() == self._allowance and _resident() - self._resident < _GROWTH
+        same = _set() == self._set and _kept() == self._kept and _allowance() == self._allowance
+        return same and _resident() - self._resident < _GROWTH
 
     def clear(self) -> None:
         """Take back what the job got: its variables, its task and its output."""
-        for name in os.environ.keys() - self._environment.keys():
-            del os.environ[name]
-        for name, value in self._environment.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
+        now, before = dict(_variables()), self._variables
+        if now != before:
+            for name in now.keys() - before.keys():
+                del os.environ[os.fsdecode(name)]
+            for name, value in before.items():
+                if now.get(name) != value:
+                    os.environ[os.fsdecode(name)] = os.fsdecode(value)
         context.set_current_task(None)
         nothing = os.open(os.devnull, os.O_WRONLY)
         for number in (1, 2):
@@ -66,19 +75,28 @@ class Keeper:
         os.close(nothing)
 
 
-def _state() -> tuple[Any, ...]:
+def _variables() -> Mapping[Any, Any]:
+    """Return the variables as `os.environ` has them inside, where it can be had: each look through the outside decodes the text."""
+    inside: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+    return inside
+
+
+def _set() -> tuple[Any, ...]:
+    """Return what each job is given by flowq."""
+    return dict(_variables()), os.getcwd(), list(sys.path)
+
+
+def _kept() -> tuple[Any, ...]:
+    """Return what is the same at the start of all jobs of a horse, but for what they import."""
     umask = os.umask(0o77)
     os.umask(umask)
     return (
-        dict(os.environ),
-        os.getcwd(),
         umask,
-        list(sys.path),
         len(sys.modules),
         (sys.stdin, sys.stdout, sys.stderr),
-        [signal.getsignal(number) for number in _HANDLED],
-        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-        [signal.getitimer(timer) for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)],
+        [_signal.getsignal(number) for number in _HANDLED],
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, ()),
+        [_signal.getitimer(timer) for timer in _TIMERS],
         sorted(os.listdir("/proc/self/fd")),
         platform.threads(),
     )
