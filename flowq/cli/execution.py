@@ -20,6 +20,7 @@ from flowq.flows.local_worker.worker import LocalWorker, stored_queues
 from flowq.flows.views.follow import START
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.snapshot import read_plan, read_view
+from flowq.plan.foreach import foreach_groups
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def execute(
         _tell_detached(store, run.id, as_json=manner.as_json)
         _tell_turn(store, run)
         return 0
-    known = plan if fresh and events_after == START else None
+    known = plan if fresh and events_after == START and not foreach_groups(plan) else None  # lists are counted as the stored plan has them
     following = Following(
         store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby, plan=known
     )

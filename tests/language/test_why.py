@@ -193,6 +193,7 @@ def test_failed(lab: Lab, why: Why) -> None:
           timeout: {timeout: 0.2, run: sleep 60}
           expired: {ttl: 0.2, queue: unserved, run: 'true'}
           killed: {run: kill -9 $$}
+          large: {resources: {memory: 100M}, run: 'exec python3 -c "import time; x = bytes(200 << 20).replace(bytes(1), b''x''); time.sleep(60)"'}
           invalid: {call: 'language_jobs:unkeepable'}
           allowed: {allow_failure: true, run: exit 1}
         """
@@ -205,6 +206,7 @@ def test_failed(lab: Lab, why: Why) -> None:
     assert "it took longer than its timeout of 200ms" in why(run, "timeout")
     assert "it waited in queue unserved longer than its ttl of 200ms and was never started" in why(run, "expired")
     assert "killed" in why(run, "killed")
+    assert "its processes had more than it asks for (`resources`: memory 100M)" in why(run, "large")
     assert "its return value cannot be stored as a result" in why(run, "invalid")
     assert "it is allowed to fail: its dependents continue" in why(run, "allowed")
 

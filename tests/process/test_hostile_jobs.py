@@ -104,9 +104,10 @@ def horses(stand: Stand) -> set[int]:
 
 
 def held(stand: Stand) -> tuple[int, int]:
-    """Return how many descriptors the supervisor and the fork server have, apart from one for each horse that waits."""
+    """Return how many descriptors the supervisor and the fork server have, apart from those of the lanes: a stream, and in the supervisor two pipes."""
     waiting = len(horses(stand))
-    return descriptors(os.getpid()) - waiting, descriptors(stand.fork_server.pid) - waiting
+    pipes = sum(lane._pipes is not None for lane in stand.fork_server._lanes.values())
+    return descriptors(os.getpid()) - waiting - 4 * pipes, descriptors(stand.fork_server.pid) - waiting
 
 
 def is_quiet(stand: Stand) -> bool:

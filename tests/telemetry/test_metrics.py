@@ -71,7 +71,7 @@ def everything(store: Store, driver: Driver) -> str:
     claim = SlotClaim("slot", schedule, HOUR, -1, HOUR, "skip")
     assert offer(store, plan, directory="/flows", run_id="secret-run", cause="schedule", slot=claim).outcome is Outcome.DONE
     Drive(store, driver, "secret-run", {"b": "failed"}).to_the_end()
-    store.workers.register(dataclasses.replace(driver.registration, executor="hpc"))
+    store.workers.register(dataclasses.replace(driver.registration, name="other-driver", nonce="other", executor="hpc"))
     for name in ("secret-job", "lost", "waiting"):
         new(store, name)
     assert driver.end(driver.take()) is Outcome.DONE

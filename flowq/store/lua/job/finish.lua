@@ -91,8 +91,9 @@ function L.finish()
     if job.webhooks then L.post(job, 'finished') end
     L.arrived(job)
   else
-    local extra = record(job, outcome == 'retry' and 'exceeded' or outcome, false, value, exit_code)
-    if has_value then job.unwritten = value end
+    local later = has_value and not job.webhooks -- which tell it
+    local extra = record(job, outcome == 'retry' and 'exceeded' or outcome, has_value and not later, value, exit_code)
+    if later then job.unwritten = value end
     if outcome == 'retry' then outcome, reason = 'failed', 'error' end
     if result_ttl ~= '' and not job.result_ttl then
       job.result_ttl, extra[#extra + 1], extra[#extra + 2] = result_ttl, 'result_ttl', result_ttl

@@ -29,6 +29,7 @@ _START_LIMIT: Final = 60.0  # s a fork server may take to give its first horse: 
 _FORK_LIMIT: Final = 10.0  # s it may take for each later one
 _CLOSE_LIMIT: Final = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
 _SPARES: Final = 1  # lanes with a horse that waits for a task
+_PIPED: Final = 8  # lanes that keep their pipes while no job is in them
 _KEPT: Final = 16  # horses that have had jobs and wait for more
 _MORE_SPARES: Final = 2  # as soon as a job has waited while the horse of the one before exited
 
@@ -125,6 +126,7 @@ class ForkServerClient:
         if self.lost:
             waiter(None, self._end)
             return
+        self._signal_server(signal.SIGCONT)  # a job can have stopped its parent
         kept = None if group is None else next((item for item in reversed(self._kept) if item[0] == group), None)
         if kept is not None:
             self._kept.remove(kept)
@@ -132,7 +134,6 @@ class ForkServerClient:
         elif self._ready:
             waiter(self._ready.popleft(), "")
         else:
-            self._signal_server(signal.SIGCONT)  # a job can have stopped its parent
             self._spares = _MORE_SPARES if self._returning else self._spares
             self._waiters.append((waiter, group))
         self._top_up(0 if self.retired else self._spares)
@@ -231,7 +232,7 @@ class ForkServerClient:
         lanes, self._lanes = self._lanes, {}
         if reaped(self.pid, by - time.monotonic()) is None:
             self._signal_server(signal.SIGKILL)
-            _kill_horses(lanes.values())
+            kill_groups(lane.pid for lane in lanes.values() if lane.pid)
             reaped(self.pid, _CLOSE_LIMIT)
 
     # -- from the server ---------------------------------------------------------------------------------------------------
@@ -275,6 +276,8 @@ class ForkServerClient:
             lane.close()
         else:
             self._ready.append(lane)
+            if len(self._ready) > _PIPED:
+                lane.drop_pipes()
 
     def _refuse(self, why: str) -> None:
         self._distrusted = self.threads > 0  # a copy of a program keeps what that had open: a new one may have more room
@@ -317,7 +320,7 @@ class ForkServerClient:
         lanes, self._lanes = self._lanes, {}
         self._ready.clear()
         self._kept.clear()
-        _kill_horses(lanes.values())
+        kill_groups(lane.pid for lane in lanes.values() if lane.pid)
         code = reaped(self.pid, _CLOSE_LIMIT)
         if self._unproven and not self.abandoned:
             self.useless = describe_end(self._unproven, code)
@@ -394,7 +397,3 @@ class ForkServerClient:
     def _end_if_done(self) -> None:
         if self.retired and len(self._lanes) == self._asked and not self._waiters and not self.lost:
             self.close()
-
-
-def _kill_horses(lanes: Iterable[Lane]) -> None:
-    kill_groups(lane.pid for lane in lanes if lane.pid)

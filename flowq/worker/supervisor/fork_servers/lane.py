@@ -159,7 +159,7 @@ class Lane:
         self._loop.forget(self._channel.fileno())
         self._channel.close()
         if self._pipes is not None and not self._pipes.attached:  # else the job's output reads and closes them
-            self._drop_pipes()
+            self.drop_pipes()
 
     def _readable(self) -> None:
         if self._when_readable is not None:
@@ -170,9 +170,10 @@ class Lane:
 
     def _renew_pipes(self) -> None:
         if self._pipes is not None and not self._pipes.renew():
-            self._drop_pipes()
+            self.drop_pipes()
 
-    def _drop_pipes(self) -> None:
+    def drop_pipes(self) -> None:
+        """Close the pipes, which no job has now; the next one gets new ones."""
         if self._pipes is not None:
             self._pipes.close()
             self._pipes = None
