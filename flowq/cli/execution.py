@@ -89,7 +89,9 @@ def execute(
         _tell_detached(store, run.id, as_json=manner.as_json)
         _tell_turn(store, run)
         return 0
-    known = plan if fresh and events_after == START and not foreach_groups(plan) else None  # lists are counted as the stored plan has them
+    known = (
+        plan if fresh and events_after == START and not foreach_groups(plan) else None
+    )  # lists are counted as the stored plan has them
     following = Following(
         store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby, plan=known
     )

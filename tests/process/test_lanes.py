@@ -245,3 +245,17 @@ def test_what_a_thread_writes_after_the_end_of_its_job_reaches_no_other() -> Non
         )
         assert {execution.outcome["outcome"] for execution in flood} == {"finished"}
         assert {execution.output("out") for execution in on_each_lane(stand, call("noop"))} == {b""}
+
+
+def test_pipes_that_a_late_write_has_closed_are_replaced() -> None:
+    with Stand() as stand:
+        warmed(stand)
+        for lane in lanes(stand):
+            pipes = lane.pipes()
+            for stream in (0, 1):  # an event of the turn in which a job has ended
+                pipes._ready(stream)
+            assert lane.pipes() is pipes
+            os.write(pipes.writes[0], b"late")
+            pipes._ready(0)
+        says = shell("echo here; echo there >&2")
+        assert {(each.output("out"), each.output("err")) for each in on_each_lane(stand, says)} == {(b"here\n", b"there\n")}

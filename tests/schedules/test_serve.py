@@ -213,6 +213,7 @@ def test_json_lines(flows: Path, env: dict[str, str]) -> None:
 
     with serve(flows, env, "--log-format", "json") as served:
         served.says("serving")
+        served.says("listens on")
         served.signal()
         assert served.wait() == 0
         lines = [json.loads(line) for line in served.output.splitlines()]

@@ -231,7 +231,7 @@ class Slot:
             self.fork_server.distrust()
             self._kill_group(self._lane)
         elif not self.fork_server.executor:
-            self._due = self._hard_limit(self.task)
+            self._due = self._hard_limit(self.task, now)
             self._alarm = min(self._begin_by, now + _LOOK)
         return True
 
@@ -272,6 +272,7 @@ class Slot:
 
     def _hand_over(self, lane: Lane, task: Task) -> None:
         values = {} if self._secrets is None else self._secrets.environment()
+        before = time.monotonic()  # the horse does not begin earlier
         self._output.watch(lane.pipes())  # before the job can write: there are no reports of earlier writes
         try:
             lane.hand_over(task, values, self._read_outcome)
@@ -282,16 +283,16 @@ class Slot:
         lane.on_exit = self._exited
         server = self.fork_server
         self._alarm = self._begin_by = time.monotonic() + (server.start_timeout if server.executor else _BEGIN_LIMIT)
-        self._due = None if server.executor else self._hard_limit(task)
+        self._due = None if server.executor else self._hard_limit(task, before)
         if self._due is not None:
             self._alarm = min(self._begin_by, self._due)
 
-    def _hard_limit(self, task: Task) -> float | None:
+    def _hard_limit(self, task: Task, begun: float) -> float | None:
         timeout = task.get("timeout")
         if timeout is None or timeout <= 0:
             return None
         soft = task["kind"] in {"call", "pickle", "callback"}
-        return time.monotonic() + float(timeout) + (self._grace if soft else 0.0)
+        return begun + float(timeout) + (self._grace if soft else 0.0)
 
     def _read_outcome(self) -> None:
         assert self._lane is not None

@@ -77,7 +77,7 @@ class Lane:
         Raises:
             OSError: no descriptor is left for new ones.
         """
-        if self._pipes is None:
+        if self._pipes is None or self._pipes.closed:
             self._pipes = OutputPipes(self._loop)
         return self._pipes
 

@@ -59,6 +59,11 @@ class OutputPipes:
         return bool(self._watches)
 
     @property
+    def closed(self) -> bool:
+        """Whether they are closed."""
+        return not self._reads
+
+    @property
     def attached(self) -> bool:
         """Whether a job has them, whose output closes them or lets them go."""
         return self._readable is not None
@@ -158,7 +163,7 @@ class OutputPipes:
     def _ready(self, stream: int) -> None:
         if self._readable is not None:
             self._readable(stream)
-        else:
+        elif not self.empty:  # it is, if what made it readable in this turn of the loop was read with the outcome
             self.close()  # a late write of a job that has told its outcome
 
     def _state(self) -> list[int]:
