@@ -114,7 +114,7 @@ class Succession:
 
     def follow(self) -> int:
         """Look for a horse that has ended well and has left nothing, and fork the next one into its lane; return which case it was."""
-        if _waitid is None or self._children.sweeping or self._user_code.hooks:
+        if _waitid is None or self._children.sweeping:
             return OTHER
         try:
             found = _waitid(_P_ALL, 0, _ENDED)
@@ -144,7 +144,7 @@ class Succession:
             lane.scratch = f"{self._scratch.path}/{number}-{lane.turn + 1}"  # something of it may have stayed
         lane.turn += 1
         try:
-            successor = fork()
+            successor = self._user_code.fork() if self._user_code.hooks else fork()
             if successor == 0:
                 horse.live(self._entrance, lane, self._own, self._me)
         except OSError:

@@ -35,7 +35,7 @@ _RESTORED: Final = tuple(set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP})
 
 
 def execute(task: Task, scratch: str) -> TaskResult:
-    """Execute the command to its end and return the outcome. `scratch` is created; the parent removes it."""
+    """Execute the command to its end and return the outcome. `scratch` is created; the parent removes what the command has made there."""
     _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
     output = os.path.join(scratch, "output")
     script = os.path.join(scratch, "script")
@@ -47,6 +47,17 @@ def execute(task: Task, scratch: str) -> TaskResult:
             _write(script, task["script"].encode())
     except OSError as error:
         return failed("error", _no_scratch(scratch, error))
+    try:
+        return _execute(task, output, script)
+    finally:  # before the outcome is told: the next job may need the room
+        for remove, path in ((os.unlink, output), (os.unlink, script), (os.rmdir, scratch)):
+            try:
+                remove(path)
+            except OSError:
+                continue  # the command has put something else there, which the parent removes
+
+
+def _execute(task: Task, output: str, script: str) -> TaskResult:
     env = {name: value for name, value in os.environ.items() if name not in platform.PRIVATE}
     env["FLOWQ_OUTPUT"] = output
     if task["kind"] == "shell":

@@ -134,7 +134,7 @@ def writes_to_every_descriptor(directory):
     note(directory)
     whole = b"\x02\x00\x00\x00\x00i\x05"  # a frame with a broken number
     number = b"\x05\x00\x00\x00\x00i\x05\x00\x00\x00"  # a frame with a number that is whole
-    for fd in range(3, 64):
+    for fd in range(3, 1024):
         for data in (number, whole, b"\xff" * 64):
             try:
                 os.set_blocking(fd, False)
@@ -148,7 +148,7 @@ def sends(directory, *messages):
     import marshal
 
     note(directory)
-    for fd in range(3, 64):
+    for fd in range(3, 1024):
         try:
             stream = socket.socket(fileno=os.dup(fd))
         except OSError:
