@@ -2,7 +2,7 @@
 
 A lane is made once and used by horse after horse, each for one job. Between two horses nothing is left in it: the next one is forked when the
 former has exited well and all that it had started has ended (`flowq.worker.fork_server.children`), so no process of the former job can read
-what is meant for the next one. Output has pipes of its own for each job.
+what is meant for the next one. The pipes for output belong to the supervisor, which renews them (`flowq.worker.supervisor.output.pipes`).
 """
 
 from __future__ import annotations

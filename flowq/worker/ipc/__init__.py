@@ -42,7 +42,8 @@ The next job of a lane must meet nothing of the former one
     * The supervisor uses a lane again only if it has sent no signal to the former horse, and if nothing came behind its outcome. It closes the
       others, and makes new ones as jobs want them. The slot of a job that has left processes takes the next job when they are gone.
     * A horse that stays gets only tasks with `batch` of one group (`supervisor.fork_servers.lane`), and none after a signal.
-    * Pipes, scratch directory and all state of the process are of one job. A horse has the stream under the number of the control channel, and
+    * Scratch directory and all state of the process are of one job. Pipes are as well, unless all processes of the former job have ended, the pipes
+      are empty, and size, flags, owner and mode are as they were when they were made (`supervisor.output.pipes`). A horse has the stream under the number of the control channel, and
       the other lanes' streams are closed in it.
 
 Deadlines (s)

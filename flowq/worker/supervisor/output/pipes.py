@@ -1,6 +1,6 @@
 """The two pipes for stdout and stderr, which the jobs of a lane have one after the other.
 
-To make pipes for each job, and to let the kernel watch them, took a sixth of what a worker needs for a job. They go on to the next job of the
+To make pipes for each job, and to let the kernel watch them, took a sixth of what a supervisor needs for a job. They go on to the next job of the
 lane only if all processes of the former one have ended, nothing is left in them, and they are set as they were when they were made: size and
 flags belong to a pipe, not to those who hold its ends. Otherwise the next job gets new ones.
 
