@@ -124,12 +124,14 @@ def test_a_job_is_held_back_while_nobody_takes_its_output(bench: Bench) -> None:
     assert int(seen[-1]) < size
     peaks = [peak(pid) for word in ("flowq.worker.node", "flowq.worker.executors.driver") for pid in bench.processes(word)]
     bench.worker.signal(signal.SIGCONT)
+    until(lambda: told.read_text() == str(size), timeout=30, message="all of the output to be taken")
+    grown = [peak(pid) for word in ("flowq.worker.node", "flowq.worker.executors.driver") for pid in bench.processes(word)]
+    assert all(after - before < size // 2 for before, after in zip(peaks, grown, strict=True)), (peaks, grown)
+    (bench.directory / "end").touch()
     ran = bench.ended(run)
     assert (ran.status, ran.job.attempt) == ("finished", 1)
     assert len(ran.output()) > size * 1024 * 1024 // 6
     assert set(ran.output().split()) == {"x" * 1023}
-    grown = [peak(pid) for word in ("flowq.worker.node", "flowq.worker.executors.driver") for pid in bench.processes(word)]
-    assert all(after - before < size // 2 for before, after in zip(peaks, grown, strict=True)), (peaks, grown)
 
 
 def peak(pid: int) -> float:

@@ -159,11 +159,13 @@ class ClusterEngine:
                 pause, self._connected = _FIRST_PAUSE, True
                 try:
                     await self._work()
+                except OSError as error:
+                    self._away(error)  # first: jobs may come while it is left
                 finally:
+                    self._connected = False
                     await self._leave()
             except OSError as error:
-                self._why = f"the cluster at {self._settings.address} cannot be used: {first_line(error)}"
-            self._connected = False
+                self._away(error)
             self._give_up()
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
@@ -180,6 +182,9 @@ class ClusterEngine:
             for machine in self._links.keys() - known:
                 self._unlink(machine, "it has left the cluster")
             await asyncio.sleep(_LOOK)
+
+    def _away(self, error: OSError) -> None:
+        self._why = f"the cluster at {self._settings.address} cannot be used: {first_line(error)}"
 
     async def _leave(self) -> None:
         """End the nodes, as far as they can be reached."""

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from flowq.worker.executors.wire import Message
 
 _CONNECT: Final = 10.0  # s
+_ANSWER: Final = (
+    5.0  # s for an answer of the scheduler; Dask itself would try for half a minute to connect to one that has died
+)
+_CLOSE: Final = 2.0  # s for leaving it
+_LOGGERS: Final = ("distributed", "distributed.client")  # Dask's settings give each a level of its own
 
 
 class DaskCluster:
     """A Dask cluster."""
 
     def __init__(self, settings: ExecutorSettings, driver: str) -> None:
-        logging.getLogger("distributed").setLevel(logging.ERROR)  # it logs each broken connection, and so does the driver
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # they log each broken connection, and so does the driver
         self._settings = settings
         self._driver = driver
         self._client: Client | None = None
@@ -38,7 +44,8 @@ class DaskCluster:
         """Return the addresses of Dask's workers."""
         if self._there.status != "running":
             raise ConnectionError("the scheduler has ended")
-        found: dict[str, Any] = (await self._there.scheduler.identity())["workers"]
+        identity = await asyncio.wait_for(self._there.scheduler.identity(), _ANSWER)
+        found: dict[str, Any] = identity["workers"]
         return found.keys()
 
     def submit(self, token: str, resources: Resources) -> Any:
@@ -87,7 +94,7 @@ class DaskCluster:
     async def leave(self) -> None:
         """Close the client."""
         client, self._client = self._there, None
-        await client.close()
+        await client.close(_CLOSE)
 
     @property
     def _there(self) -> Client:

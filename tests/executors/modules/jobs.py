@@ -29,12 +29,14 @@ def flood(size: int) -> int:
 
 
 def flood_and_tell(size: int) -> None:
-    """Write so many MiB and tell in a file how many were taken; the first one at once, the others when the file `go` is there."""
+    """Write so many MiB and tell in a file how many were taken; the first one at once, the others when the file `go` is there. End with `end`."""
     for number in range(1, size + 1):
         flood(1024 * 1024)
         Path("told").write_text(str(number))
         while not Path("go").exists():
             time.sleep(0.01)
+    while not Path("end").exists():
+        time.sleep(0.01)
 
 
 def sleep(name: str = "pid") -> None:
