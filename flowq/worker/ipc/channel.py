@@ -42,6 +42,7 @@ MAX_FRAME: Final = 64 * 1024 * 1024  # bytes; the largest legal payload or resul
 _HEADER = 5
 _PLAIN = 2  # the version of the format that interns no text: a horse would copy a page for each key of its task
 _CHUNK = 64 * 1024  # bytes of one read; larger buffers come from mmap each time, which costs more than it saves
+_SMALL = 960  # bytes of a read that most tasks fit in: the C library tidies up its whole heap, and copies pages, for a kilobyte and more
 _MAX_FDS = 4
 _FD_SIZE = 4  # bytes of a C int
 _COUNTS = tuple(bytes((count,)) for count in range(_MAX_FDS + 1))
@@ -194,7 +195,7 @@ class Channel:
             PeerGoneError: the other end is gone.
         """
         try:
-            data, control, state, _ = self._socket.recvmsg(_CHUNK, _SPACE, _CLOEXEC)
+            data, control, state, _ = self._socket.recvmsg(_SMALL, _SPACE, _CLOEXEC)
         except OSError:
             return self.wait()
         rights = control[0][2] if len(control) == 1 else b""
