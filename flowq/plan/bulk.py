@@ -4,22 +4,30 @@
 create, because each field is set through a function. Use `record` for objects per job or edge, and `@dataclass(frozen=True)` for
 objects per file or run.
 
+`nothing` is the empty mapping of all records: of its own each would take 64 bytes, a job has seven, and a worker keeps the plan.
+
 `no_collection` disables the cyclic garbage collector, which would scan all these objects repeatedly.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar, dataclass_transform
+from typing import Any, Final, TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @dataclass_transform(frozen_default=True, eq_default=True, field_specifiers=(field,))
 def record(cls: type[_T]) -> type[_T]:
     """Make a class a record: compared and hashed by its fields, which are set once."""
     return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+def nothing() -> Mapping[str, Any]:
+    """Return the empty mapping. Like each mapping of a record it is not changed."""
+    return _NOTHING
 
 
 @contextmanager

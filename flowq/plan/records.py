@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, TypeAlias
 
-from flowq.plan.bulk import record
+from flowq.plan.bulk import nothing, record
 
 GATE: Final = "@start"
 """The last part of the name of a sub-flow's gate; names of jobs cannot contain @."""
@@ -45,9 +45,9 @@ class Action:
     module: str = ""
     attribute: str = ""
     args: tuple[Json, ...] = ()
-    kwargs: Mapping[str, Json] = field(default_factory=dict)
+    kwargs: Mapping[str, Json] = field(default_factory=nothing)
     script: str = ""
-    variables: Mapping[str, Json] = field(default_factory=dict)
+    variables: Mapping[str, Json] = field(default_factory=nothing)
     shell: tuple[str, ...] = ()  # argv of the shell, the script's file name is appended; empty: the default shell
     message: Json = None  # for an approval
 
@@ -115,11 +115,11 @@ class JobFields:
     delay: float | None = None
     stop_grace: float | None = None  # from SIGTERM to SIGKILL after a timeout or a cancel; None: `defaults.STOP_GRACE`
     isolation: str = ""  # "job" or "batch", see `flowq.isolation`; "" is as the worker is set
-    resources: Mapping[str, Json] = field(default_factory=dict)  # amounts as of `flowq.plan.resources`, or templates of these
+    resources: Mapping[str, Json] = field(default_factory=nothing)  # amounts as of `flowq.plan.resources`, or templates of these
     condition: str | None = None  # the expression of `if`
-    env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
+    env: Mapping[str, Json] = field(default_factory=nothing)  # templated strings; flow env already merged below the job's
     secrets: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
+        default_factory=nothing
     )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
     workdir: Json = None  # templated string, or `FLOW_DIRECTORY`
     foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
@@ -130,7 +130,7 @@ class JobFields:
     artifacts: tuple[Artifact, ...] = ()
     fetch: tuple[Fetch, ...] = ()
     description: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=nothing)
 
 
 FLOW_DIRECTORY: Final = "flow"

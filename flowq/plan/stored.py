@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from itertools import compress
 from operator import attrgetter, ne
+from sys import intern
 from typing import Any, Final, cast
 
+from flowq.plan.bulk import nothing
 from flowq.plan.cell_names import ESCAPED, PLAIN, QUOTED, WHOLE, WHOLE_ESCAPED, cell_name
 from flowq.plan.records import (
     Action,
@@ -62,7 +64,7 @@ def _shape(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Json
     every = {item.name: item for item in fields(kind)}
     names = tuple(_keys_of_nodes() if kind is Node else every)
     defaults = (every[name] for name in names)
-    return names, attrgetter(*names), tuple({} if item.default_factory is dict else item.default for item in defaults)
+    return names, attrgetter(*names), tuple(nothing() if item.default_factory is nothing else item.default for item in defaults)
 
 
 def _keys_of_nodes() -> list[str]:
@@ -84,12 +86,19 @@ _BEFORE: Final = {
 
 _SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Artifact, Fetch, Selection)}
 _FILES: Final = ("artifacts", "fetch")
+_WORDS: Final = ("queue", "scope", "file", "stage", "isolation")
+_ACTION_WORDS: Final = ("kind", "module", "attribute")
+"""Fields with the same text in many nodes: each is kept once."""
 
 
 def node_from_json(item: dict[str, Json]) -> Node:
     """Return the node from its JSON."""
     known = dict(item)
     action = dict(known.pop("action"))
+    for part, names in ((known, _WORDS), (action, _ACTION_WORDS)):
+        for name in names:
+            if name in part:
+                part[name] = intern(part[name])
     for name in ("args", "shell"):
         if name in action:
             action[name] = tuple(action[name])
