@@ -7,12 +7,9 @@ which has a column of its own.
 """
 
 import argparse
-import ast
 import os
-import re
 import resource
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,9 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.noop import noop
+from benchmarks.replay import commands_of, connected, packed, script_of, server_seconds
 from flowq import Queue
 from tests.support.server import PrivateServer
 
@@ -93,19 +91,19 @@ def _measure(steps: Mapping[str, Callable[[], Cost]], client: "Redis", rounds: i
 def _steps(client: "Redis", server: PrivateServer, calls: int) -> dict[str, Callable[[], Cost]]:
     queue = Queue(connection=client)
     queue.enqueue(noop)  # loads the scripts
-    writes = list(_commands(server, lambda: queue.enqueue(noop)))
-    script, arguments = _script(writes)
+    writes = list(commands_of(server, lambda: queue.enqueue(noop)))
+    script, arguments = script_of(writes)
     digest = str(client.script_load(script))
-    packed = _packed(b"EVALSHA", digest.encode(), b"0", *arguments)
+    enqueue = packed(b"EVALSHA", digest.encode(), b"0", *arguments)
     return {
         "fork, task and outcome through pipes, exit, wait: bare Python": lambda: _forked("", calls),
         "the same with what a fork server has imported": lambda: _forked(_IMPORTS, calls),
         "a program: posix_spawn of /bin/true, wait": lambda: _spawned(calls),
         "a message to a waiting process and back, through pipes": lambda: _pinged(calls),
-        "PING, over a socket without a library": lambda: _asked(server, client, _packed(b"PING"), calls),
+        "PING, over a socket without a library": lambda: _asked(server, client, packed(b"PING"), calls),
         "PING, with redis-py": lambda: _called(client, client.ping, calls),
         f"the {len(writes)} commands of an enqueue in a bare script, without a library": lambda: _asked(
-            server, client, packed, calls
+            server, client, enqueue, calls
         ),
         "the same, with redis-py": lambda: _called(client, lambda: client.evalsha(digest, 0, *arguments), calls),
         "Queue.enqueue": lambda: _called(client, lambda: queue.enqueue(noop), calls),
@@ -197,15 +195,15 @@ def _pinged(calls: int) -> Cost:
 
 
 def _called(client: "Redis", call: Callable[[], object], calls: int) -> Cost:
-    before, used, begun = _server(client), time.process_time(), time.perf_counter()
+    before, used, begun = server_seconds(client), time.process_time(), time.perf_counter()
     for _ in range(calls):
         call()
     wall, own = time.perf_counter() - begun, time.process_time() - used
-    return Cost(wall / calls * 1e6, own / calls * 1e6, (_server(client) - before) / calls * 1e6)
+    return Cost(wall / calls * 1e6, own / calls * 1e6, (server_seconds(client) - before) / calls * 1e6)
 
 
 def _asked(server: PrivateServer, client: "Redis", packed: bytes, calls: int) -> Cost:
-    with _connected(server) as connection:
+    with connected(server) as connection:
 
         def call() -> None:
             connection.sendall(packed)
@@ -218,72 +216,27 @@ def _woken(server: PrivateServer, client: "Redis", calls: int) -> Cost:
     """Take the time from LPUSH to the line of a process that a blocked client tells, over pipes."""
 
     def wait(_there: int, back: int) -> None:
-        with _echo(lambda inner, _: _tell(inner, back)) as (_, to), _connected(server) as connection:
+        with _echo(lambda inner, _: _tell(inner, back)) as (_, to), connected(server) as connection:
             while True:
-                connection.sendall(_packed(b"BLPOP", b"floor", b"0"))
+                connection.sendall(packed(b"BLPOP", b"floor", b"0"))
                 connection.recv(4096)
                 os.write(to, _TASK)
 
-    before = _server(client)
-    with _echo(wait) as (back, _), _connected(server) as connection:
-        push = _packed(b"LPUSH", b"floor", b"x")
+    before = server_seconds(client)
+    with _echo(wait) as (back, _), connected(server) as connection:
+        push = packed(b"LPUSH", b"floor", b"x")
         begun = time.perf_counter()
         for _ in range(calls):
             connection.sendall(push)
             connection.recv(64)
             os.read(back, 64)
         wall = time.perf_counter() - begun
-    return Cost(wall / calls * 1e6, 0.0, (_server(client) - before) / calls * 1e6)
+    return Cost(wall / calls * 1e6, 0.0, (server_seconds(client) - before) / calls * 1e6)
 
 
 def _tell(there: int, back: int) -> None:
     while os.read(there, 4096):
         os.write(back, b"x")
-
-
-def _connected(server: PrivateServer) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(server.url.partition("://")[2].partition("?")[0])
-    return connection
-
-
-def _server(client: "Redis") -> float:
-    told = client.info("cpu")
-    return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
-
-
-def _packed(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-def _commands(server: PrivateServer, call: Callable[[], object]) -> Iterator[list[bytes]]:
-    """Yield the commands that scripts send to the server during a call, as MONITOR shows them."""
-    with server.client() as client:
-        watching: Any = client.connection_pool.get_connection()
-        try:
-            watching.send_command("MONITOR")
-            watching.read_response()
-            call()
-            client.ping()
-            while b'"PING"' not in (line := _bytes(watching.read_response())):
-                if b" lua]" in line:
-                    yield [ast.literal_eval(f"b{word.decode('latin-1')}") for word in re.findall(rb'"(?:[^"\\]|\\.)*"', line)]
-        finally:
-            watching.disconnect()
-
-
-def _bytes(line: bytes | str) -> bytes:
-    return line if isinstance(line, bytes) else line.encode("latin-1")
-
-
-def _script(commands: Sequence[Sequence[bytes]]) -> tuple[str, list[bytes]]:
-    """Return a script that sends these commands and does nothing else, and its arguments."""
-    lines, arguments = [], list[bytes]()
-    for command in commands:
-        words = [f"ARGV[{len(arguments) + number + 1}]" for number in range(len(command))]
-        lines.append(f"redis.call({', '.join(words)})")
-        arguments += command
-    return "\n".join(lines), arguments
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contestants, engines, floors, history, patterns, whole
+from benchmarks import bare, contestants, engines, floors, history, patterns, whole
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
 from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
@@ -79,6 +79,13 @@ def test_every_floor_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(float(wall.replace(",", "")) > 0 for _, wall, _, _ in rows)
     assert [name for name, *_ in rows if "commands of an enqueue" in name] != ["the 0 commands of an enqueue"]
     assert len(rows) == 10
+
+
+def test_every_prototype_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bare.main(["--rounds", "1", "--jobs", "40"]) == 0
+    rows = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:]]
+    assert all(float(value.replace(",", "")) > 0 for _, value in rows)
+    assert len(rows) == 11
 
 
 def test_marks_are_read_one_by_one_and_missing_after_the_last_process(tmp_path: Path) -> None:
