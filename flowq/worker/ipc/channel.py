@@ -14,6 +14,7 @@ import _socket
 import errno
 import marshal
 import os
+import select
 import sys
 from collections import deque
 
@@ -103,6 +104,11 @@ class Channel:
     def partial(self) -> bool:
         """Whether the beginning of a message was received, or a descriptor."""
         return bool(self._in or self._fds)
+
+    @property
+    def readable(self) -> bool:
+        """Whether something has arrived."""
+        return bool(select.select((self._socket,), (), (), 0)[0])
 
     @property
     def unread(self) -> bool:
