@@ -25,7 +25,7 @@ def _wrong_slots(evidence: Evidence, name: str, schedule: Ticking) -> Iterator[s
             yield f"slot {entry.slot} was {entry.outcome} ({entry.reason}), which is not the policy"
         if entry.outcome == "left_out" and entry.at_ms < entry.slot + schedule.every:
             yield f"slot {entry.slot} was left out at {entry.at_ms}, before another one was due"
-    for slot in range(min(dealt, default=0), max(dealt, default=0) + 1, schedule.every):
+    for slot in range(min(dealt), max(dealt) + 1, schedule.every) if dealt else ():
         if dealt[slot] != 1:
             yield f"slot {slot} has {runs[slot]} runs, and was {dealt[slot] - runs[slot]} times left without one"
     if name != PAST:  # runs of a backfill are not in the log
@@ -46,6 +46,6 @@ def wrong_events(evidence: Evidence) -> Iterator[str]:
     )
     ends = [f"{end.run} {end.attempt}" for end in evidence.run_ends if end.by.startswith(FOLLOWED) and end.status == "finished"]
     followed = found[FOLLOWER]
-    yield from (f"{end} has not ended, and has started a run" for end in followed if end not in ends)
+    yield from (f"{end} has not ended well, and has started a run" for end in followed if end not in ends)
     first = next((number for number, end in enumerate(ends) if end in followed), 0)  # before, there was no trigger
     yield from (f"the end of {end} has started no run" for end in ends[first:] if end not in followed)
