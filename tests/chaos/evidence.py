@@ -131,7 +131,8 @@ def read(store: Store, place: Path, strikes: list[Strike], idle: list[tuple[floa
                 evidence.parents[row["id"]] = row["parents"]
             else:
                 (evidence.accepted_runs if row["flow"] else evidence.accepted_jobs).add(row["id"])
-    evidence.plans = {run: plan_of_run(store, run) for run in picture.runs}
+    begun = [run for run, row in picture.runs.items() if row["status"] not in {"staging", "collecting"}]  # others may lack jobs
+    evidence.plans = {run: plan_of_run(store, run) for run in begun}
     evidence.schedules = {name: store.schedules.log(name) for name in TICKING}
     evidence.run_ends = store.schedules.ended_after("0-0", 10_000)
     if (place / DELIVERIES).exists():
