@@ -17,7 +17,7 @@ from tests.chaos.served import SECRET
 JOURNAL: Final = "deliveries"
 _PAUSE: Final = 1.5  # s between two deliveries
 _AGAIN: Final = 0.3  # s until one that was not answered is sent again
-_TIMEOUT: Final = 2.0  # s: a page that is stopped answers later, to nobody
+_TIMEOUT: Final = 2.0  # s; a page that is stopped answers later
 
 
 def main(place: Path, port: int) -> None:

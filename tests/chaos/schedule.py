@@ -25,7 +25,7 @@ PROCESSES: Final = {
 """Faults of processes and what users do meanwhile, each with its weight."""
 
 SERVICES: Final = {
-    "kill serve": 0.8,
+    "kill serve": 2.0,
     "stop serve": 0.6,
     "end serve": 0.4,
     "kill scheduler": 1.0,

@@ -18,7 +18,7 @@ BUSY, LINGERING, KEPT, LEAVING, GONE = "busy", "lingering", "kept", "leaving", "
 
 
 class Horse(NamedTuple):
-    """A process. `told`: what it has told and nobody has read; `had`: its jobs in order, the latest last."""
+    """A process. `told`: what it has told and was not read yet; `had`: its jobs in order, the latest last."""
 
     stage: str = BUSY
     had: tuple[int, ...] = ()
