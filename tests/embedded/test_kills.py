@@ -1,5 +1,6 @@
 """Processes are killed in any order: at most one server runs, no acknowledged data is lost, and no process is left."""
 
+import ctypes
 import os
 import signal
 import stat
@@ -86,6 +87,16 @@ def test_a_killed_witness_is_replaced(clean_home: Path) -> None:
         (witness,) = until(lambda: witness_pids(clean_home))
         kill9(witness)
         until(lambda: witness_pids(clean_home) not in ([], [witness]), message="another witness")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a signal for one thread of another process")
+def test_a_stop_signal_that_another_thread_gets_stops_the_server(clean_home: Path) -> None:
+    """As when the main thread is just dealing with the end of the witness: the kernel may choose any thread."""
+    with attached():
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+        threads = [int(thread) for thread in os.listdir(f"/proc/{watchdog}/task") if int(thread) != watchdog]
+        ctypes.CDLL(None).tgkill(watchdog, threads[0], signal.SIGTERM)
+        until(lambda: gone(server) and gone(watchdog), message="the server to be stopped")
 
 
 def test_an_orphaned_server_is_adopted_by_the_next_user(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
