@@ -244,7 +244,7 @@ def task_as_text():
 def time_out_with(name):
     secret = os.environ[name]
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)  # the rest of the timeout, so that it comes neither earlier than here nor late
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # the rest of the timeout: it comes here and nowhere before
         time.sleep(60)
     except BaseException as error:
         raise type(error)(f"{error} with {secret}") from error
