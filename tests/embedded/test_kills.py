@@ -180,6 +180,25 @@ def test_an_incomplete_last_command_is_truncated(clean_home: Path) -> None:
         assert client(clean_home).get("k") == b"v"
 
 
+def test_half_a_change_at_the_end_of_the_file_is_never_made(clean_home: Path) -> None:
+    """As after a power cut: not at the next start, and not at the one after it, when other changes have followed."""
+    with attach():
+        client(clean_home).set("k", "v")
+    stop_server()
+    (part,) = (clean_home / "data" / "appendonlydir").glob("*.incr.aof")
+    with part.open("ab") as file:
+        file.write(b"*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nhalf\r\n*3\r\n$3\r\nSET\r\n$1")
+    with attached():
+        assert client(clean_home).get("k") == b"v"
+        until(lambda: not client(clean_home).info("persistence")["aof_rewrite_in_progress"], message="the file to be rewritten")
+        with client(clean_home).pipeline() as change:
+            change.set("a", 1).set("b", 2).execute()
+        pid = server_pid(clean_home)
+        kill9(pid)
+        until(lambda: server_status().pid not in {None, pid}, message="another server")
+        assert client(clean_home).mget("k", "a", "b") == [b"v", b"1", b"2"]
+
+
 def test_a_full_disk_is_distinguished_from_a_dead_server(clean_home: Path) -> None:
     """With a full disk the server refuses even PING, but it is alive and names the cause."""
     script = """
