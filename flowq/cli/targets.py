@@ -225,17 +225,13 @@ def _is_exact(store: "Store", given: str) -> bool:
 
 def _runs(store: "Store", wanted: Callable[[RunRecord], bool], directory: str | None = None) -> Iterator[RunRecord]:
     """Yield the latest runs of a directory (of this one by default) that are wanted, the latest first."""
-    for run_id in store.runs.recent(_LATEST, directory or here()):
-        record = store.runs.get(run_id)
-        if record is not None and wanted(record):
-            yield record
+    return filter(wanted, store.runs.readable(store.runs.recent(_LATEST, directory or here())))
 
 
 def _elsewhere(store: "Store", wanted: Callable[[RunRecord], bool]) -> str:
     """Return the end of a sentence about a run of another directory that may be meant, and that must be named."""
-    for run_id in store.runs.recent(_LATEST):
-        record = store.runs.get(run_id)
-        if record is not None and wanted(record):
+    for record in store.runs.readable(store.runs.recent(_LATEST)):
+        if wanted(record):
             return f"; the latest elsewhere is {record.id} ({record.flow}) in {record.directory}: to mean it, give its id"
     return "; `flowq runs` lists all runs"
 

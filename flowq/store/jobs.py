@@ -10,7 +10,7 @@ from flowq.exceptions import TooLargeError
 from flowq.plan.bulk import record
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
-from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, latest_result, older_result
+from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, job_records, latest_result, older_result
 from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.schema.replies import read_claim
@@ -250,8 +250,14 @@ class Jobs:
         """Return the record of a job, or None."""
         return self.get_many([job])[0]
 
-    def get_many(self, jobs: Iterable[str]) -> list[JobRecord | None]:
-        """Return the records of many jobs in one round trip per 500, None where there is none."""
+    def get_many(self, jobs: Iterable[str], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
+        """Return the records of many jobs in one round trip per 500, None where there is none.
+
+        With `damaged` a record that cannot be read is None, too, and `damaged` gets the reason, by the job's id.
+
+        Raises:
+            CorruptRecordError: without `damaged`, one cannot be read.
+        """
         wanted = list(jobs)
         out: list[JobRecord | None] = []
         for start in range(0, len(wanted), _CHUNK):
@@ -261,7 +267,7 @@ class Jobs:
                 for job in chunk:
                     pipe.hgetall(self._keys("job", job))
                 rows = pipe.execute()
-            out += [job_record(job, row) for job, row in zip(chunk, rows, strict=True)]
+            out += job_records(zip(chunk, rows, strict=True), damaged)
         return out
 
     def load_many(self, jobs: Iterable[str]) -> list[StoredJob | None]:

@@ -99,9 +99,8 @@ def garbage_json(garbage: Garbage) -> dict[str, Json]:
 def _chosen(store: "Store", newest_first: list[str], wish: Wish) -> Iterator[RunRecord]:
     now_ms = store.now_ms()
     seen: Counter[str] = Counter()
-    for run_id in newest_first:
-        run = store.runs.get(run_id)
-        if run is None or wish.flow not in {None, run.flow}:
+    for run in store.runs.readable(newest_first):
+        if wish.flow not in {None, run.flow}:
             continue
         seen[run.flow] += 1
         if not run.ended or run.ended_ms is None or seen[run.flow] <= (wish.keep or 0):
