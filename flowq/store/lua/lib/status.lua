@@ -19,10 +19,11 @@ function L.record(id, flat)
   return job
 end
 
+-- Returns the job, and its fields as the server gave them.
 function L.load(id)
   local flat = call('HGETALL', K.job(id))
   if #flat == 0 then return nil end
-  return L.record(id, flat)
+  return L.record(id, flat), flat
 end
 
 -- All keys of one job, its record first.
@@ -39,7 +40,8 @@ function L.whole(text)
 end
 
 function L.execution_of(token)
-  return L.whole(string.match(token or '', '^%d+'))
+  local digits = token and string.match(token, '^%d+')
+  return digits and #digits <= DIGITS and tonumber(digits) or 0
 end
 
 function L.event(run, job, from, to, reason, execution, attempt)
@@ -157,6 +159,7 @@ end
 -- Write the sums; `ended(run)` is called for each run that may have nothing open any more (a sum of 0 too: what was opened by
 -- this call may have ended in it).
 function L.write_sums(ended)
+  if not next(sums) then return end
   for run, fields in pairs(sums) do
     for field, by in pairs(fields) do
       local value = by == 0 and 0
@@ -170,29 +173,33 @@ function L.write_sums(ended)
   sums = {}
 end
 
--- The one place where a status changes. `extra` is a flat list of further fields to write with it; `job.unstored` those of a new job, whose
--- record this makes.
+-- The one place where a status changes. `extra` is a flat list of further fields to write with it, which this may lengthen; `job.unstored`
+-- those of a new job, whose record this makes.
 function L.set_status(job, to, reason, score, extra)
   local from, had_reason = job.status, job.reason
   if job.kind ~= 'group' then leave(job) end
   job.status, job.reason = to, reason
-  local fields = job.unstored or {}
-  job.unstored = nil
-  local count = #fields
-  fields[count + 1], fields[count + 2] = 'status', to
-  count = count + 2
-  if reason and reason ~= '' then
-    fields[count + 1], fields[count + 2] = 'reason', reason
-    count = count + 2
-  elseif had_reason then
-    call('HDEL', K.job(job.id), 'reason')
+  local fields, count = job.unstored, 0
+  if fields then
+    job.unstored, count = nil, #fields
   end
   if extra then
-    for i = 1, #extra, 2 do
+    local given = #extra
+    for i = 1, given, 2 do
       local name, value = extra[i], extra[i + 1]
-      fields[count + i], fields[count + i + 1] = name, value
       job[name] = value
+      if fields then
+        fields[count + i], fields[count + i + 1] = name, value
+      end
     end
+    fields, count = fields or extra, count + given
+  end
+  fields = fields or {}
+  fields[count + 1], fields[count + 2] = 'status', to
+  if reason and reason ~= '' then
+    fields[count + 3], fields[count + 4] = 'reason', reason
+  elseif had_reason then
+    call('HDEL', K.job(job.id), 'reason')
   end
   call('HSET', K.job(job.id), unpack(fields))
   if job.semaphores then L.semaphores_moved(job, from, to) end
