@@ -37,7 +37,7 @@ end
 
 -- Start a popped job and return the reply, or move it to the status that is due.
 local function begin(worker, slot, claim_id, lease, id, place)
-  local job, flat = L.load(id)
+  local job, flat = L.load_flat(id)
   if job then job.popped = true end
   if not job or job.status ~= 'queued' then
     L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop

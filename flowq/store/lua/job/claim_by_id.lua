@@ -6,7 +6,7 @@
 -- uses: job/claim
 -- Suspension does not apply: it holds workers back, and here only the caller waits.
 function L.take(id, worker, claim_id, lease)
-  local job, flat = L.load(id)
+  local job, flat = L.load_flat(id)
   if not job then return {} end
   if job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == claim_id then return L.claim_answer(job, job.token) end
   local again = job.status == 'scheduled' and (job.reason == 'retry' or job.reason == 'repeat')

@@ -19,11 +19,17 @@ function L.record(id, flat)
   return job
 end
 
--- Returns the job, and its fields as the server gave them.
-function L.load(id)
+-- Returns a job, and its fields as the server gave them.
+function L.load_flat(id)
   local flat = call('HGETALL', K.job(id))
   if #flat == 0 then return nil end
   return L.record(id, flat), flat
+end
+
+-- One value: a second one would become an argument of `f(L.load(id))`.
+function L.load(id)
+  local job = L.load_flat(id)
+  return job
 end
 
 -- All keys of one job, its record first.
