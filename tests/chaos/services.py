@@ -151,12 +151,13 @@ class Services:
     def stop(self) -> None:
         """Stop the serves as a user does, who expects that no process is left."""
         for serve in self._serves:
+            serve.asked = True
             serve.process.terminate()
         for number, serve in enumerate(self._serves):
             try:
-                code = serve.process.wait(_ENDING)
-                if code not in {0, -signal.SIGTERM}:  # it may have been about to start
-                    self.problems.append(f"serve {number} ended with {code} after SIGTERM")
+                serve.process.wait(_ENDING)
+                if not _is_expected(serve):
+                    self.problems.append(f"serve {number} ended with {serve.process.returncode} after SIGTERM")
             except subprocess.TimeoutExpired:
                 self.problems.append(f"serve {number} did not stop after SIGTERM")
         for mark in self._marks:
