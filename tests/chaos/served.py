@@ -40,7 +40,7 @@ class Ticking:
 
 TICKING: Final = {
     f"{DIRECTORY}/tick:default": Ticking(1000, frozenset({"run"})),
-    f"{DIRECTORY}/slow:default": Ticking(2000, frozenset({"run", "skipped"})),
+    f"{DIRECTORY}/slow:default": Ticking(2000, frozenset({"run", "skipped", "left_out"})),
     f"{DIRECTORY}/late:default": Ticking(2000, frozenset({"run", "left_out"})),
     PAST: Ticking(HOUR, frozenset({"run"})),
 }
@@ -48,10 +48,10 @@ TICKING: Final = {
 
 def flows() -> dict[str, dict[str, Any]]:
     """Return the documents of the flows by their names."""
-    every_slot, shared = {"catch_up": "all", "overlap": "allow"}, {"isolation": "batch"}
+    every_slot, shared = {"catch_up": {"mode": "all", "max": 1000}, "overlap": "allow"}, {"isolation": "batch"}
     return {
         "tick": _flow(0.02, {"schedule": {"every": "1s", **every_slot}}, **shared),
-        "slow": _flow(2.5, {"schedule": {"every": "2s", "catch_up": "all", "overlap": "skip"}}),
+        "slow": _flow(2.5, {"schedule": {"every": "2s", "catch_up": "latest", "overlap": "skip"}}),
         "late": _flow(0.1, {"schedule": {"every": "2s", "catch_up": "latest", "overlap": "queue"}}),
         "past": _flow(0.1, {"schedule": {"every": "1h", **every_slot}}, **shared),
         "follow": _flow(0.02, _started_by("ended", {"flow": "tick"}, end="${{ event.run }} ${{ event.attempt }}")),
