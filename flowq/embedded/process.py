@@ -61,7 +61,7 @@ class ServerProcess:
         self._wait_until_it_answers(path)
         if _CUT in read_from(self.home.server_log, said_before):
             # Redis and older Valkey leave half of the last change in the file and would make it at the next start, with those that
-            # follow it now. A file that is rewritten from memory does not have it.
+            # follow it now. A new file, written from memory, does not have it.
             with suppress(OSError):
                 resp.request(path, "BGREWRITEAOF", timeout=_START_LIMIT)
 

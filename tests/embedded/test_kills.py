@@ -192,7 +192,9 @@ def test_half_a_change_at_the_end_of_the_file_is_never_made(clean_home: Path) ->
         assert client(clean_home).get("k") == b"v"
         until(lambda: not client(clean_home).info("persistence")["aof_rewrite_in_progress"], message="the file to be rewritten")
         with client(clean_home).pipeline() as change:
-            change.set("a", 1).set("b", 2).execute()
+            change.set("a", 1)
+            change.set("b", 2)
+            change.execute()
         pid = server_pid(clean_home)
         kill9(pid)
         until(lambda: server_status().pid not in {None, pid}, message="another server")

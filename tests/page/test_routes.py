@@ -179,6 +179,19 @@ def test_what_is_not_there_says_so(login: Login) -> None:
     shows(page, "There is no page here")
 
 
+def test_a_run_that_cannot_be_read_is_named_above_the_others(login: Login, served: Served, asking: str) -> None:
+    with served.store() as store:
+        key = store.session.keys("run", asking)
+        right = store.client.hget(key, "created_at")
+        store.client.hset(key, "created_at", "letters")
+        try:
+            page = login("/runs")
+            shows(page, f"Run {asking} is not shown: the record of run {asking} cannot be read: ")
+            assert page.locator(f"table a:has-text('{asking}')").count() == 0
+        finally:
+            store.client.hset(key, "created_at", right or b"")
+
+
 def test_addresses_keep_the_state_and_back_returns_to_it(login: Login, asking: str) -> None:
     page = login(f"/runs/{asking}/jobs")
     page.get_by_role("button", name="load[part=south]").click()
