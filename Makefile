@@ -26,7 +26,7 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps engines servers wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale collected docs pictures bench clients chaos sweeps engines servers wheel clean
 
 help: ## list the targets
 	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines, servers and bench]"
@@ -40,7 +40,7 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: lint spelling types contract examples stale ## everything that is checked without running tests
+check: types lint spelling contract examples stale collected ## everything that is checked without running tests
 
 lint: $(DEVELOP) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -67,6 +67,9 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.reference --check
 	$(BIN)/python -m tests.repository.states_page --check
 	$(BIN)/python -m tests.repository.api_page --check
+
+collected: $(DEVELOP) ## import every test: each process of `make test` needs all of them, and then finds them compiled
+	@shown=$$($(BIN)/python -m pytest --collect-only --quiet --quiet 2>&1) || { echo "$$shown"; exit 1; }
 
 docs: $(SITE) ## build the documentation site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet
