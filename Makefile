@@ -26,10 +26,10 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale collected docs pictures bench clients chaos sweeps engines servers wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale collected docs pictures bench clients chaos sweeps engines page servers wheel clean
 
 help: ## list the targets
-	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines, servers and bench]"
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines, page, servers and bench]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -96,6 +96,9 @@ engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap, Dask and
 	@$(PIP) install 'distributed>=2024.1' || echo "not tried: Dask cannot be installed" >&2
 	@$(PIP) install 'ray>=2.9' || echo "not tried: Ray cannot be installed" >&2
 	$(BIN)/python -m pytest tests/executors -m 'engines or not engines' $(ARGS)
+
+page: $(DEVELOP) ## the page in a browser: Chromium on PATH, else skipped; two files of it are part of `make test`, too
+	$(BIN)/python -m pytest tests/page -m 'not chaos' $(ARGS)
 
 servers: $(DEVELOP) ## the tests that talk to a server, and a round of chaos, on Redis 7, on a cluster and behind a Sentinel
 	$(BIN)/python -m pytest tests/embedded tests/store tests/process tests/chaos --server redis7 -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
