@@ -16,7 +16,7 @@ from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker
-from tests.cli.process import FLOWQ, on_terminal
+from tests.cli.process import FLOWQ, Terminal, on_terminal
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -151,7 +151,7 @@ jobs:
 """
 
 
-def screen(child: "pexpect.spawn[str]") -> str:
+def screen(child: Terminal) -> str:
     """Return all output of a command on its terminal."""
     child.expect(pexpect.EOF)
     child.close()
