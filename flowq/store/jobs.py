@@ -94,7 +94,7 @@ class Jobs:
             TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
         """
         new.check()
-        return _created(self._session.run("job/create", *new.arguments()))
+        return _created(self._session.run_flat("job/create", new.arguments()))
 
     def draft(self, new: NewJob) -> tuple[Outcome, str]:
         """Store a plain job without enqueueing it, answered as by `create`; `CONFLICT` when the id is that of a job that was enqueued."""
@@ -115,10 +115,8 @@ class Jobs:
         replies = run_ahead(
             self._session,
             "job/create_many",
-            (
-                _creations(part)
-                for part in _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))
-            ),
+            map(_creations, _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))),
+            flat=True,
         )
         return [_created(reply) for part in replies for reply in zip(part[::2], part[1::2], strict=True)]
 
@@ -382,8 +380,13 @@ def _chunks(items: Iterable[_T], most: int, most_bytes: int, size: Callable[[_T]
         yield chunk
 
 
-def _creations(jobs: Sequence[NewJob]) -> list[object]:
-    return [len(jobs), *(argument for new in jobs for argument in new.arguments())]
+def _creations(jobs: Sequence[NewJob]) -> list[str | bytes]:
+    named = {new.id for new in jobs}
+    flat: list[str | bytes] = [str(len(jobs))]
+    flat += [str(len(jobs)), *(new.id for new in jobs)] if len(named) == len(jobs) else ["0"]
+    for new in jobs:
+        flat += new.arguments()
+    return flat
 
 
 def _to_cancel(job: str, *, release: bool, detach: bool) -> list[object]:

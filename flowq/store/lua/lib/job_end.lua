@@ -131,13 +131,13 @@ end
 -- record has expired.
 local function let_parent_go(edge, skipped)
   local id, condition = string.match(edge, '^(.*)|(%w+)$')
+  local found = call('HMGET', K.job(id), 'status', 'open_dependents') -- the whole record only for the last one that held it
+  local ended, held = found[1] and L.ended(found[1]), tonumber(found[2] or 0) > 0
+  local last = held and call('HINCRBY', K.job(id), 'open_dependents', -1) <= 0
+  if not ended or not (last or skipped) then return end
   local parent = L.load(id)
-  if not parent then return end
-  if tonumber(parent.open_dependents or 0) > 0 then
-    parent.open_dependents = call('HINCRBY', K.job(id), 'open_dependents', -1)
-    if L.ended(parent.status) then L.retire(parent) end
-  end
-  if skipped and L.ended(parent.status) and L.holds(parent, condition) then L.change_edge(skipped.id, id, 'met') end
+  if last then L.retire(parent) end
+  if skipped and L.holds(parent, condition) then L.change_edge(skipped.id, id, 'met') end
 end
 
 -- Parents beyond the number that one call releases are kept in a list of their own: the job's keys may be deleted before.

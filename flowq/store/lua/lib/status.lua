@@ -63,6 +63,12 @@ function L.wake(queue)
   hints[key] = length < HINTS and call('RPUSH', key, queue) or length
 end
 
+local function wake_for(queue, jobs)
+  local key, names = K.wake(queue), {}
+  for i = 1, math.min(jobs, HINTS - call('LLEN', key)) do names[i] = queue end
+  if #names > 0 then hints[key] = call('RPUSH', key, unpack(names)) end
+end
+
 -- A queue has no job that a worker could claim.
 function L.let_sleep(queue)
   local key = K.wake(queue)
@@ -88,10 +94,33 @@ end
 
 -- Order in a queue: higher priority first, then the sequence; the front of a priority counts downwards.
 -- 2^42 sequence numbers and priorities of -1000..1000 stay exact in a double.
+local reserved = 0 -- per call: the last one used of the sequence numbers that it has reserved
+local reserved_to = 0 -- per call
+local gathered = nil -- per call
+
 function L.score(job, front)
   local base = -(tonumber(job.priority) or 0) * 4398046511104
   if front then return base - call('HINCRBY', KEYS[1], 'front', 1) end
+  if gathered and reserved < reserved_to then
+    reserved = reserved + 1
+    return base + reserved
+  end
   return base + call('HINCRBY', KEYS[1], 'back', 1)
+end
+
+-- Gather the jobs that `deal` queues, about `count`, and put them into their queues at once. Meanwhile none of them may leave its queue.
+function L.gather(count, deal)
+  gathered, reserved_to = {}, call('HINCRBY', KEYS[1], 'back', count)
+  reserved = reserved_to - count
+  local well, result = pcall(deal)
+  local queues = gathered
+  gathered = nil
+  for queue, entries in pairs(queues) do
+    for i = 1, #entries, 1000 do call('ZADD', K.queue(queue), unpack(entries, i, math.min(i + 999, #entries))) end
+    wake_for(queue, #entries / 2)
+  end
+  if not well then error(result, 0) end
+  return result
 end
 
 local function leave(job)
@@ -131,13 +160,19 @@ local function enter(job, score)
   local status, id, queue = job.status, job.id, job.queue
   if status == 'queued' then
     L.list_queue(queue)
-    call('ZADD', K.queue(queue), score, id)
+    if gathered then
+      local entries = gathered[queue] or {}
+      gathered[queue] = entries
+      entries[#entries + 1], entries[#entries + 2] = score, id
+    else
+      call('ZADD', K.queue(queue), score, id)
+    end
     if job.ttl then
       local deadline = now + job.ttl
       call('ZADD', K.ttls(queue), deadline, id)
       call('ZADD', K.timers(), deadline, 'expire|' .. id)
     end
-    L.wake(queue)
+    if not gathered then L.wake(queue) end
     return
   end
   if status == 'failed' and job.unlisted or status == 'skipped' and job.run then return end
