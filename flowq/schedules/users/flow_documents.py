@@ -15,6 +15,7 @@ from flowq.plan import Json
 from flowq.plan.foreach import before_run
 from flowq.schedules.directory.catalog import CatalogFlow
 from flowq.schedules.users.launch import Check
+from flowq.schedules.validity import problem_of
 from flowq.schedules.views import ScheduleView, schedule_json
 from flowq.store.schema.documents import iso
 from flowq.store.schema.records import RunRecord
@@ -58,7 +59,7 @@ def item_json(flow: CatalogFlow, around: Around) -> dict[str, Json]:
         "name": flow.name,
         "file": flow.path,
         "valid": flow.valid,
-        "problem": flow.problem or None,
+        "problem": None if flow.valid else problem_of(flow),
         "description": flow.compilation.description,
         "diagnostics_count": len(_shown(flow)),
         "params": len(flow.compilation.params),
