@@ -170,6 +170,23 @@ def test_a_list_names_a_damaged_run_and_shows_the_others(
     assert said("runs")[2] == ""
 
 
+def test_a_run_whose_plan_is_damaged_is_listed_and_named(
+    store: Store, server: PrivateServer, namespace: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is orphaned cannot be told then: its jobs would have to be known."""
+    monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
+    submit(store, plan(), directory="/", run_id="torn")
+    waiting: Any = {"local": 1, "attempt": 2, "jobs:queued": 0, "jobs:deferred": 2}
+    store.client.hset(store.session.keys("run", "torn"), mapping=waiting)
+    store.client.set(store.session.keys("plan", "torn"), b"letters")
+    for words in (("runs",), ("info",)):
+        assert command((*words, "-u", server.url)) == 0
+        out, err = capfd.readouterr()
+        assert "torn" in out
+        assert "orphaned" not in out
+        assert err.startswith("warning: the stored plan of run torn cannot be read: ")
+
+
 def test_requeueing_all_failed_jobs_names_a_damaged_one_and_takes_the_others(
     store: Store, server: PrivateServer, namespace: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
