@@ -48,8 +48,11 @@ are, or expire by themselves."""
 
 def lost(evidence: Evidence) -> Iterator[str]:
     """What the server has accepted is there."""
-    for run in sorted(evidence.accepted_runs - evidence.picture.runs.keys()):
+    for run in sorted(evidence.accepted_runs - evidence.begun_runs):
         yield f"run {run} was accepted, and is gone"
+    for run, plan in evidence.plans.items():
+        members = (member_id(run, cell.ordinal) for cell in plan.cells)
+        yield from (f"job {job} of run {run} is gone" for job in members if job not in evidence.picture.jobs)
     for job in sorted(evidence.accepted_jobs - evidence.jobs.keys()):
         yield f"job {job} was accepted, and is gone"
 
@@ -200,7 +203,8 @@ def inconsistent(evidence: Evidence) -> Iterator[str]:
         yield from check(evidence.picture)
     yield from (f"{name} was set aside: {why}" for name, why in evidence.picture.set_aside.items())
     for run, plan in evidence.plans.items():
-        rows = {cell.name: evidence.picture.jobs[member_id(run, cell.ordinal)] for cell in plan.cells if not cell.group}
+        found = ((cell.name, evidence.picture.jobs.get(member_id(run, cell.ordinal))) for cell in plan.cells if not cell.group)
+        rows = {name: row for name, row in found if row is not None}  # `lost` tells of others
         ends = {name: f"{row['status']}/{row.get('reason', '')}".rstrip("/") for name, row in rows.items()}
         if all(row["status"] in ENDED for row in rows.values()):
             yield from inconsistencies(plan, ends, [name for name, row in rows.items() if row.get("allowed") == "1"])

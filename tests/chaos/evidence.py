@@ -72,6 +72,11 @@ class Evidence:
     deliveries: set[str] = field(default_factory=set)  # those that the page has accepted
     epoch: float = 0.0  # the clock minus the monotonic time, in s
 
+    @property
+    def begun_runs(self) -> set[str]:
+        """The runs that are there: of one that was never published, or that is being deleted, a part may be left."""
+        return {run for run, row in self.picture.runs.items() if row.get("status") not in {"staging", "collecting"}}
+
     @cached_property
     def ended_well(self) -> set[tuple[str, int]]:
         """The executions whose code came to its end."""
@@ -131,8 +136,7 @@ def read(store: Store, place: Path, strikes: list[Strike], idle: list[tuple[floa
                 evidence.parents[row["id"]] = row["parents"]
             else:
                 (evidence.accepted_runs if row["flow"] else evidence.accepted_jobs).add(row["id"])
-    begun = [run for run, row in picture.runs.items() if row["status"] not in {"staging", "collecting"}]  # others may lack jobs
-    evidence.plans = {run: plan_of_run(store, run) for run in begun}
+    evidence.plans = {run: plan_of_run(store, run) for run in evidence.begun_runs}
     evidence.schedules = {name: store.schedules.log(name) for name in TICKING}
     evidence.run_ends = store.schedules.ended_after("0-0", 10_000)
     if (place / DELIVERIES).exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flowq.ids import member_id
 from flowq.store.schedules import RunEnd, SlotEntry
 from tests.chaos import mutants
 from tests.chaos.cast import SUBMITTERS, Setting, Strike
@@ -19,6 +20,7 @@ from tests.chaos.rounds import Findings, play
 from tests.chaos.schedule import NETWORK, PROCESSES, SERVICES, schedule
 from tests.chaos.served import FOLLOWED, FOLLOWER, HOOK, HOUR, PAST
 from tests.chaos.workload import workload
+from tests.support import graphs
 from tests.support.invariants import Picture
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="finds its victims in /proc")
@@ -97,6 +99,15 @@ def found(check: str, evidence: Evidence) -> list[str]:
 def test_what_was_accepted_and_is_gone_is_lost() -> None:
     evidence = Evidence(Picture(jobs={"a": {"status": "finished"}}), [], [], [], accepted_jobs={"a", "b"}, accepted_runs={"r"})
     assert found("lost", evidence) == ["run r was accepted, and is gone", "job b was accepted, and is gone"]
+    evidence.picture.runs = {"r": {"status": "staging"}}
+    assert found("lost", evidence)[0] == "run r was accepted, and is gone", "its upload is left, which goes"
+
+
+def test_a_job_that_its_run_has_lost_is_found() -> None:
+    plan = graphs.plan({"a": [], "b": ["a"]})
+    jobs = {member_id("r", 0): {"status": "finished"}}
+    evidence = Evidence(Picture(jobs=jobs, runs={"r": {"status": "running"}}), [], [], [], plans={"r": plan})
+    assert found("lost", evidence) == [f"job {member_id('r', 1)} of run r is gone"]
 
 
 def test_an_execution_that_ends_twice_is_found() -> None:
