@@ -338,13 +338,7 @@ class Supervisor:
         self._connections.connect()
         self._fork_servers.renew()
         self._start_ahead()
-        _log.info(
-            "worker %s listens on %s with %d slot%s",
-            options.name,
-            ", ".join(options.queues),
-            options.slots,
-            "" if options.slots == 1 else "s",
-        )
+        _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
 
     def _start_ahead(self) -> None:
         """Start the fork server that will be wanted while the first claim is under way."""
