@@ -1,5 +1,7 @@
 """Plain jobs: create, claim, finish, fail, retry, expire, cancel, requeue, delete."""
 
+from typing import Any
+
 import pytest
 
 from flowq import defaults, ids
@@ -350,7 +352,8 @@ def test_all_keys_of_an_ended_job_expire(store: Store, driver: Driver, execution
         driver.step(logs=(LogLines(claim.id, claim.token, 1, "out", b"said"),))
         last = number == executions
         driver.end(claim, "finished" if last else "failed", value=b"v")
-    found = {key: store.client.pttl(key) for key in store.client.keys("*:job")}
+    client: Any = store.client
+    found = {key: client.pttl(key) for key in client.keys("*:job")}
     kinds = {key.split(b":")[1] for key in found}
     assert {b"job", b"payload", b"result", b"parents", b"meta", b"logs"} <= kinds
     assert (b"results" in kinds) == (executions == 2)
