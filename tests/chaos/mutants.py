@@ -39,8 +39,8 @@ MUTANTS: Final = {
     ),
     "early release": Mutant(
         "store/lua/job/release_dependents.lua",
-        "if child.pending == 0 then L.ready(child)",
-        "if child.pending <= 1 then L.ready(child)",
+        "call('HINCRBY', K.job(child_id), 'pending', -1)\n  return true",
+        "if call('HINCRBY', K.job(child_id), 'pending', -1) == 1 then L.ready(L.load(child_id)) end\n  return true",
         ("early dependents",),
     ),
     "lost outbox": Mutant(

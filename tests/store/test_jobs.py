@@ -1,7 +1,5 @@
 """Plain jobs: create, claim, finish, fail, retry, expire, cancel, requeue, delete."""
 
-from typing import Any
-
 import pytest
 
 from flowq import defaults, ids

@@ -42,7 +42,10 @@ def test_many_stories_end_well(store: Store, budget: int) -> None:
 MISTAKES = {
     "the end of a lost execution counts": ("if job.token == token then\n    if", "if true then\n    if"),
     "one attempt too many": ("if attempt > max or", "if attempt > max + 1 or"),
-    "one parent is enough": ("if child.pending == 0 then L.ready(child)", "if child.pending <= 1 then L.ready(child)"),
+    "one parent is enough": (
+        "call('HINCRBY', K.job(child_id), 'pending', -1)\nreturn true",
+        "if call('HINCRBY', K.job(child_id), 'pending', -1) == 1 then L.ready(L.load(child_id)) end\nreturn true",
+    ),
     "every end is a success": (
         "if condition == 'success' then return success end",
         "if condition == 'success' then return true end",
