@@ -43,8 +43,8 @@ MISTAKES = {
     "the end of a lost execution counts": ("if job.token == token then\n    if", "if true then\n    if"),
     "one attempt too many": ("if attempt > max or", "if attempt > max + 1 or"),
     "one parent is enough": (
-        "call('HINCRBY', K.job(child_id), 'pending', -1)\nreturn true",
-        "if call('HINCRBY', K.job(child_id), 'pending', -1) == 1 then L.ready(L.load(child_id)) end\nreturn true",
+        "'pending', -1)\n  return true",
+        "'pending', -1)\n  local one = L.load(child_id)\n  if one.pending == '1' then L.ready(one) end\n  return true",
     ),
     "every end is a success": (
         "if condition == 'success' then return success end",
