@@ -4,6 +4,7 @@ The engine, the links and what a node executes are played; driver, lanes and the
 """
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -110,7 +111,10 @@ class ExecutorReplay:
         self._begin_driver()
 
     def close(self) -> None:
-        """Close what the driver has."""
+        """Close what the driver has, which ends with its process elsewhere."""
+        for end in (self._driver._wake_read, self._driver._wake_write):
+            os.close(end)
+        self._driver._loop.close()
         self._control.close()
         for lane in self._lanes.values():
             lane.close()

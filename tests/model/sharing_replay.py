@@ -61,7 +61,11 @@ class Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for slot in self._slots:
+            slot._output.close()  # no end of a horse does that here
         self._client.hang_up()
+        for lane in self._client._lanes.values():
+            lane.drop_pipes()
         for channel in (self._control, *self._streams.values()):
             channel.close()
         self._loop.close()
