@@ -20,9 +20,8 @@ from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
 from flowq.schedules.heartbeat import Heart
 from flowq.schedules.slot_runs import Maker, log
-from flowq.schedules.summary import Summary
+from flowq.schedules.summary import Summary, Validity
 from flowq.schedules.triggers import Triggers
-from flowq.schedules.validity import Validity
 from flowq.worker.signals import StopSignals
 
 if TYPE_CHECKING:

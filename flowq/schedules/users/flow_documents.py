@@ -14,8 +14,8 @@ from flowq.flows.local_worker.process import default_slots
 from flowq.plan import Json
 from flowq.plan.foreach import before_run
 from flowq.schedules.directory.catalog import CatalogFlow
+from flowq.schedules.summary import problem_of
 from flowq.schedules.users.launch import Check
-from flowq.schedules.validity import problem_of
 from flowq.schedules.views import ScheduleView, schedule_json
 from flowq.store.schema.documents import iso
 from flowq.store.schema.records import RunRecord
