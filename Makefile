@@ -26,10 +26,10 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps engines servers wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale collected docs pictures bench clients chaos sweeps engines page servers wheel clean
 
 help: ## list the targets
-	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines, servers and bench]"
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps, engines, page, servers and bench]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -40,7 +40,7 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: lint spelling types contract examples stale ## everything that is checked without running tests
+check: types lint spelling contract examples stale collected ## everything that is checked without running tests
 
 lint: $(DEVELOP) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -68,6 +68,9 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.states_page --check
 	$(BIN)/python -m tests.repository.api_page --check
 
+collected: $(DEVELOP) ## import every test: each process of `make test` needs all of them, and then finds them compiled
+	@shown=$$($(BIN)/python -m pytest --collect-only --quiet --quiet 2>&1) || { echo "$$shown"; exit 1; }
+
 docs: $(SITE) ## build the documentation site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet
 	@echo "open build/site/index.html"
@@ -93,6 +96,9 @@ engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap, Dask and
 	@$(PIP) install 'distributed>=2024.1' || echo "not tried: Dask cannot be installed" >&2
 	@$(PIP) install 'ray>=2.9' || echo "not tried: Ray cannot be installed" >&2
 	$(BIN)/python -m pytest tests/executors -m 'engines or not engines' $(ARGS)
+
+page: $(DEVELOP) ## the page in a browser: Chromium on PATH, else skipped; two files of it are part of `make test`, too
+	$(BIN)/python -m pytest tests/page -m 'not chaos' $(ARGS)
 
 servers: $(DEVELOP) ## the tests that talk to a server, and a round of chaos, on Redis 7, on a cluster and behind a Sentinel
 	$(BIN)/python -m pytest tests/embedded tests/store tests/process tests/chaos --server redis7 -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)

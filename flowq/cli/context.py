@@ -10,7 +10,7 @@ import click
 from flowq.cli.terminal import Terminal, echo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowq.store import Store
 
@@ -109,6 +109,12 @@ def zone_option(command: _Command) -> _Command:
 
 
 pass_context = click.make_pass_decorator(CliContext, ensure=True)
+
+
+def tell_damaged(damaged: "Mapping[str, str]") -> None:
+    """Say which runs of a list could not be read, and why. `damaged`: by the id of the run."""
+    for run, why in damaged.items():
+        complain(f"warning: {why}; `flowq cancel {run}` ends it, `flowq delete {run}` removes it")
 
 
 def complain(text: str) -> None:

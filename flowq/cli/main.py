@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "graph": "Draw the graph of a flow, or of a run with its states.",
     "serve": "Run the flows of a directory by themselves.",
     "ui": "Show runs, flows, schedules and workers in a browser.",
+    "token": "Make, list and revoke tokens for the API and the page.",
     "schedule": "Show and change the schedules of flows.",
     "notify": "Show where the messages of a flow go (`notify`), and try them.",
     "worker": "Execute the jobs of queues.",
@@ -73,7 +74,7 @@ GROUPS: Final = {
     "Flows": ("init", "list", "run", "serve", "ui", "schedule", "notify", "validate", "plan", "graph", "schema"),
     "Runs": ("status", "logs", "why", "result", "artifacts", "runs", "trace", "retry", "cancel", "approve", "delete"),
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "metrics", "suspend", "resume"),
-    "Server and installation": ("server", "acl", "doctor", "gc", "config", "completion", "version"),
+    "Server and installation": ("server", "acl", "token", "doctor", "gc", "config", "completion", "version"),
 }
 """The order of the commands in `flowq --help`; each of `COMMANDS` is in one group."""
 

@@ -118,11 +118,12 @@ def select_failed_run(store: "Store") -> str:
     raise NoSuchRunError(f"no run of this directory has failed{_elsewhere(store, lambda run: run.status in _FAILED)}")
 
 
-def refuse_beside_running(store: "Store", chosen: str) -> None:
-    """Refuse to choose a run while a newer one of this directory is active, which the user may have meant.
+def refuse_beside_newer(store: "Store", chosen: str) -> None:
+    """Refuse to choose a run that failed beside a newer one: one of this directory that is active, which the user may have meant, or
+    one of the same flow that has finished, so that the failure may be over.
 
     Raises:
-        UsageError: the latest run of this directory has not ended.
+        UsageError: there is one; the text says how to mean the chosen run.
     """
     latest = store.runs.latest(here())
     record = None if latest is None or latest == chosen else store.runs.get(latest)
@@ -131,6 +132,14 @@ def refuse_beside_running(store: "Store", chosen: str) -> None:
         raise UsageError(
             f"the latest run here, {record.id}, is {record.status}{lost}; the latest one that failed is {chosen}: say which one you mean"
         )
+    failed = store.runs.require(chosen)
+    for newer in _runs(store, lambda run: (run.flow, run.file) == (failed.flow, failed.file)):
+        if newer.id == chosen:
+            return
+        if newer.status is RunStatus.FINISHED:
+            raise UsageError(
+                f"{newer.id} of the same flow has finished since {chosen} failed; to retry that all the same: flowq retry {chosen} --failed"
+            )
 
 
 def select_open_run(store: "Store", given: str | None) -> str:
@@ -225,17 +234,13 @@ def _is_exact(store: "Store", given: str) -> bool:
 
 def _runs(store: "Store", wanted: Callable[[RunRecord], bool], directory: str | None = None) -> Iterator[RunRecord]:
     """Yield the latest runs of a directory (of this one by default) that are wanted, the latest first."""
-    for run_id in store.runs.recent(_LATEST, directory or here()):
-        record = store.runs.get(run_id)
-        if record is not None and wanted(record):
-            yield record
+    return filter(wanted, store.runs.readable(store.runs.recent(_LATEST, directory or here())))
 
 
 def _elsewhere(store: "Store", wanted: Callable[[RunRecord], bool]) -> str:
     """Return the end of a sentence about a run of another directory that may be meant, and that must be named."""
-    for run_id in store.runs.recent(_LATEST):
-        record = store.runs.get(run_id)
-        if record is not None and wanted(record):
+    for record in store.runs.readable(store.runs.recent(_LATEST)):
+        if wanted(record):
             return f"; the latest elsewhere is {record.id} ({record.flow}) in {record.directory}: to mean it, give its id"
     return "; `flowq runs` lists all runs"
 

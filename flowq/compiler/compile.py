@@ -92,7 +92,13 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
         source,
         report,
         Surroundings(
-            given, {**_run(date), **run}, place, files, _modules(place.absolute(name)), _time(date), scheduled=scheduled
+            given,
+            {**_run(date), **run},
+            place,
+            files,
+            _modules(place.file or place.absolute(name)),
+            _time(date),
+            scheduled=scheduled,
         ),
     )
     if root is None or compiled.plan is None:

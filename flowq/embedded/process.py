@@ -3,12 +3,14 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 from flowq.embedded import resp
 from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile
 
 _START_LIMIT = 20.0  # s to wait for a running server that does not answer
+_CUT = b"Truncating the AOF"  # what the log says of a file that a power cut has left without its end
 _LOG_LIMIT = 1024 * 1024  # bytes; a longer log is rotated at the next start
 
 
@@ -52,10 +54,16 @@ class ServerProcess:
         if os.path.exists(path):
             os.unlink(path)  # left by a killed server
         rotate(self.home.server_log)
+        said_before = size_of(self.home.server_log)
         os.set_inheritable(alive.fileno(), True)
         self.pid = os.posix_spawn(self.binary, self._command(path), {"LC_ALL": "C"}, setsigmask=[])
         self.own = True
         self._wait_until_it_answers(path)
+        if _CUT in read_from(self.home.server_log, said_before):
+            # Redis and older Valkey leave half of the last change in the file and would make it at the next start, with those that
+            # follow it now. A new file, written from memory, does not have it.
+            with suppress(OSError):
+                resp.request(path, "BGREWRITEAOF", timeout=_START_LIMIT)
 
     def _command(self, path: str) -> list[str]:
         options = {
@@ -122,19 +130,32 @@ class ServerProcess:
 
 def last_words(path: str) -> str:
     """Return the last warning, else the last line, of a server's log, without process id and date."""
-    try:
-        with open(path, "rb") as log:
-            log.seek(max(0, os.path.getsize(path) - 4096))
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return "it left no log"
+    lines = read_from(path, max(0, size_of(path) - 4096)).decode("utf-8", "replace").strip().splitlines()
     for line in reversed(lines[-10:]):
         if " # " in line:
             return line.split(" # ", 1)[1]
     return lines[-1] if lines else "it left no log"
 
 
+def size_of(path: str) -> int:
+    """Return the bytes of a file; 0 if there is none."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def read_from(path: str, place: int) -> bytes:
+    """Return the bytes of a log from this place on; none of one that is not there."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(place)
+            return log.read()
+    except OSError:
+        return b""
+
+
 def rotate(path: str) -> None:
     """Rotate a log that has grown too long; one older file is kept."""
-    if os.path.exists(path) and os.path.getsize(path) > _LOG_LIMIT:
+    if size_of(path) > _LOG_LIMIT:
         os.replace(path, f"{path}.1")

@@ -32,7 +32,8 @@ _STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
 _CRASH_WINDOW = 60.0  # s; repeated crashes within them lengthen the pause before a restart
 _LONGEST_PAUSE = 2.0  # s between attempts to restart a server
 
-_UNUSED, _DIED, _TERMINATE, _CHILD = b"u", b"d", b"t", b"c"
+_UNUSED, _DIED = b"u", b"d"
+_TERMINATE, _CHILD = bytes([signal.SIGTERM]), bytes([signal.SIGCHLD])
 
 
 class Witness:
@@ -85,8 +86,12 @@ class Watchdog:
         self.linger = linger
         self._deaths: list[float] = []
         self._events, self._post = os.pipe()
+        os.set_blocking(self._post, False)
+        # Python itself writes the number of a signal. A handler cannot: it is called when the main thread goes on, and a signal that
+        # another thread gets, or that comes just before `select`, does not make it go on.
+        signal.set_wakeup_fd(self._post)
         signal.signal(signal.SIGTERM, lambda _, __: self._terminate())
-        signal.signal(signal.SIGCHLD, lambda _, __: self._report(_CHILD))
+        signal.signal(signal.SIGCHLD, lambda _, __: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -128,16 +133,12 @@ class Watchdog:
             lock = LockFile(path)
             lock.exclusive()
             lock.close()
-            self._report(event)
+            os.write(self._post, event)
 
         _thread.start_new_thread(wait, ())
 
     def _terminate(self) -> None:
         self.server.unwanted = True
-        self._report(_TERMINATE)
-
-    def _report(self, event: bytes) -> None:
-        os.write(self._post, event)
 
     def _next(self, timeout: float | None) -> bytes:
         """Return the next event; empty if none came within `timeout` seconds."""

@@ -86,6 +86,7 @@ def read_facts(store: "Store", address: str) -> Facts:
     names = [name for name in store.queues.names() if "/" not in name]  # those of local runs belong to their commands
     queues, unreadable = _queues(store, names)
     schedules, disputed = _schedules(store)
+    damaged: dict[str, str] = {}
     return Facts(
         schedules=schedules,
         schedulers=len(store.schedules.schedulers()),
@@ -100,8 +101,8 @@ def read_facts(store: "Store", address: str) -> Facts:
         suspended=store.queues.suspended(),
         queues=queues,
         workers=tuple(store.workers.live()),
-        orphaned=tuple(orphaned(store, store.runs.recent(_RUNS))),
-        set_aside=store.workers.all_set_aside() | unreadable,
+        orphaned=tuple(orphaned(store, store.runs.recent(_RUNS), damaged)),
+        set_aside=store.workers.all_set_aside() | unreadable | {f"run|{run}": why for run, why in damaged.items()},
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
         foreign=distribution.find_foreign(),

@@ -115,7 +115,9 @@ class JobFields:
     delay: float | None = None
     stop_grace: float | None = None  # from SIGTERM to SIGKILL after a timeout or a cancel; None: `defaults.STOP_GRACE`
     isolation: str = ""  # "job" or "batch", see `flowq.isolation`; "" is as the worker is set
-    resources: Mapping[str, Json] = field(default_factory=nothing)  # amounts as of `flowq.plan.resources`, or templates of these
+    resources: Mapping[str, Json] = field(
+        default_factory=nothing
+    )  # amounts as of `flowq.plan.resources`, or templates of these
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=nothing)  # templated strings; flow env already merged below the job's
     secrets: Mapping[str, Mapping[str, str]] = field(

@@ -95,10 +95,8 @@ def node_from_json(item: dict[str, Json]) -> Node:
     """Return the node from its JSON."""
     known = dict(item)
     action = dict(known.pop("action"))
-    for part, names in ((known, _WORDS), (action, _ACTION_WORDS)):
-        for name in names:
-            if name in part:
-                part[name] = intern(part[name])
+    _intern(known, _WORDS)
+    _intern(action, _ACTION_WORDS)
     for name in ("args", "shell"):
         if name in action:
             action[name] = tuple(action[name])
@@ -123,6 +121,12 @@ def node_from_json(item: dict[str, Json]) -> Node:
     if "fetch" in known:
         known["fetch"] = tuple(Fetch(**one) for one in known["fetch"])
     return Node(**known)
+
+
+def _intern(part: dict[str, Json], names: tuple[str, ...]) -> None:
+    for name in names:
+        if name in part:
+            part[name] = intern(part[name])
 
 
 def cell_to_json(cell: Cell) -> list[Json]:

@@ -36,6 +36,10 @@ class FlowOfCatalog(Protocol):
         """That of its present text."""
 
     @property
+    def problem(self) -> str:
+        """Why its name is refused, or ""."""
+
+    @property
     def valid(self) -> bool:
         """Whether runs of it can be made."""
 

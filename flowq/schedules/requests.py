@@ -33,6 +33,7 @@ class FlowFile:
 
     name: str
     path: str
+    problem: str = ""
 
     @property
     def compilation(self) -> Compilation:

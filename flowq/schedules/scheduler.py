@@ -20,7 +20,7 @@ from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
 from flowq.schedules.heartbeat import Heart
 from flowq.schedules.slot_runs import Maker, log
-from flowq.schedules.summary import Summary
+from flowq.schedules.summary import Summary, Validity
 from flowq.schedules.triggers import Triggers
 from flowq.worker.signals import StopSignals
 
@@ -64,6 +64,7 @@ class Scheduler:
         self._firing = Firing(maker, catalog)
         self._backfiller = Backfiller(maker, catalog)
         self._triggers = Triggers(maker, catalog)
+        self._validity = Validity()
         self._tell = tell
         self._heart = heart
         self._seen: object = None  # the flows of the last look
@@ -110,6 +111,7 @@ class Scheduler:
         if time.monotonic() >= self._look_at:
             waited = self._catalog.waiting
             self._catalog.look()
+            self._validity.compare(self._catalog)
             self._look_at = time.monotonic() + self._catalog.pause
             called = called or (waited and not self._catalog.waiting)
             seen = self._catalog.stale, {name: (flow.valid, id(flow.compilation)) for name, flow in self._catalog.flows.items()}

@@ -32,6 +32,7 @@ class ServeOptions:
         page: options of the page, as of `flowq ui`; None: there is no page.
         traces: send the traces of runs to a collector.
         drain: seconds for which running jobs may finish after a stop signal.
+        lease: seconds without a heartbeat after which the worker's jobs are given to another one; None: the default.
         scheduling: further options of the scheduler.
         log: level, format and dates of log lines.
     """
@@ -46,6 +47,7 @@ class ServeOptions:
     page: tuple[str, ...] | None = None
     traces: bool = False
     drain: float = 600.0
+    lease: float | None = None
     scheduling: tuple[str, ...] = ()
     log: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ class Service:
             command = (*_PYTHON, "flowq", "schedule", "run", *options.scheduling, *self._logging())
             self._children.append(Child("scheduler", command, (options.directory,), directory=options.directory, reports=True))
         if options.worker:
-            command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *self._logging())
+            command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *_lease(options), *self._logging())
             self._worker = Child("worker", command, self._first_queues(), directory=options.directory)
             self._children.append(self._worker)
         if options.traces:
@@ -111,3 +113,7 @@ class Service:
     def _logging(self) -> tuple[str, ...]:
         log = self._options.log
         return f"--log-level={log['level']}", f"--log-format={log['format']}", f"--date-format={log['dates']}"
+
+
+def _lease(options: ServeOptions) -> tuple[str, ...]:
+    return () if options.lease is None else (f"--lease={options.lease}",)

@@ -10,7 +10,7 @@ from flowq.exceptions import TooLargeError
 from flowq.plan.bulk import record
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
-from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, latest_result, older_result
+from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, job_records, latest_result, older_result
 from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.schema.replies import read_claim
@@ -94,7 +94,7 @@ class Jobs:
             TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
         """
         new.check()
-        return _created(self._session.run("job/create", *new.arguments()))
+        return _created(self._session.run_flat("job/create", new.arguments()))
 
     def draft(self, new: NewJob) -> tuple[Outcome, str]:
         """Store a plain job without enqueueing it, answered as by `create`; `CONFLICT` when the id is that of a job that was enqueued."""
@@ -115,10 +115,8 @@ class Jobs:
         replies = run_ahead(
             self._session,
             "job/create_many",
-            (
-                _creations(part)
-                for part in _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))
-            ),
+            map(_creations, _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))),
+            flat=True,
         )
         return [_created(reply) for part in replies for reply in zip(part[::2], part[1::2], strict=True)]
 
@@ -250,8 +248,14 @@ class Jobs:
         """Return the record of a job, or None."""
         return self.get_many([job])[0]
 
-    def get_many(self, jobs: Iterable[str]) -> list[JobRecord | None]:
-        """Return the records of many jobs in one round trip per 500, None where there is none."""
+    def get_many(self, jobs: Iterable[str], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
+        """Return the records of many jobs in one round trip per 500, None where there is none.
+
+        With `damaged` a record that cannot be read is None, too, and `damaged` gets the reason, by the job's id.
+
+        Raises:
+            CorruptRecordError: without `damaged`, one cannot be read.
+        """
         wanted = list(jobs)
         out: list[JobRecord | None] = []
         for start in range(0, len(wanted), _CHUNK):
@@ -261,7 +265,7 @@ class Jobs:
                 for job in chunk:
                     pipe.hgetall(self._keys("job", job))
                 rows = pipe.execute()
-            out += [job_record(job, row) for job, row in zip(chunk, rows, strict=True)]
+            out += job_records(zip(chunk, rows, strict=True), damaged)
         return out
 
     def load_many(self, jobs: Iterable[str]) -> list[StoredJob | None]:
@@ -376,8 +380,13 @@ def _chunks(items: Iterable[_T], most: int, most_bytes: int, size: Callable[[_T]
         yield chunk
 
 
-def _creations(jobs: Sequence[NewJob]) -> list[object]:
-    return [len(jobs), *(argument for new in jobs for argument in new.arguments())]
+def _creations(jobs: Sequence[NewJob]) -> list[str | bytes]:
+    named = {new.id for new in jobs}
+    flat: list[str | bytes] = [str(len(jobs))]
+    flat += [str(len(jobs)), *(new.id for new in jobs)] if len(named) == len(jobs) else ["0"]
+    for new in jobs:
+        flat += new.arguments()
+    return flat
 
 
 def _to_cancel(job: str, *, release: bool, detach: bool) -> list[object]:

@@ -30,12 +30,13 @@ from flowq.store.run_upload import StagedJob
 from flowq.store.schema.job_rows import status_of
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
-from flowq.store.schema.run_rows import event, log_entries, run_record
+from flowq.store.schema.run_rows import event, log_entries, run_record, run_records
 
 if TYPE_CHECKING:
     from flowq.store.schedules import EventClaim, SlotClaim
 
 _CHUNK: Final = 500  # records read by one pipeline
+_AT_ONCE: Final = 20  # runs read by one pipeline, of which the first may do
 _DISMANTLED: Final = 200  # jobs that go with one call
 _STATUSES: Final = 1000  # jobs whose statuses are read by one call: 2 ms of the server
 
@@ -204,11 +205,8 @@ class Runs:
         recent = self.recent(100 if failed else 1, directory)
         if not failed:
             return recent[0] if recent else None
-        for run in recent:
-            record = self.get(run)
-            if record is not None and record.status in {RunStatus.FAILED, RunStatus.CANCELED}:
-                return run
-        return None
+        unsuccessful = (run.id for run in self.readable(recent) if run.status in {RunStatus.FAILED, RunStatus.CANCELED})
+        return next(unsuccessful, None)
 
     def due(self) -> Iterator[tuple[str, bool]]:
         """Yield the runs that are due to be collected: their ids, and whether they ever became visible.
@@ -252,15 +250,22 @@ class Runs:
             row = self._session.client.hgetall(self._keys("run", run))
         return run_record(run, row)
 
-    def get_many(self, runs: Iterable[str]) -> list[RunRecord | None]:
-        """Return the records of runs, as `get`."""
+    def get_many(self, runs: Iterable[str], damaged: dict[str, str]) -> list[RunRecord | None]:
+        """Return the records of runs, as `get`; None of one that cannot be read, and why in `damaged`, by the run's id."""
         wanted = list(runs)
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
             for run in wanted:
                 pipe.hgetall(self._keys("run", run))
             rows = pipe.execute()
-        return [run_record(run, row) for run, row in zip(wanted, rows, strict=True)]
+        return run_records(zip(wanted, rows, strict=True), damaged)
+
+    def readable(self, runs: Iterable[str], damaged: dict[str, str] | None = None) -> Iterator[RunRecord]:
+        """Yield the records of those runs that there are, some at once; `damaged` as in `get_many`."""
+        wanted = list(runs)
+        for start in range(0, len(wanted), _AT_ONCE):
+            records = self.get_many(wanted[start : start + _AT_ONCE], {} if damaged is None else damaged)
+            yield from (record for record in records if record is not None)
 
     def require(self, run: str) -> RunRecord:
         """Return the record of a run.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq import defaults, ids, processes
+from flowq.exceptions import ServerError
 from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, SweepReply, Verdict
@@ -17,6 +18,7 @@ from flowq.store.schema.replies import (
     read_sweep,
     sweep_arguments,
 )
+from flowq.store.schema.rights import commands_of_scripts
 
 _SCRIPTS: Final = (
     "worker/exchange",
@@ -44,10 +46,20 @@ class Workers:
         """Register a worker; heartbeats keep it listed. Return the living worker that has the name, None when there is none.
 
         One that has the nonce `worker.former` is known not to live.
+
+        Raises:
+            ServerError: the user of the server lacks rights that a worker needs.
         """
         for script in _SCRIPTS:
             load(script)
-        reply = self._session.run("worker/register", worker.name, worker.nonce, worker.former, worker.fields())
+        reply = self._session.run(
+            "worker/register", worker.name, worker.nonce, worker.former, worker.fields(), commands_of_scripts()
+        )
+        if reply[0] == b"denied":
+            missing = ", ".join(name.decode() for name in reply[1:])
+            raise ServerError(
+                f"{self._session.translated.server} does not allow this user what a worker needs ({missing}): `flowq acl worker` prints all rights"
+            )
         if reply[0] != b"conflict":
             return None
         nonce, hostname, pid, process = (part.decode("utf-8", "replace") for part in reply[1:])

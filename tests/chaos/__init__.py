@@ -10,10 +10,14 @@ fork servers and horses, submitters that are killed and started again, and a pro
     submitter   a process that submits a part of the workload, and can be killed at any moment
     removal     a process that deletes all runs and jobs after a round
     network     the proxy, a process that carries out the faults of the network
+    services    the `flowq serve`s of a round, with their children, and what the faults do to them
+    served      the directory that they serve
+    deliveries  a process that sends deliveries to their page
     nodes       the worker whose jobs are executed on a node
     cast        the processes of a round, and what the other faults do to them
     evidence    what is read after a round: records, event streams, execution log, journals of the submitters
     checks      what must hold, as functions from the evidence to problems
+    slots       those of them that are about slots and events
     recovery    how long jobs of lost workers waited for their next execution
     mutants     mistakes in a copy of flowq that the checks must find
     rounds      a round, from its seed to its findings

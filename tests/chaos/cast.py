@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from flowq.exceptions import InvalidRunOperation
@@ -18,7 +19,8 @@ from flowq.store import Store
 from tests.chaos import nodes
 from tests.chaos.jobs import LOG
 from tests.chaos.network import READY, SOCKET
-from tests.chaos.schedule import Fault
+from tests.chaos.schedule import SERVICES, Fault
+from tests.chaos.services import Services
 from tests.chaos.workload import AFAR_QUEUE, QUEUES, SUB_FLOW, sub_flow, workload
 from tests.support.cluster import free_ports
 from tests.support.kinds import Group, SentinelServer, server_of
@@ -29,7 +31,6 @@ from tests.support.workers import WorkerProcess
 
 NAMESPACE: Final = "chaos"
 SUBMITTERS: Final = 3
-SCHEDULERS: Final = 2
 WORKERS: Final = 4
 BATCHES: Final = 0  # the worker whose jobs may share processes unless they refuse; those of the others may if they ask
 AFAR: Final = 3  # the worker whose jobs are executed on a node; it has a queue of its own
@@ -105,7 +106,7 @@ class Cast:
         (self.place / "flowq.toml").write_text(nodes.settings(SLOTS))
         (self.place / "log").touch()
         self._submitters = [self._submitter(number) for number in range(SUBMITTERS)]
-        self._schedulers = [self._scheduler() for _ in range(SCHEDULERS)]
+        self.services = Services(self.place, self.setting.lease, self._python)
         self._workers = [self._worker(number) for number in range(WORKERS)]
 
     # -- what a director does
@@ -120,11 +121,13 @@ class Cast:
                 self._strike_server(how, fault)
             case "over":
                 self._fail_over(fault)
-            case "submitter" | "scheduler":
-                self._strike_one(self._submitters if what == "submitter" else self._schedulers, fault)
+            case "submitter":
+                self._strike_submitter(fault)
             case "scripts":
                 self._speak(self._flush)
                 self._hit(fault)
+            case _ if fault.kind in SERVICES:
+                self._strike_service(how, what, fault)
             case _:
                 self._strike_run(how, fault)
 
@@ -143,26 +146,15 @@ class Cast:
                 if process.returncode > 0:
                     self.problems.append(f"submitter {number} ended with {process.returncode}")
                 self._submitters[number] = self._submitter(number)
-        self._tend_schedulers()
-
-    def _tend_schedulers(self) -> None:
-        for number, process in enumerate(self._schedulers):
-            if process.poll() is not None:
-                if process.returncode >= 0:
-                    self.problems.append(f"scheduler {number} ended with {process.returncode}")
-                self._schedulers[number] = self._scheduler()
+        self.services.tend()
+        self._speak(lambda: self.services.work(self.store))
 
     def heal(self) -> None:
         """End all faults that last, and what makes runs without an end."""
         for _, action in sorted(self._later, key=lambda item: item[0]):
             action()
         self._later.clear()
-        for process in self._schedulers:
-            process.terminate()
-        for process in self._schedulers:
-            if process.wait(STARTING) not in {0, -signal.SIGTERM}:  # it may be about to start
-                self.problems.append(f"a scheduler ended with {process.returncode}")
-        self._schedulers.clear()
+        self.services.heal(self.store)
 
     @property
     def submitting(self) -> bool:
@@ -171,6 +163,8 @@ class Cast:
 
     def stop(self) -> None:
         """Stop the workers as a user does, who expects that they stop, and that no process is left."""
+        self.services.stop()
+        self.problems += self.services.problems
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
         for worker in self._workers:
@@ -192,7 +186,8 @@ class Cast:
 
     def close(self) -> None:
         """Kill everything."""
-        for process in (*self._submitters, *self._schedulers, self._network):
+        self.services.close()
+        for process in (*self._submitters, self._network):
             process.kill()
             process.wait()
         for worker in self._workers:
@@ -262,11 +257,18 @@ class Cast:
             self._reach()
             self.strikes.append(Strike(fault.kind, begun, time.time()))
 
-    def _strike_one(self, processes: list[subprocess.Popen[bytes]], fault: Fault) -> None:
-        running = [process for process in processes if process.poll() is None]
+    def _strike_submitter(self, fault: Fault) -> None:
+        running = [process for process in self._submitters if process.poll() is None]
         if running:
             running[int(fault.pick * len(running))].kill()
             self._hit(fault)
+
+    def _strike_service(self, how: str, what: str, fault: Fault) -> None:
+        victim = self.services.strike(how, what, fault.pick)
+        if victim is not None:
+            if how == "stop":
+                self._later.append((time.time() + fault.length, lambda: _go_on(victim)))
+            self._hit(fault, fault.length if how == "stop" else 0.0)
 
     def _strike_run(self, how: str, fault: Fault) -> None:
         def act() -> None:
@@ -367,14 +369,13 @@ class Cast:
     def _submitter(self, number: int) -> subprocess.Popen[bytes]:
         return self._python("tests.chaos.submitter", str(self.place), str(number), str(self.start))
 
-    def _scheduler(self) -> subprocess.Popen[bytes]:
-        return self._python("tests.chaos.scheduler")
-
-    def _python(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _python(
+        self, module: str, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=self.place,
-            env={**os.environ, "FLOWQ_REDIS_URL": self._url, "FLOWQ_NAMESPACE": NAMESPACE, **self._environment},
+            env={**os.environ, "FLOWQ_REDIS_URL": self._url, "FLOWQ_NAMESPACE": NAMESPACE, **self._environment, **variables},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from flowq.ids import member_id
+from flowq.ids import member_id, run_of
 from flowq.store import Store
 from tests.chaos.cast import NAMESPACE
 from tests.chaos.evidence import Change, Evidence, Line
-from tests.chaos.scheduler import EVERY
+from tests.chaos.slots import wrong_events, wrong_slots
 from tests.support import invariants
 from tests.support.expected_ends import inconsistencies
 from tests.support.invariants import ENDED
@@ -32,6 +32,14 @@ LASTING: Final = frozenset(
         "schedule-loops",
         "stats",
         "counted-names",
+        "catalogs",
+        "backfill",
+        "backfills",
+        "events-seen",
+        "pages",
+        "page-texts",
+        "access",
+        "accesses",
     }
 )
 """The first words of keys that do not belong to a job or a run. All others must be gone when all jobs and runs
@@ -40,8 +48,11 @@ are, or expire by themselves."""
 
 def lost(evidence: Evidence) -> Iterator[str]:
     """What the server has accepted is there."""
-    for run in sorted(evidence.accepted_runs - evidence.picture.runs.keys()):
+    for run in sorted(evidence.accepted_runs - evidence.begun_runs):
         yield f"run {run} was accepted, and is gone"
+    for run, plan in evidence.plans.items():
+        members = (member_id(run, cell.ordinal) for cell in plan.cells)
+        yield from (f"job {job} of run {run} is gone" for job in members if job not in evidence.picture.jobs)
     for job in sorted(evidence.accepted_jobs - evidence.jobs.keys()):
         yield f"job {job} was accepted, and is gone"
 
@@ -172,14 +183,6 @@ def badly_shared(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def wrong_slots(evidence: Evidence) -> Iterator[str]:
-    """Each slot of the schedule from the first one on has one run."""
-    slots = Counter(int(row["slot"]) for row in evidence.picture.runs.values() if row.get("slot"))
-    yield from (f"slot {slot} has {count} runs" for slot, count in slots.items() if count > 1)
-    if slots:
-        yield from (f"slot {slot} has no run" for slot in range(min(slots), max(slots), EVERY) if slot not in slots)
-
-
 def over_attempts(evidence: Evidence) -> Iterator[str]:
     """No job was tried more often than its retries allow."""
     yield from invariants.attempts(evidence.picture)
@@ -200,7 +203,8 @@ def inconsistent(evidence: Evidence) -> Iterator[str]:
         yield from check(evidence.picture)
     yield from (f"{name} was set aside: {why}" for name, why in evidence.picture.set_aside.items())
     for run, plan in evidence.plans.items():
-        rows = {cell.name: evidence.picture.jobs[member_id(run, cell.ordinal)] for cell in plan.cells if not cell.group}
+        found = ((cell.name, evidence.picture.jobs.get(member_id(run, cell.ordinal))) for cell in plan.cells if not cell.group)
+        rows = {name: row for name, row in found if row is not None}  # `lost` tells of others
         ends = {name: f"{row['status']}/{row.get('reason', '')}".rstrip("/") for name, row in rows.items()}
         if all(row["status"] in ENDED for row in rows.values()):
             yield from inconsistencies(plan, ends, [name for name, row in rows.items() if row.get("allowed") == "1"])
@@ -215,19 +219,35 @@ CHECKS: Final[Mapping[str, Callable[[Evidence], Iterator[str]]]] = {
     "over their rates": too_fast,
     "shared processes": badly_shared,
     "slots": wrong_slots,
+    "events": wrong_events,
     "attempts over the bound": over_attempts,
     "inconsistent": inconsistent,
 }
 
 
 def orphans(store: Store) -> Iterator[str]:
-    """When all runs and plain jobs have been deleted, nothing of them is left."""
+    """When all runs and plain jobs have been deleted, nothing of them is left. What was uploaded and never made a run goes when its time is over."""
     prefix = f"{{{NAMESPACE}}}:"
     client: Any = store.client
+    uploads = set(left_uploads(store))
     for raw in client.scan_iter(match=prefix.replace("{", "\\{").replace("}", "\\}") + "*", count=1000):
         key = raw.decode()[len(prefix) :]
+        kind, _, name = key.partition(":")
         if key == "timers":
-            timers = [item.decode() for item in client.zrange(raw, 0, -1)]
-            yield from (f"the timer {timer} lasts" for timer in timers if not timer.startswith("admit|"))  # due in seconds
-        elif key not in OF_THE_NAMESPACE and key.partition(":")[0] not in LASTING and client.ttl(raw) == -1:
+            timers = [item.decode().partition("|") for item in client.zrange(raw, 0, -1)]
+            yield from (  # that of `admit` is due in seconds
+                f"the timer {what} of {whose} lasts" for what, _, whose in timers if what != "admit" and whose not in uploads
+            )
+        elif name in uploads or run_of(name) in uploads:
+            continue
+        elif key not in OF_THE_NAMESPACE and kind not in LASTING and client.ttl(raw) == -1:
             yield f"the key {key} lasts"
+
+
+def left_uploads(store: Store) -> Iterator[str]:
+    """Yield the runs of which a process has uploaded jobs, and that never began: a timer collects them a minute later."""
+    client: Any = store.client
+    timers = (item.decode().partition("|") for item in client.zrange(store.session.keys("timers"), 0, -1))
+    for run in (whose for what, _, whose in timers if what == "collect"):
+        if client.hget(store.session.keys("run", run), "status") in {b"staging", b"collecting"}:
+            yield run

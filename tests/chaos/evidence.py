@@ -12,8 +12,11 @@ from typing import Any
 from flowq.ids import member_id
 from flowq.plan import Plan
 from flowq.store import Store
+from flowq.store.schedules import RunEnd, SlotEntry
 from tests.chaos.cast import NAMESPACE, Strike
+from tests.chaos.deliveries import JOURNAL as DELIVERIES
 from tests.chaos.network import JOURNAL
+from tests.chaos.served import TICKING
 from tests.support import invariants
 from tests.support.graphs import plan_of_run
 from tests.support.invariants import Picture
@@ -64,7 +67,15 @@ class Evidence:
     plans: dict[str, Plan] = field(default_factory=dict)
     values: dict[str, bytes] = field(default_factory=dict)  # of finished jobs
     lost: dict[tuple[str, int], int] = field(default_factory=dict)  # executions that were lost -> the pid of their worker
+    schedules: dict[str, list[SlotEntry]] = field(default_factory=dict)  # the log of each, newest first
+    run_ends: list[RunEnd] = field(default_factory=list)
+    deliveries: set[str] = field(default_factory=set)  # those that the page has accepted
     epoch: float = 0.0  # the clock minus the monotonic time, in s
+
+    @property
+    def begun_runs(self) -> set[str]:
+        """The runs that are there: of one that was never published, or that is being deleted, a part may be left."""
+        return {run for run, row in self.picture.runs.items() if row.get("status") not in {"staging", "collecting"}}
 
     @cached_property
     def ended_well(self) -> set[tuple[str, int]]:
@@ -125,7 +136,11 @@ def read(store: Store, place: Path, strikes: list[Strike], idle: list[tuple[floa
                 evidence.parents[row["id"]] = row["parents"]
             else:
                 (evidence.accepted_runs if row["flow"] else evidence.accepted_jobs).add(row["id"])
-    evidence.plans = {run: plan_of_run(store, run) for run in picture.runs}
+    evidence.plans = {run: plan_of_run(store, run) for run in evidence.begun_runs}
+    evidence.schedules = {name: store.schedules.log(name) for name in TICKING}
+    evidence.run_ends = store.schedules.ended_after("0-0", 10_000)
+    if (place / DELIVERIES).exists():
+        evidence.deliveries = set((place / DELIVERIES).read_text().split())
     evidence.lost = dict(_lost(store, evidence.jobs))
     finished = [job for job, row in evidence.jobs.items() if row["status"] == "finished"]
     if finished:

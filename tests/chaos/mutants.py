@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 _PACKAGE: Final = Path(__file__).parents[2] / "flowq"
+_ID_OF_SLOT: Final = "slot_id(known.id, str(claim.slot), salt)"
+_NO_ID_OF_SLOT: Final = 'slot_id(known.id, __import__("os").urandom(9).hex(), salt)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ MUTANTS: Final = {
     ),
     "early release": Mutant(
         "store/lua/job/release_dependents.lua",
-        "if child.pending == 0 then L.ready(child)",
-        "if child.pending <= 1 then L.ready(child)",
+        "call('HINCRBY', K.job(child_id), 'pending', -1)\n  return true",
+        "if call('HINCRBY', K.job(child_id), 'pending', -1) == 1 then L.ready(L.load(child_id)) end\n  return true",
         ("early dependents",),
     ),
     "lost outbox": Mutant(
@@ -84,12 +86,35 @@ MUTANTS: Final = {
         "if tonumber(found[1] or -1) ~= claim.after then return 'conflict' end",
         "if tonumber(found[1] or -1) ~= claim.after and tonumber(found[1]) ~= claim.slot then return 'conflict' end",
         ("slots",),
+        more=Mutant("schedules/slot_runs.py", _ID_OF_SLOT, _NO_ID_OF_SLOT, ()),
+    ),
+    "a skipped slot leaves no trace": Mutant(
+        "store/lua/schedule/settle_slot.lua",
+        "L.log_slot(id, slot, outcome, reason, run, first, count)",
+        "if outcome ~= 'skipped' then L.log_slot(id, slot, outcome, reason, run, first, count) end",
+        ("slots",),
+    ),
+    "a backfill of two schedulers": Mutant(
+        "store/lua/lib/slot_claims.lua",
+        "if tonumber(found[2] or -1) ~= claim.after then return 'conflict' end",
+        "",
+        ("slots",),
+        more=Mutant("schedules/slot_runs.py", _ID_OF_SLOT, _NO_ID_OF_SLOT, ()),
+    ),
+    "an end of two schedulers": Mutant(
+        "store/lua/lib/slot_claims.lua",
+        "if claim.cursor ~= '' and found[1] ~= claim.before then return 'conflict' end",
+        "",
+        ("events",),
         more=Mutant(
-            "schedules/slot_runs.py",
-            "slot_id(known.id, str(claim.slot), salt)",
-            'slot_id(known.id, __import__("os").urandom(9).hex(), salt)',
+            "schedules/events/event_runs.py",
+            "run_id=slot_id(known.id, claim.key)",
+            'run_id=slot_id(known.id, __import__("os").urandom(9).hex())',
             (),
         ),
+    ),
+    "children outlive serve": Mutant(
+        "serve/child.py", 'options, passed = [f"--lifeline={lifeline}"], [lifeline]', "options, passed = [], []", ("processes",)
     ),
     "a refusal to share is not looked at": Mutant(
         "isolation.py", "return BATCH in words and JOB not in words", "return BATCH in words", ("shared processes",)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from flowq.ids import run_of
 from flowq.store import Store
 from tests.chaos.cast import Cast, Setting
-from tests.chaos.checks import CHECKS, orphans
+from tests.chaos.checks import CHECKS, left_uploads, orphans
 from tests.chaos.evidence import Evidence, read
 from tests.chaos.recovery import after_lost_horses, after_lost_workers
 from tests.chaos.schedule import NETWORK, schedule
+from tests.chaos.served import FOLLOWER, HOOK, QUEUE
 from tests.chaos.workload import AFAR_QUEUE
 from tests.support.invariants import ENDED
 
@@ -32,7 +34,10 @@ class Findings:
     executions: int = 0
     shared: int = 0  # executions in a process that had another one before or after
     afar: int = 0  # jobs that were executed on a node
-    slots: int = 0  # of the schedule, with a run
+    served: int = 0  # executions by the workers of serve
+    slots: int = 0  # with a run
+    runless: int = 0  # slots that were skipped or left out
+    events: int = 0  # ends of runs and deliveries that have started a run
     repeated: int = 0  # jobs that were executed to their end more than once
     ends: Counter[str] = field(default_factory=Counter)
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -89,12 +94,20 @@ def _settle(cast: Cast) -> list[str]:
     moved = begun = time.monotonic()
     while waiting and time.monotonic() < min(moved + cast.setting.calm, begun + LONGEST):
         cast.tend()
-        waiting = waiting if cast.submitting else _open(cast.store)
+        waiting = waiting if cast.submitting else _unsettled(cast)
         now = f"{waiting} {(cast.place / 'log').stat().st_size}"
         if now != before:
             moved, before = time.monotonic(), now
         time.sleep(10 * _TURN)
     return waiting
+
+
+def _unsettled(cast: Cast) -> list[str]:
+    """Return what has not ended. The end of a run may start another one, so only two looks at both show that nothing comes any more."""
+    for _ in range(2):
+        if left := [*cast.services.unsettled(cast.store)] or _open(cast.store):
+            return left
+    return []
 
 
 def _open(store: Store) -> list[str]:
@@ -109,7 +122,9 @@ def _open_jobs(store: Store) -> list[str]:
     pipe = client.pipeline(transaction=False)
     for job in found:
         pipe.hget(keys("job", job), "status")
-    return [job for job, status in zip(found, pipe.execute(), strict=True) if status and status.decode() not in ENDED]
+    still = [job for job, status in zip(found, pipe.execute(), strict=True) if status and status.decode() not in ENDED]
+    uploads = set(left_uploads(store)) if still else ()
+    return [job for job in still if run_of(job) not in uploads]
 
 
 def _judge(cast: Cast, stuck: list[str]) -> Findings:
@@ -135,7 +150,10 @@ def _counted(seed: int, evidence: Evidence) -> Findings:
         afar=len(
             {line.job for line in evidence.log} & {job for job, row in evidence.jobs.items() if row["queue"] == AFAR_QUEUE}
         ),
+        served=sum(line.what == "begin" and evidence.jobs.get(line.job, {}).get("queue") == QUEUE for line in evidence.log),
         slots=sum("slot" in row for row in evidence.picture.runs.values()),
+        runless=sum(entry.count for log in evidence.schedules.values() for entry in log if entry.outcome != "run"),
+        events=sum(row.get("by") in {FOLLOWER, HOOK} for row in evidence.picture.runs.values()),
         repeated=sum(count > 1 for count in executed.values()),
         ends=Counter(row["status"] for row in evidence.jobs.values()),
         after_worker=list(after_lost_workers(evidence)),

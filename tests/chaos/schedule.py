@@ -19,21 +19,33 @@ PROCESSES: Final = {
     "stop server": 0.7,
     "flush scripts": 1.5,
     "kill submitter": 2.0,
-    "kill scheduler": 1.0,
     "cancel run": 1.5,
     "retry run": 2.5,
 }
 """Faults of processes and what users do meanwhile, each with its weight."""
 
+SERVICES: Final = {
+    "kill serve": 2.0,
+    "stop serve": 0.6,
+    "end serve": 0.4,
+    "kill scheduler": 1.0,
+    "stop scheduler": 1.0,
+    "kill served worker": 0.8,
+    "stop served worker": 0.8,
+    "kill page": 0.4,
+    "stop page": 0.4,
+}
+"""Faults of `flowq serve` and of its children, each with its weight."""
+
 OF_KINDS: Final = {"sentinel": {"fail over": 1.0}}
 """Further faults of processes on some kinds of servers."""
 
 NETWORK_PAUSE: Final = 0.16  # s between two faults of the network, on average
-PROCESS_PAUSE: Final = 0.7  # s between two others
+PROCESS_PAUSE: Final = 0.6  # s between two others
 _DELAY: Final = (0.01, 0.6)  # s
 _PAUSE: Final = (0.1, 1.5)  # s that a horse or fork server is stopped
 _OUTAGE: Final = (0.05, 1.5)  # leases that the server is down or stopped
-_FREEZE: Final = (0.9, 2.5)  # leases that a worker is stopped
+_FREEZE: Final = (0.9, 2.5)  # leases that a worker, or a process of serve, is stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ def schedule(seed: int, seconds: float, lease: float, server: str = "embedded") 
     dice = random.Random(f"faults {seed}")
     faults = [
         Fault(at, kind, dice.random(), _length(dice, kind, lease))
-        for kinds, pause in ((NETWORK, NETWORK_PAUSE), (PROCESSES | OF_KINDS.get(server, {}), PROCESS_PAUSE))
+        for kinds, pause in ((NETWORK, NETWORK_PAUSE), (PROCESSES | SERVICES | OF_KINDS.get(server, {}), PROCESS_PAUSE))
         for at, kind in _times(dice, kinds, pause, seconds)
     ]
     return sorted(faults, key=lambda fault: fault.at)
@@ -77,7 +89,7 @@ def _length(dice: random.Random, kind: str, lease: float) -> float:
             return dice.uniform(*_DELAY)
         case "kill server" | "stop server":
             return dice.uniform(*_OUTAGE) * lease
-        case "stop worker":
+        case "stop worker" | "stop serve" | "stop scheduler" | "stop served worker" | "stop page":
             return dice.uniform(*_FREEZE) * lease
         case "stop horse" | "stop fork server":
             return dice.uniform(*_PAUSE)

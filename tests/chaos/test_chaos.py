@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from flowq.ids import member_id
+from flowq.store.schedules import RunEnd, SlotEntry
 from tests.chaos import mutants
 from tests.chaos.cast import SUBMITTERS, Setting, Strike
 from tests.chaos.checks import CHECKS
@@ -15,8 +17,10 @@ from tests.chaos.evidence import Change, Evidence, Line
 from tests.chaos.recovery import after_lost_horses, after_lost_workers, quantile
 from tests.chaos.report import ZEROS, document, late, problems
 from tests.chaos.rounds import Findings, play
-from tests.chaos.schedule import NETWORK, PROCESSES, schedule
+from tests.chaos.schedule import NETWORK, PROCESSES, SERVICES, schedule
+from tests.chaos.served import FOLLOWED, FOLLOWER, HOOK, HOUR, PAST
 from tests.chaos.workload import workload
+from tests.support import graphs
 from tests.support.invariants import Picture
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="finds its victims in /proc")
@@ -65,7 +69,7 @@ def test_the_seed_decides_faults_and_workload() -> None:
 
 
 def test_all_kinds_of_faults_and_jobs_occur() -> None:
-    assert {fault.kind for seed in range(5) for fault in schedule(seed, 60, 2)} == {*NETWORK, *PROCESSES}
+    assert {fault.kind for seed in range(5) for fault in schedule(seed, 60, 2)} == {*NETWORK, *PROCESSES, *SERVICES}
     items = [item for seed in range(5) for part in workload(seed, 60, SUBMITTERS) for item in part]
     keys = {key for item in items for job in item.flow.get("jobs", {}).values() for key in job}
     assert keys >= {"matrix", "foreach", "retry", "allow_failure", "if", "flow", "concurrency", "timeout", "fail_fast", "delay"}
@@ -95,6 +99,15 @@ def found(check: str, evidence: Evidence) -> list[str]:
 def test_what_was_accepted_and_is_gone_is_lost() -> None:
     evidence = Evidence(Picture(jobs={"a": {"status": "finished"}}), [], [], [], accepted_jobs={"a", "b"}, accepted_runs={"r"})
     assert found("lost", evidence) == ["run r was accepted, and is gone", "job b was accepted, and is gone"]
+    evidence.picture.runs = {"r": {"status": "staging"}}
+    assert found("lost", evidence)[0] == "run r was accepted, and is gone", "its upload is left, which goes"
+
+
+def test_a_job_that_its_run_has_lost_is_found() -> None:
+    plan = graphs.plan({"a": [], "b": ["a"]})
+    jobs = {member_id("r", 0): {"status": "finished"}}
+    evidence = Evidence(Picture(jobs=jobs, runs={"r": {"status": "running"}}), [], [], [], plans={"r": plan})
+    assert found("lost", evidence) == [f"job {member_id('r', 1)} of run r is gone"]
 
 
 def test_an_execution_that_ends_twice_is_found() -> None:
@@ -147,6 +160,55 @@ def test_too_many_holders_of_a_place_are_found() -> None:
         "['a', 'b'] were in job/red at once, which takes 1",
         "['a'] hold job/red in the end",
     ]
+
+
+def slots(log: list[SlotEntry], *made: int, schedule: str = "flows/late:default") -> list[str]:
+    """Return what is found of the runs of these slots, and of the log."""
+    rows = {str(number): {"schedule": schedule, "slot": str(slot)} for number, slot in enumerate(made)}
+    runs = [SlotEntry(slot, "run", "", "r", slot, 1, slot) for slot in sorted({*made})]
+    return found("slots", Evidence(Picture(runs=rows), [], [], [], schedules={schedule: [*runs, *log]}))
+
+
+def test_a_slot_that_was_not_dealt_with_once_is_found() -> None:
+    late = "flows/late:default"
+    assert slots([SlotEntry(4000, "left_out", "", "", 2000, 2, 6100)], 0, 6000) == []
+    assert slots([], 0, 4000) == [f"slot 2000 has 0 runs, and was 0 times left without one ({late})"]
+    assert slots([], 0, 2000, 2000) == [f"slot 2000 has 2 runs, and was 0 times left without one ({late})"]
+    assert slots([SlotEntry(2000, "left_out", "", "", 2000, 1, 4100)], 0, 2000, 4000) == [
+        f"slot 2000 has 1 runs, and was 1 times left without one ({late})"
+    ]
+    assert slots([SlotEntry(2000, "left_out", "", "", 2000, 1, 2100)], 0, 4000) == [
+        f"slot 2000 was left out at 2100, before another one was due ({late})"
+    ]
+    assert slots([SlotEntry(2000, "skipped", "running", "r", 2000, 1, 2100)], 0, 4000) == [
+        f"slot 2000 was skipped (running), which is not the policy ({late})"
+    ]
+    assert slots([SlotEntry(2000, "run", "", "other", 2000, 1, 2100)], 0, 2000) == [
+        f"slot 2000 has a run 2 times in the log ({late})"
+    ]
+    assert (
+        slots([], HOUR, 3 * HOUR, schedule=PAST)[0] == f"slot {2 * HOUR} has 0 runs, and was 0 times left without one ({PAST})"
+    )
+
+
+def test_an_event_that_has_started_no_run_or_two_is_found() -> None:
+    by = f"{FOLLOWED}default"
+    ends = [RunEnd(f"{at}-0", "r", at, "finished", "", by) for at in (1, 2, 3)]
+    ends += [RunEnd("4-0", "r", 4, "failed", "", by), RunEnd("5-0", "other", 1, "finished", "", "flows/late:default")]
+
+    def events(*started: str, deliveries: tuple[str, ...] = ("d1",), accepted: tuple[str, ...] = ("d1",)) -> list[str]:
+        rows = [(FOLLOWER, event) for event in started] + [(HOOK, event) for event in deliveries]
+        runs = {str(number): {"by": whose, "params": json.dumps({"x": event})} for number, (whose, event) in enumerate(rows)}
+        return found("events", Evidence(Picture(runs=runs), [], [], [], run_ends=ends, deliveries=set(accepted)))
+
+    assert events("r 1", "r 2", "r 3") == events("r 2", "r 3") == events("r 3", deliveries=("d1", "d2")) == []
+    assert events("r 1", "r 3") == ["the end of r 2 has started no run"]
+    assert events() == [f"the end of r {number} has started no run" for number in (1, 2, 3)]
+    assert events("r 3", "r 3", "r 4") == [
+        f"event r 3 of {FOLLOWER} has 2 runs",
+        "r 4 has not ended well, and has started a run",
+    ]
+    assert events("r 3", accepted=("d1", "d2")) == ["delivery d2 was accepted, and has no run"]
 
 
 CHANGES = run("1000 a queued started 1", "8500 a started queued 1", "9000 a queued started 2")

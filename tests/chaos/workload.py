@@ -4,7 +4,6 @@ A flow is some blocks of hard shapes, some of which depend on an earlier block. 
 faults of a round do not use them up; those that fail by design are only retried when their worker was lost.
 """
 
-import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -62,11 +61,6 @@ def workload(seed: int, seconds: float, submitters: int) -> list[list[Submission
 def sub_flow() -> dict[str, Any]:
     """Return the document of the flow that others include."""
     return {"jobs": {"first": work(), "second": {"depends_on": "first", "run": SCRIPT % 0.02, "retry": ENOUGH}}}
-
-
-def tick() -> str:
-    """Return the text of the flow that is due every second."""
-    return json.dumps({"jobs": {"tick": work(0.02)}})
 
 
 def work(seconds: float = 0.05, **more: Any) -> dict[str, Any]:

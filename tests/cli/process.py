@@ -5,14 +5,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pexpect
+from pexpect.fdpexpect import fdspawn
 
 from tests.support import launcher
+from tests.support.launcher import Launched
 from tests.support.wait import until
+
+if TYPE_CHECKING:
+    _Base = fdspawn[str]
+else:
+    _Base = fdspawn
 
 MODULE = "flowq.cli.main"
 FLOWQ = (sys.executable, "-m", MODULE)
@@ -125,12 +133,43 @@ class Process:
         return thread
 
 
-def on_terminal(*arguments: str, cwd: Path, env: Mapping[str, str], size: tuple[int, int] = (24, 80)) -> "pexpect.spawn[str]":
+class Terminal(_Base):
+    """A running `flowq` on a pseudo-terminal, with what tests use of `pexpect.spawn`."""
+
+    def __init__(self, process: "Launched | subprocess.Popen[bytes]", fd: int) -> None:
+        super().__init__(fd, encoding="utf-8", timeout=30)
+        self._process = process
+
+    def setwinsize(self, lines: int, columns: int) -> None:
+        """Change the size, as a user does who resizes the window."""
+        termios.tcsetwinsize(self.child_fd, (lines, columns))
+
+    def sendintr(self) -> None:
+        """Press Ctrl+C."""
+        self.send("\x03")
+
+    def wait(self) -> int | None:
+        """Wait for the end; return the exit code, None if a signal ended it."""
+        code = self._process.wait(30)
+        self.exitstatus, self.signalstatus = (code, None) if code >= 0 else (None, -code)
+        return self.exitstatus
+
+    def close(self) -> None:
+        """Close the terminal, which ends the command if it still runs."""
+        super().close()
+        self.wait()
+
+
+def on_terminal(*arguments: str, cwd: Path, env: Mapping[str, str], size: tuple[int, int] = (24, 80)) -> Terminal:
     """Start `flowq` on a pseudo-terminal of this size (lines, columns)."""
     environment = {**os.environ, "TERM": "xterm-256color", **env}
     for name in ("CI", "NO_COLOR", "COLUMNS", "LINES"):
         environment.pop(name, None)
     environment.update({name: value for name, value in env.items() if name in {"CI", "NO_COLOR"}})
-    return pexpect.spawn(
-        FLOWQ[0], [*FLOWQ[1:], *arguments], cwd=str(cwd), env=environment, encoding="utf-8", dimensions=size, timeout=30
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, size)
+    process = launcher.start(
+        MODULE, *arguments, cwd=cwd, env=environment, stdin=theirs, output=theirs, errors=theirs, terminal=True
     )
+    os.close(theirs)
+    return Terminal(process, ours)

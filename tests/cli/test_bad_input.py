@@ -16,7 +16,7 @@ from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker
-from tests.cli.process import FLOWQ, on_terminal
+from tests.cli.process import FLOWQ, Terminal, flowq, on_terminal
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -151,7 +151,7 @@ jobs:
 """
 
 
-def screen(child: "pexpect.spawn[str]") -> str:
+def screen(child: Terminal) -> str:
     """Return all output of a command on its terminal."""
     child.expect(pexpect.EOF)
     child.close()
@@ -260,7 +260,6 @@ def test_ten_thousand_jobs(cli: Cli, store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [[], ["run"], ["validate"], ["plan"], ["graph"], ["status"], ["logs"]])
 def test_arguments_longer_than_names_can_be(words: list[str], home: Path, tmp_path: Path) -> None:
-    command = [*FLOWQ, *words, "a" * 300]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = flowq(*words, "a" * 300, cwd=tmp_path)
     assert done.returncode in {2, 3}  # wrong usage, or a flow that cannot be read
     assert "went wrong" not in done.stderr

@@ -18,7 +18,7 @@ from flowq.flows.views.follow import Follower
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.cli.manual_worker import HandWorker
-from tests.cli.process import FLOWQ, Process, on_terminal
+from tests.cli.process import FLOWQ, Process, Terminal, on_terminal
 from tests.support.graphs import Extra
 from tests.support.graphs import plan as plan_of
 from tests.support.server import PrivateServer
@@ -279,22 +279,20 @@ SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 
 @pytest.fixture
-def terminal(settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., "pexpect.spawn[str]"]]:
+def terminal(settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Return a function that starts `flowq` on a pseudo-terminal."""
-    running: list[pexpect.spawn[str]] = []
+    running: list[Terminal] = []
 
-    def begin(*arguments: str, size: tuple[int, int] = (24, 80), **env: str) -> "pexpect.spawn[str]":
+    def begin(*arguments: str, size: tuple[int, int] = (24, 80), **env: str) -> Terminal:
         running.append(on_terminal(*arguments, cwd=tmp_path, env={**settings, **env}, size=size))
         return running[-1]
 
     yield begin
     for child in running:
-        child.close(force=True)
+        child.close()
 
 
-def test_a_terminal_shows_a_live_table_and_is_restored(
-    terminal: Callable[..., "pexpect.spawn[str]"], store: Store, run_id: str
-) -> None:
+def test_a_terminal_shows_a_live_table_and_is_restored(terminal: Callable[..., Terminal], store: Store, run_id: str) -> None:
     worker = HandWorker(store, "default")
     child = terminal("status", "--watch", run_id)
     child.expect_exact(HIDE_CURSOR)
@@ -311,7 +309,7 @@ def test_a_terminal_shows_a_live_table_and_is_restored(
     worker.close()
 
 
-def test_ctrl_c_restores_the_terminal(terminal: Callable[..., "pexpect.spawn[str]"], run_id: str) -> None:
+def test_ctrl_c_restores_the_terminal(terminal: Callable[..., Terminal], run_id: str) -> None:
     child = terminal("status", "--watch", run_id)
     child.expect_exact(HIDE_CURSOR)
     child.expect("0/2")
@@ -323,9 +321,7 @@ def test_ctrl_c_restores_the_terminal(terminal: Callable[..., "pexpect.spawn[str
 
 
 @pytest.mark.parametrize("size", [(24, 20), (5, 80), (2, 10)])
-def test_small_terminals(
-    terminal: Callable[..., "pexpect.spawn[str]"], store: Store, run_id: str, size: tuple[int, int]
-) -> None:
+def test_small_terminals(terminal: Callable[..., Terminal], store: Store, run_id: str, size: tuple[int, int]) -> None:
     child = terminal("status", "--watch", run_id, size=size)
     child.expect_exact(HIDE_CURSOR)
     store.runs.cancel(run_id)
@@ -334,7 +330,7 @@ def test_small_terminals(
     assert child.wait() == 0
 
 
-def test_no_color_and_ci_on_a_terminal(terminal: Callable[..., "pexpect.spawn[str]"], store: Store, run_id: str) -> None:
+def test_no_color_and_ci_on_a_terminal(terminal: Callable[..., Terminal], store: Store, run_id: str) -> None:
     store.runs.cancel(run_id)
     plain = terminal("status", run_id, NO_COLOR="1")
     plain.expect(pexpect.EOF)

@@ -37,3 +37,27 @@ def test_the_commands(cli: Cli, store: Store, tmp_path: Path) -> None:
     store.runs.cancel(third)
     driver.settle()
     driver.close()
+
+
+def test_flows_of_two_directories_with_one_name_are_two_flows(cli: Cli, store: Store) -> None:
+    driver = Driver(store)
+    for number in range(2):
+        ended_run(store, driver, run_id=f"older-{number}", directory="/a")
+        ended_run(store, driver, run_id=f"newer-{number}", directory="/b")
+    assert cli("gc", "--keep", "2").out == "nothing to remove\n"
+    assert json.loads(cli("gc", "--keep", "1", "--flow", "test", "--json").out)["chosen_runs"] == ["newer-0", "older-0"]
+    driver.close()
+
+
+def test_a_failed_run_is_not_chosen_when_a_newer_one_has_finished(cli: Cli, store: Store, tmp_path: Path) -> None:
+    driver = Driver(store)
+    failed = ended_run(store, driver, outcome="failed", directory=tmp_path)
+    assert cli("retry", "--failed", "--dry-run").code == 0
+    finished = ended_run(store, driver, directory=tmp_path)
+    refused = cli("retry", "--failed", "--detach")
+    assert (refused.code, refused.out) == (2, "")
+    assert f"{finished} of the same flow has finished since {failed} failed" in refused.err
+    assert f"flowq retry {failed} --failed" in refused.err
+    assert store.runs.require(failed).attempt == 1
+    assert cli("retry", failed, "--failed", "--detach").code == 0
+    driver.close()

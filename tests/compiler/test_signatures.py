@@ -298,6 +298,20 @@ def test_jobs_of_a_subflow_find_modules_beside_their_own_file(tmp_path: Path, mo
     assert [item.code for item in compile_file(tmp_path / "flow.yaml").diagnostics] == ["FQ604"] * 4
 
 
+def test_a_flow_is_named_from_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    (folder / "tasks.py").write_text("def f(a): ...\n")
+    (folder / "flow.yaml").write_text(
+        "jobs: {a: {call: 'tasks:f', args: [1]}, b: {call: 'tasks:f', kwargs: {b: 1}}, c: {call: 'tasks:g'}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    found = [(item.code, item.line) for item in compile_file("sub/flow.yaml").diagnostics]
+    assert found
+    assert found == [(item.code, item.line) for item in compile_file(folder / "flow.yaml").diagnostics]
+    assert {code for code, _ in found} == {"FQ603", "FQ604"}
+
+
 def test_a_flow_without_a_file_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tasks.py").write_text("def f(a): ...\n")

@@ -1,5 +1,6 @@
 """Processes are killed in any order: at most one server runs, no acknowledged data is lost, and no process is left."""
 
+import ctypes
 import os
 import signal
 import stat
@@ -88,6 +89,16 @@ def test_a_killed_witness_is_replaced(clean_home: Path) -> None:
         until(lambda: witness_pids(clean_home) not in ([], [witness]), message="another witness")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a signal for one thread of another process")
+def test_a_stop_signal_that_another_thread_gets_stops_the_server(clean_home: Path) -> None:
+    """As when the main thread is just dealing with the end of the witness: the kernel may choose any thread."""
+    with attached():
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+        threads = [int(thread) for thread in os.listdir(f"/proc/{watchdog}/task") if int(thread) != watchdog]
+        ctypes.CDLL(None).tgkill(watchdog, threads[0], signal.SIGTERM)
+        until(lambda: gone(server) and gone(watchdog), message="the server to be stopped")
+
+
 def test_an_orphaned_server_is_adopted_by_the_next_user(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All processes but the server are killed, which is noticed by the next user."""
     with attached() as (user,):
@@ -167,6 +178,27 @@ def test_an_incomplete_last_command_is_truncated(clean_home: Path) -> None:
             file.write(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1")
     with attach():
         assert client(clean_home).get("k") == b"v"
+
+
+def test_half_a_change_at_the_end_of_the_file_is_never_made(clean_home: Path) -> None:
+    """As after a power cut: not at the next start, and not at the one after it, when other changes have followed."""
+    with attach():
+        client(clean_home).set("k", "v")
+    stop_server()
+    (part,) = (clean_home / "data" / "appendonlydir").glob("*.incr.aof")
+    with part.open("ab") as file:
+        file.write(b"*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nhalf\r\n*3\r\n$3\r\nSET\r\n$1")
+    with attached():
+        assert client(clean_home).get("k") == b"v"
+        until(lambda: not client(clean_home).info("persistence")["aof_rewrite_in_progress"], message="the file to be rewritten")
+        with client(clean_home).pipeline() as change:
+            change.set("a", 1)
+            change.set("b", 2)
+            change.execute()
+        pid = server_pid(clean_home)
+        kill9(pid)
+        until(lambda: server_status().pid not in {None, pid}, message="another server")
+        assert client(clean_home).mget("k", "a", "b") == [b"v", b"1", b"2"]
 
 
 def test_a_full_disk_is_distinguished_from_a_dead_server(clean_home: Path) -> None:

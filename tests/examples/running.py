@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from flowq.ids import split_member_id
 from flowq.plan import Plan
 from flowq.states import ENDED
+from tests.cli import process
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FLOWS: Final = ROOT / "examples" / "flows"
-FLOWQ: Final = Path(sys.executable).parent / "flowq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +41,7 @@ class Ended:
 
 def flowq(*arguments: str, cwd: Path = ROOT, timeout: float = 100) -> Ended:
     """Run a flowq command in the environment of the test, with its `FLOWQ_HOME`."""
-    done = subprocess.run(
-        [str(FLOWQ), *arguments],
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "100"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    done = process.flowq(*arguments, cwd=cwd, env={**os.environ, "COLUMNS": "100"}, timeout=timeout)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

@@ -1,1 +1,1 @@
-"""An explicit-state model of the transitions of jobs: all states of small graphs are visited, and traces are replayed on the Lua."""
+"""Explicit-state models of transitions, slots, executors and shared processes: all states are visited, and traces are replayed on production."""

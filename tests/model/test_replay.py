@@ -44,7 +44,15 @@ MUTANTS: list[tuple[str, str, Edit]] = [
         "chain",
         ("job/claim", "L.whole(job.attempt) + 1", "L.whole(job.attempt)"),
     ),
-    ("an early release", "diamond", ("job/release_dependents", "if child.pending == 0 then", "if child.pending <= 1 then")),
+    (
+        "an early release",
+        "diamond",
+        (
+            "job/release_dependents",
+            "  call('HINCRBY', K.job(child_id), 'pending', -1)\n  return true",
+            "  if call('HINCRBY', K.job(child_id), 'pending', -1) == 1 then L.ready(L.load(child_id)) end\n  return true",
+        ),
+    ),
     ("a lost entry", "diamond", ("job/release_dependents", "return did, cursor + did\nend", "return did, nil\nend")),
     (
         "an edge decided twice",
@@ -66,7 +74,7 @@ MUTANTS: list[tuple[str, str, Edit]] = [
     (
         "dependents that are forgotten",
         "any end",
-        ("lib/job_end", "if job.has_dependents then", "if job.has_dependents and status ~= 'canceled' then"),
+        ("lib/job_end", "if job.has_dependents then\n", "if job.has_dependents and status ~= 'canceled' then\n"),
     ),
     ("a limit that is not looked at", "a limit", ("lib/semaphores", "call('ZCARD', key) < sem.max or", "true or")),
     ("a place that is kept", "a limit", ("lib/semaphores", "call('ZREM', K.holders(sem.name), job.id)\n", "")),

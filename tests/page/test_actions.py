@@ -10,7 +10,7 @@ from tests.page.conftest import Login
 from tests.page.served import Served
 from tests.support.wait import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 def test_a_form_takes_typed_params_says_what_is_wrong_at_the_field_and_launches(login: Login, served: Served) -> None:

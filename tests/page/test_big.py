@@ -11,7 +11,7 @@ from tests.page.served import Served
 from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 FRAMES = """async (selector) => {
   const node = document.querySelector(selector);

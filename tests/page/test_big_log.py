@@ -25,6 +25,7 @@ def memory(served: Served) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.browser
 @pytest.mark.parametrize("lines", [50_000, pytest.param(1_000_000, marks=pytest.mark.chaos)])
 def test_any_place_of_much_output_is_near(login: Login, served: Served, lines: int) -> None:
     run = served.launch("noisy", lines=lines)

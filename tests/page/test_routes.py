@@ -14,7 +14,7 @@ from tests.support.wait import until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -177,6 +177,19 @@ def test_what_is_not_there_says_so(login: Login) -> None:
     page.get_by_role("link", name="The list of runs").wait_for()
     page.goto("/nothing/at/all")
     shows(page, "There is no page here")
+
+
+def test_a_run_that_cannot_be_read_is_named_above_the_others(login: Login, served: Served, asking: str) -> None:
+    with served.store() as store:
+        key = store.session.keys("run", asking)
+        right = store.client.hget(key, "created_at")
+        store.client.hset(key, "created_at", "letters")
+        try:
+            page = login("/runs")
+            shows(page, f"Run {asking} is not shown: the record of run {asking} cannot be read: ")
+            assert page.locator(f"table a:has-text('{asking}')").count() == 0
+        finally:
+            store.client.hset(key, "created_at", right or b"")
 
 
 def test_addresses_keep_the_state_and_back_returns_to_it(login: Login, asking: str) -> None:

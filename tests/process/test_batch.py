@@ -186,13 +186,14 @@ def test_plain_jobs_share_a_horse_unless_they_have_callbacks(store: Store, serve
         store.jobs.create(NewJob(name, queue, pickle.dumps(("os.getpid", (), {})), ids.nonce(), fields=fields))
 
     def pids(prefix: str) -> set[int]:
-        results = [store.jobs.result(f"{prefix}{number}") for number in range(5)]
-        return {pickle.loads(result.value) for result in results if result is not None and result.value is not None}  # noqa: S301
+        results = [result for number in range(5) if (result := store.jobs.result(f"{prefix}{number}")) is not None]
+        assert [result.type for result in results] == ["successful"] * 5, [result.error for result in results]
+        return {pickle.loads(result.value) for result in results if result.value is not None}  # noqa: S301
 
     for number in range(5):
         create(f"fast{number}", "fast")
         create(f"slow{number}", "slow")
-        create(f"calls{number}", "fast", on_success="builtins.print|10")
+        create(f"calls{number}", "fast", on_success="builtins.print|10000")
     env = {"FLOWQ_NAMESPACE": "flowq-test", "FLOWQ_ISOLATION": "fast=batch"}
     with WorkerProcess(server.url, "fast", "slow", "--burst", "--preload", "pickle", env=env) as worker:
         assert worker.wait() == 0

@@ -63,7 +63,7 @@ def test_output_of_a_job_that_is_killed_while_it_prints_a_secret(stand: Stand, t
 
 
 def test_a_timeout_does_not_reveal_it(stand: Stand) -> None:
-    execution = run(stand, call("fail_slowly", "SECRET", timeout=0.3), ExecutionSecrets({"SECRET": CANARY}))
+    execution = run(stand, call("time_out_with", "SECRET"), ExecutionSecrets({"SECRET": CANARY}))
     assert execution.outcome["reason"] == "timeout"
     assert execution.outcome["error"].endswith(" s with ***")
     assert CANARY not in execution.outcome["error"]

@@ -130,7 +130,7 @@ def test_plain_jobs_and_their_callbacks_reach_the_server(store: Store, server: P
 
     create("asks", "own_id")
     create("sees", "environment", "FLOWQ_REDIS_URL")
-    create("dies", "kill_me", int(signal.SIGKILL), on_failure="process_jobs.report_death|10")
+    create("dies", "kill_me", int(signal.SIGKILL), on_failure="process_jobs.report_death|10000")
     env = {"PYTHONPATH": MODULES, "FLOWQ_NAMESPACE": "flowq-test", "REPORT": str(tmp_path / "report")}
     with WorkerProcess(server.url, "q", "--burst", env=env) as worker:
         assert worker.wait() == 0

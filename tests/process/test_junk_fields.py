@@ -24,6 +24,7 @@ from tests.support.workers import flow, node, script
 JUNK = (b"letters", b"\xff\xfe", b"", b"-1", b"nan", b"1e400", b"9" * 30, b"1|2|3|4|5", b"[1]")
 SOME = JUNK[:3] + JUNK[5:6]
 OWNER = "the-worker"
+NO_NUMBER = "invalid literal for int() with base 10: 'letters'"
 ALL = pytest.param(JUNK, marks=pytest.mark.chaos, id="all")
 
 
@@ -125,6 +126,121 @@ def test_readers_say_what_they_cannot_read(
                 )
     driver.close()
     assert "Traceback" not in (tmp_path / "page").read_text()
+
+
+@pytest.mark.parametrize(
+    ("field", "junk"), [("created_at", b"letters"), ("status", b"\xff\xfe"), ("attempt", b""), ("params", b"[1]")]
+)
+def test_a_list_names_a_damaged_run_and_shows_the_others(
+    store: Store,
+    server: PrivateServer,
+    namespace: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    field: str,
+    junk: bytes,
+) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
+    monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow.yaml").write_text("name: test\njobs: {a: {run: 'true'}}\n")
+    for name in ("a-older", "b-torn", "c-newer"):
+        submit(store, plan(), directory=tmp_path, run_id=name)
+    store.client.hset(store.session.keys("run", "b-torn"), field, junk)
+    why = "the record of run b-torn cannot be read: "
+
+    def said(*words: str) -> tuple[int, str, str]:
+        code = command(words)
+        return (code, *capfd.readouterr())
+
+    for words in (("runs",), ("runs", "--json"), ("runs", "--status", "running"), ("info",), ("info", "--json")):
+        code, out, err = said(*words)
+        assert (code, err.count(why), len(err.splitlines())) == (0, 1, 1), (words, err)
+        assert "c-newer" in out, words
+        assert "a-older" in out, words
+        assert "b-torn" not in out, words
+    code, out, err = said("list", "--json")
+    assert (code, json.loads(out)[0]["name"], err.count(why)) == (0, "test", 1)
+    assert why in said("doctor")[1]
+    assert said("runs", "--limit", "1")[2] == "", "it is not among these"
+    assert said("cancel", "b-torn")[0] == (2 if field == "status" else 0)
+    sweep(store)
+    assert said("delete", "b-torn")[1] == "deleted run b-torn (its record was damaged)\n"
+    assert said("runs")[2] == ""
+
+
+def test_a_run_whose_plan_is_damaged_is_listed_and_named(
+    store: Store, server: PrivateServer, namespace: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is orphaned cannot be told then: its jobs would have to be known."""
+    monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
+    submit(store, plan(), directory="/", run_id="torn")
+    waiting: Any = {"local": 1, "attempt": 2, "jobs:queued": 0, "jobs:deferred": 2}
+    store.client.hset(store.session.keys("run", "torn"), mapping=waiting)
+    store.client.set(store.session.keys("plan", "torn"), b"letters")
+    for words in (("runs",), ("info",)):
+        assert command((*words, "-u", server.url)) == 0
+        out, err = capfd.readouterr()
+        assert "torn" in out
+        assert "orphaned" not in out
+        assert err.startswith("warning: the stored plan of run torn cannot be read: ")
+
+
+def test_requeueing_all_failed_jobs_names_a_damaged_one_and_takes_the_others(
+    store: Store, server: PrivateServer, namespace: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
+    queue = Queue(connection=store)
+    for name in ("one", "torn", "two"):
+        queue.enqueue("os.abort_", job_id=name)
+    SimpleWorker([queue]).work(burst=True)
+    store.client.hset(store.session.keys("job", "torn"), "attempt", "letters")
+    capfd.readouterr()
+    assert command(("requeue", "--all", "-u", server.url, "--queue", "default")) == 1, "one was not"
+    out, err = capfd.readouterr()
+    assert f"error: the record of job torn cannot be read: {NO_NUMBER}" in err
+    assert "requeued 2 jobs in queue default" in out
+    assert sorted(store.queues.job_ids("default")) == ["one", "two"]
+
+
+def sweep(store: Store) -> None:
+    """Let the jobs of canceled runs end."""
+    driver = Driver(store, name=OWNER)
+    driver.settle()
+    driver.close()
+
+
+def test_lists_of_the_api_name_what_is_damaged(store: Store, server: PrivateServer, namespace: str, tmp_path: Path) -> None:
+    driver = Driver(store, name=OWNER)
+    for name in ("a-older", "b-torn", "c-newer"):
+        submit(store, plan(), directory=tmp_path, run_id=name)
+    driver.settle()
+    driver.take()
+    driver.beat()
+    store.client.hset(store.session.keys("run", "b-torn"), "created_at", "letters")
+    job = next(iter(store.workers.jobs(OWNER)))
+    store.client.hset(store.session.keys("job", job), "attempt", "letters")
+    env = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    with PageServer(str(tmp_path), log=tmp_path / "page", env=env) as page:
+
+        def read(path: str, token: str) -> Any:
+            answer = page.api("GET", path, token=token)
+            assert answer.status == 200, (path, answer.body)
+            return json.loads(answer.body)
+
+        viewer, scoped = token_of(store, "viewer"), token_of(store, "viewer", "elsewhere/*")
+        found = read("/runs", viewer)
+        assert [run["id"] for run in found["items"]] == ["c-newer", "a-older"]
+        assert [run["id"] for run in found["damaged"]] == ["b-torn"]
+        assert found["damaged"][0]["error"].startswith("the record of run b-torn cannot be read: ")
+        assert read("/runs?limit=1", viewer)["damaged"] == []
+        assert (read("/runs", scoped)["items"], read("/runs", scoped)["damaged"]) == ([], [])
+        (worker,) = read("/workers", viewer)["items"]
+        assert worker["jobs"] == [{"id": job, "error": f"the record of job {job} cannot be read: {NO_NUMBER}"}]
+        assert read("/workers", scoped)["items"][0]["jobs"] == []
+        assert read("/queues", viewer)["items"][0]["name"] == "default"
+    driver.close()
 
 
 def plan() -> Plan:

@@ -12,7 +12,7 @@ import pytest
 from flowq.store import Store
 from flowq.worker.ipc.write_order import WriteOrder
 from flowq.worker.supervisor.output import job_output
-from tests.support.server import PrivateServer
+from tests.support.server import PrivateServer, die_with_parent
 from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
@@ -30,7 +30,10 @@ def stand() -> Iterator[Stand]:
 @pytest.fixture
 def _busy() -> Iterator[None]:
     """A machine that has something else to do on every core."""
-    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    spinning = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=die_with_parent)  # noqa: PLW1509 - no threads
+        for _ in range(2 * (os.cpu_count() or 1))
+    ]
     yield
     for process in spinning:
         process.kill()

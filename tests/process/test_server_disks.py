@@ -50,6 +50,16 @@ def is_there(store: Store, run: str) -> bool:
     return record is not None and record.status != "created"
 
 
+def rewrite(server: PrivateServer) -> None:
+    """Do what docs/server.md says of a Redis after a power cut: it leaves half a change in its file, which it would make at the next start."""
+    with server.client() as client:
+        if "valkey_version" in client.info("server"):
+            return
+        client.bgrewriteaof()
+        until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], message="the file to be rewritten")
+    until(lambda: len(list((server.directory / "appendonlydir").glob("*.incr.aof"))) == 1, message="the old file to be gone")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_the_end_of_the_file_is_lost_under_a_worker(server: PrivateServer, store: Store, tmp_path: Path, seed: int) -> None:
@@ -75,6 +85,7 @@ def test_the_end_of_the_file_is_lost_under_a_worker(server: PrivateServer, store
             with changes(server).open("r+b") as file:
                 file.truncate(dice.randint(before, file.seek(0, 2)))
             server.restart()
+            rewrite(server)
             if is_there(store, run):
                 assert {record.status for record in ended(store, run)} == {"finished"}
             check(store)

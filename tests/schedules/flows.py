@@ -23,6 +23,7 @@ class Flow:
     directory: str = "/flows"
     triggers: tuple[Trigger, ...] = ()
     notify: tuple[Notice, ...] = ()
+    problem: str = ""
 
     @property
     def path(self) -> str:

@@ -130,6 +130,27 @@ def test_an_open_run_skips_the_slot_without_a_compilation(store: Store) -> None:
     assert (entry.outcome, entry.reason, entry.run) == ("skipped", "running", runs(store)[0])
 
 
+def test_the_log_tells_when_a_flow_becomes_valid_or_not(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    flow = nightly(Entry(name="default", cron=("0 0 1 1 *",)))  # nothing is due that would say so
+    flows = Flows.of(flow)
+    made = Scheduler(store, flows)
+    caplog.set_level("INFO")
+
+    def told(text: str) -> list[str]:
+        caplog.clear()
+        flows.flows = {"nightly": dataclasses.replace(flow, text=text)}
+        for _ in range(2):
+            made.request_look()
+            made.turn()
+        return [f"{record.levelname} {record.message}" for record in caplog.records if "valid" in record.message]
+
+    assert told(flow.text) == []
+    assert told("jobs: {a: {rum: x}, b: {rum: y}}\n") == [
+        "ERROR /flows/nightly.yaml is not valid, and starts nothing until it is: line 1: FQ101: unknown key `rum`, and 1 more error; `flowq validate` shows all"
+    ]
+    assert told(flow.text) == ["INFO /flows/nightly.yaml is valid again"]
+
+
 def test_a_file_that_is_not_valid_fires_nothing_and_catches_up_later(store: Store) -> None:
     flow = nightly(HOURLY)
     flows = Flows.of(flow)

@@ -50,9 +50,10 @@ def status(store: Store, run: str) -> JobStatus:
 
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_job_runs_again(flows: Path, env: dict[str, str], store: Store) -> None:
-    with serve(flows, env) as served:
+    with serve(flows, env, "--worker-ttl", "1.5") as served:
         run = start(store, flow(node("a", long_job(flows), retry=RetryPolicy(1))), flows)
         runs(flows)
+        assert [worker.lease_ms for worker in store.workers.live()] == [1500]
         (pid,) = served.pids("worker")
         os.kill(pid, signal.SIGKILL)
         served.says("the worker (pid")

@@ -1,5 +1,7 @@
 """Deletion of runs, and `flowq gc`: each step once and twice."""
 
+from pathlib import Path
+
 import pytest
 
 from flowq import ids
@@ -15,8 +17,16 @@ from tests.support.graphs import plan
 from tests.support.slot_driver import Driver
 
 
-def ended_run(store: Store, driver: Driver, *, run_id: str | None = None, outcome: str = "finished", jobs: int = 1) -> str:
-    run = submit(store, plan({f"j{number}": [] for number in range(jobs)}), directory="/d", run_id=run_id)
+def ended_run(
+    store: Store,
+    driver: Driver,
+    *,
+    run_id: str | None = None,
+    outcome: str = "finished",
+    jobs: int = 1,
+    directory: str | Path = "/d",
+) -> str:
+    run = submit(store, plan({f"j{number}": [] for number in range(jobs)}), directory=directory, run_id=run_id)
     while claim := driver.claim():
         driver.end(claim, outcome)
     driver.settle()

@@ -24,7 +24,9 @@ NAMES = sorted(scripts._names())
 TRANSIENT = {"id", "popped", "unstored", "unwritten"}  # attributes of a loaded job, not stored
 COMMAND = re.compile(r"call\('(H\w+)', (K\.job\((?:[^()]|\([^()]*\))*\)|key)(?:, ([^\n]*))?")
 OBJECT = r"\b(?:job|parent|child|group|old)"
-EXTRA = re.compile(r"(?:(?<!K\.)\b(?:set_status|schedule|stay|end_job|write)\(|(?:extra|first|fields) =)[^{\n]*\{ ('[^{}]*)\}")
+EXTRA = re.compile(
+    r"(?:(?<!K\.)\b(?:set_status|schedule|stay|end_job|write)\(|(?:extra|first|fields|changed) =)[^{\n]*\{ ('[^{}]*)\}"
+)
 APPENDED = re.compile(r"(?:extra|fields)\[[^\]]*\] = (?:result_ttl, )?(?:job\.kind == 'foreach' and '([\w:]+)' or )?'([\w:]+)'")
 
 

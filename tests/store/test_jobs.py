@@ -7,7 +7,8 @@ from flowq.exceptions import DataLostError, TooLargeError
 from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
-from flowq.store.schema.outcomes import Outcome, Verdict
+from flowq.store.schema.keys import Keys
+from flowq.store.schema.outcomes import LogLines, Outcome, Verdict
 from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until
 
@@ -328,8 +329,6 @@ def test_a_scheduled_job_is_queued_when_it_is_due(store: Store, driver: Driver) 
 
 
 def test_logs_are_stored_once_and_only_by_the_holder(store: Store, driver: Driver) -> None:
-    from flowq.store.schema.outcomes import LogLines
-
     create(store, "a")
     claim = driver.take()
     entry = LogLines(claim.id, claim.token, 1, "out", b"hello\n\xff")
@@ -339,6 +338,48 @@ def test_logs_are_stored_once_and_only_by_the_holder(store: Store, driver: Drive
     )
     assert [(log.stream, log.data) for log in store.runs.logs("a")] == [("out", b"hello\n\xff"), ("err", b"more")]
     driver.step(execution(claim))
+
+
+@pytest.mark.parametrize("executions", [1, 2])
+def test_all_keys_of_an_ended_job_expire(store: Store, driver: Driver, executions: int) -> None:
+    create(store, "parent")
+    create(store, "job", parents=[("parent", "success")], fields={"retry": "1|0|0|0"})
+    driver.end(driver.take())
+    store.jobs.save_meta("job", b"meta")
+    for number in range(1, executions + 1):
+        claim = driver.take()
+        driver.step(logs=(LogLines(claim.id, claim.token, 1, "out", b"said"),))
+        last = number == executions
+        driver.end(claim, "finished" if last else "failed", value=b"v")
+    names = ["job", "payload", "result", "results", "ledger", "parents", "meta_data", "logs"]
+    keys = Keys(store.namespace)
+    left = {name: store.client.pttl(keys(name, "job")) for name in names}
+    there = {name for name in names if left[name] != -2}
+    assert there == set(names) - (set() if executions == 2 else {"results", "ledger"})
+    assert all(left[name] > 0 for name in there), left
+
+
+def test_jobs_of_one_call_are_queued_in_order_beside_those_that_wait(store: Store, driver: Driver) -> None:
+    create(store, "earlier")
+    jobs = [
+        NewJob("a", "default", b"", "1"),
+        NewJob("waits", "default", b"", "2", parents=[("a", "success")]),
+        NewJob("first", "default", b"", "3", front=True),
+        NewJob("other", "other", b"", "4"),
+        NewJob("later", "default", b"", "5", due_ms=2**45),
+        NewJob("b", "default", b"", "6", fields={"ttl": 60_000}),
+    ]
+    answers = store.jobs.create_many(jobs)
+    assert [answer for _, answer in answers] == ["queued", "deferred", "queued", "queued", "scheduled", "queued"]
+    create(store, "last")
+    assert store.queues.job_ids("default") == ["first", "earlier", "a", "b", "last"]
+    assert store.queues.job_ids("other") == ["other"]
+
+
+def test_an_id_twice_in_one_call_is_answered_as_in_two(store: Store) -> None:
+    twice = [NewJob("a", "default", b"", "n"), NewJob("a", "default", b"", "n"), NewJob("b", "default", b"", "m")]
+    assert store.jobs.create_many(twice) == [(Outcome.DONE, "queued"), (Outcome.DUPLICATE, "queued"), (Outcome.DONE, "queued")]
+    assert store.queues.job_ids("default") == ["a", "b"]
 
 
 def test_too_large_a_payload_is_refused_with_both_sizes(store: Store) -> None:

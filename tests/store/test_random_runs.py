@@ -1,9 +1,9 @@
 """Random graphs with all features, compared with the reference rules: outcomes, losses, cancels, retries."""
 
-import os
 import random
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -205,24 +205,30 @@ class Story:
         return self.stored.node_of(self.stored.cells[record.cell_of or 0])
 
 
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("FLOWQ_EXAMPLES", "80")), deadline=None, suppress_health_check=list(HealthCheck)
-)
 BUDGETS = st.sampled_from([100, 5, 2, 1])
+SCENARIOS = pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.chaos)])
 
 
-@EXAMPLES
-@given(scenarios(sure=True), BUDGETS)
-def test_random_runs_end_as_the_rules_say_also_after_retries(store: Store, scenario: Scenario, budget: int) -> None:
-    with small_steps(budget):
-        Story(store, scenario).tell()
+def tell(store: Store, count: int, *, sure: bool) -> None:
+    """Tell the stories of as many scenarios, each in transactions of some size."""
+
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+    @given(scenarios(sure=sure), BUDGETS)
+    def one(scenario: Scenario, budget: int) -> None:
+        with small_steps(budget):
+            Story(store, scenario).tell()
+
+    one()
 
 
-@EXAMPLES
-@given(scenarios(sure=False), BUDGETS)
-def test_random_runs_with_fail_fast_and_cancels_stay_consistent(store: Store, scenario: Scenario, budget: int) -> None:
-    with small_steps(budget):
-        Story(store, scenario).tell()
+@SCENARIOS
+def test_random_runs_end_as_the_rules_say_also_after_retries(store: Store, count: int) -> None:
+    tell(store, count, sure=True)
+
+
+@SCENARIOS
+def test_random_runs_with_fail_fast_and_cancels_stay_consistent(store: Store, count: int) -> None:
+    tell(store, count, sure=False)
 
 
 def test_the_reference_can_tell_right_from_wrong() -> None:

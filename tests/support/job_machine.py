@@ -250,7 +250,7 @@ def machine(store: Store) -> type[JobMachine]:
 def _plain(reply: Any) -> Any:
     """Return a reply without the difference between done now and done before, and without the order of a record's fields."""
     if isinstance(reply, list):
-        parts = [_plain(item) for item in reply]
-        head = 3 * (len(parts) % 2)  # of a claim: id, token and payload
-        return [*parts[:head], *sorted(zip(parts[head::2], parts[head + 1 :: 2], strict=True))] if len(parts) > 8 else parts
+        if len(reply) > 8 and len(reply) % 2:
+            return read_claim(reply)
+        return [_plain(item) for item in reply]
     return _SAME.get(reply, reply)

@@ -149,6 +149,7 @@ class SentinelServer(Group):
     def __init__(self, doors: Sequence[int] = ()) -> None:
         super().__init__(2, doors)
         (self._watch,) = free_ports(1)
+        self._more: tuple[str, ...] = ()
         self._sentinel: subprocess.Popen[bytes] | None = None
 
     @property
@@ -157,11 +158,9 @@ class SentinelServer(Group):
 
     def start(self, *options: str, appendonly: bool = False) -> "SentinelServer":
         """Start both servers and the Sentinel, and wait until it knows the replica."""
+        self._more = options
         for number, node in enumerate(self.nodes):
-            replica = ("--replicaof", f"{_LOOPBACK} {self.doors[0]}") if number else ()
-            announced = ("--replica-announce-port", str(self.doors[number]), "--replica-announce-ip", _LOOPBACK)
-            common = ("--bind", _LOOPBACK, "--repl-diskless-sync-delay", "0", *announced, *replica, *options)
-            node.start("--port", str(self.ports[number]), *common, appendonly=appendonly)
+            node.start(*self._options_of(number), appendonly=appendonly)
         config = self.directory / "sentinel.conf"
         config.write_text(
             f"port {self._watch}\nbind {_LOOPBACK}\nsentinel monitor {SERVICE} {_LOOPBACK} {self.doors[0]} 1\n"
@@ -175,6 +174,13 @@ class SentinelServer(Group):
         )
         until(self._knows_all, 30, "the Sentinel to know the replica")
         return self
+
+    def _options_of(self, number: int) -> tuple[str, ...]:
+        """Return the options of a server in its present role: a Sentinel would write it into the server's file, which these do not have."""
+        role = () if number == self.serving else ("--replicaof", f"{_LOOPBACK} {self.doors[self.serving]}")
+        announced = ("--replica-announce-port", str(self.doors[number]), "--replica-announce-ip", _LOOPBACK)
+        own = ("--port", str(self.ports[number]), "--bind", _LOOPBACK, "--repl-diskless-sync-delay", "0")
+        return (*own, *announced, *role, *self._more)
 
     def client(self, **options: Any) -> redis.Redis:
         """Return a client of the primary, which it asks the Sentinel for."""
@@ -198,6 +204,8 @@ class SentinelServer(Group):
         until(self._ordered, 30, "the Sentinel to begin")
         until(lambda: _replication(new).get("role") == "master", 30, "the replica to be promoted")
         self.serving = latter
+        for number, node in enumerate(self.nodes):
+            node.set_options(*self._options_of(number))
         with old.client() as client:
             client.replicaof(_LOOPBACK, self.doors[latter])
             client.config_set("min-replicas-to-write", 0)

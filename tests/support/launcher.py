@@ -6,6 +6,7 @@ fork cannot have: such processes, and all where there is no /proc, start as usua
 """
 
 import ctypes
+import fcntl
 import gc
 import json
 import os
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -123,6 +125,7 @@ def start(
     output: int | None = None,
     errors: int | None = None,
     session: bool = False,
+    terminal: bool = False,
 ) -> "Launched | subprocess.Popen[bytes]":
     """Start `python -m MODULE ARGUMENTS…`.
 
@@ -135,6 +138,7 @@ def start(
         output: the descriptor of standard output; by default that of this process.
         errors: the descriptor of standard error; by default that of this process.
         session: give it a session of its own.
+        terminal: and let standard input be the terminal of that session.
     """
     if not _launchers and sys.platform == "linux":
         _launchers.append(_Launcher())
@@ -146,14 +150,16 @@ def start(
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=output,
             stderr=errors,
-            start_new_session=session,
+            start_new_session=session or terminal,
+            preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509 - it calls the kernel alone
         )
     request = {
         "module": module,
         "arguments": arguments,
         "environment": dict(env),
         "directory": os.fspath(cwd or os.getcwd()),
-        "session": session,
+        "session": session or terminal,
+        "terminal": terminal,
     }
     with open(os.devnull, "rb") as nothing:
         return _launchers[0].start(
@@ -214,6 +220,8 @@ def _become(fds: list[int]) -> dict[str, Any]:
     os.closerange(3, 4096)
     if request["session"]:
         os.setsid()
+    if request["terminal"]:
+        _take_terminal()
     os.chdir(request["directory"])
     environment = request["environment"]
     if mark := environment.get(MARK):
@@ -228,6 +236,11 @@ def _become(fds: list[int]) -> dict[str, Any]:
     sys.path[:] = [request["directory"], *_PATH]
     sys.argv[:] = ["-m", *request["arguments"]]
     return request
+
+
+def _take_terminal() -> None:
+    """Make standard input the terminal of this process's session: Ctrl+C and changes of its size then become signals."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _show(mark: str) -> None:

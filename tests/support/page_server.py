@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Self
 from flowq.serve.http.access.secrets import grant
 from flowq.store import Store
 from flowq.store.page.access import AccessRecord
+from tests.support import launcher
 from tests.support.wait import until
 
 
@@ -49,13 +49,13 @@ class PageServer:
     def __init__(self, *arguments: str, log: Path, env: Mapping[str, str] | None = None) -> None:
         self._log = log
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "flowq", "ui", "--port=0", *arguments],
+            self.process = launcher.start(
+                "flowq.cli.main",
+                *("ui", "--port=0", *arguments),
                 env={**os.environ, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+                output=output.fileno(),
+                errors=output.fileno(),
+                session=True,
             )
         self.port = 0
         self.token = ""

@@ -5,7 +5,7 @@ import time
 
 import click
 
-from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.context import CliContext, pass_context, tell_damaged, url_option
 from flowq.cli.options.queues import queue_options
 from flowq.cli.render.output import show, show_json
 
@@ -63,6 +63,7 @@ def command(
                 if interval is not None and session.out.live:
                     click.clear()
                 show(lines, session.out)
+            tell_damaged(picture.damaged)
             if interval is None:
                 return
             sys.stdout.flush()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
+from flowq.cli.context import CliContext, complain, pass_context, tell_damaged, url_option, zone_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import STATUS_STYLES
 from flowq.cli.render.styled_text import Line, columns, fit, pad
@@ -41,6 +41,7 @@ def command(session: CliContext, directory: str, *, as_json: bool) -> None:
         show(_table(found.flows, directory, terminal), terminal)
     else:
         complain("no flows here and below: `flowq init` writes one; `flowq runs` lists runs")
+    tell_damaged(found.damaged)
     if not found.complete:
         complain(f"only the first {MAX_ENTRIES:,} files were looked at: `flowq list DIR` searches a smaller directory")
 

@@ -29,9 +29,12 @@ def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: Qu
     store = session.store()
     queue = Queue(name, store, job_class=common.job())
     wanted = list(job_ids)
+    damaged: dict[str, str] = {}
     if all_jobs:
-        failed = store.jobs.get_many(queue.failed_job_registry.get_job_ids())
+        failed = store.jobs.get_many(queue.failed_job_registry.get_job_ids(), damaged)
         wanted = [item.id for item in failed if item is not None and item.run is None]
+        for why in damaged.values():
+            complain(f"error: {why}")
     refused = 0
     for job_id in wanted:
         try:
@@ -40,4 +43,4 @@ def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: Qu
             complain(f"error: {error}")
             refused += 1
     click.echo(f"requeued {plural(len(wanted) - refused, 'job')} in queue {name}")
-    return 1 if refused else 0
+    return 1 if refused or damaged else 0

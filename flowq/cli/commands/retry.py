@@ -16,7 +16,7 @@ from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Inputs, Manner, execution_options
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line, columns, pad
-from flowq.cli.targets import refuse_beside_running, select_failed_run, select_jobs, select_run, when_orphaned
+from flowq.cli.targets import refuse_beside_newer, select_failed_run, select_jobs, select_run, when_orphaned
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.actions.retry import plan_rerun, plan_retry
 from flowq.flows.local_worker.missing_secrets import absent_on_retry
@@ -109,7 +109,7 @@ def command(
     if dry_run:
         return 0
     if run is None:
-        refuse_beside_running(store, run_id)
+        refuse_beside_newer(store, run_id)
     position = last_position(store, run_id)
     with Interrupts() as interrupts:
         retry.apply(store)

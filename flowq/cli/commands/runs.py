@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completion.candidates import complete_schedules
-from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
+from flowq.cli.context import CliContext, complain, pass_context, tell_damaged, url_option, zone_option
 from flowq.cli.options.types import Pair, TimeAgo, since_ms
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
@@ -64,6 +64,7 @@ def command(
         show(runs_table(found, terminal, lost), terminal)
     else:
         complain("no runs: `flowq run FILE` starts one" if chosen == RunFilter() else "no such runs")
+    tell_damaged(page.damaged)
 
 
 def _schedule(store: "Store", given: str) -> str:

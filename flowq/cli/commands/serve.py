@@ -12,7 +12,7 @@ import click
 
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.page import PageOptions, has_server, page_options
-from flowq.cli.options.queues import logging_options
+from flowq.cli.options.queues import logging_options, worker_ttl_option
 from flowq.cli.options.serving import reload_option, ship_option
 from flowq.cli.options.types import Duration
 from flowq.cli.render.output import show
@@ -55,6 +55,7 @@ _PATHS: Final = ("FLOWQ_HOME", "FLOWQ_PYTHON")  # variables with paths that may 
     metavar="DURATION",
     help="Time that running jobs have after a stop signal.",
 )
+@worker_ttl_option
 @logging_options("--log-level", "-l", line=_LINE)
 @url_option
 @pass_context
@@ -65,6 +66,7 @@ def command(
     queues: tuple[str, ...],
     name: str | None,
     drain: float,
+    worker_ttl: float | None,
     log: dict[str, str],
     *,
     no_workers: bool,
@@ -102,6 +104,7 @@ def command(
         page=None if no_page else _page(page, *whose),
         traces=bool(endpoint()),
         drain=drain,
+        lease=worker_ttl,
         scheduling=(*whose, *(() if polls else ("--reload=never",))),
         log=log,
     )

@@ -12,7 +12,7 @@ import click
 from flowq import defaults
 from flowq.cli import exit_codes
 from flowq.cli.context import CliContext, complain, pass_context, url_option
-from flowq.cli.options.queues import QueueOptions, logging_options, queue_options
+from flowq.cli.options.queues import QueueOptions, logging_options, queue_options, worker_ttl_option
 from flowq.worker import signals
 
 _STRATEGIES: Final = ("default", "round_robin", "random")
@@ -104,12 +104,7 @@ def _not_needed(command: Any) -> Any:
     metavar="TIME",
     help="How long finished jobs without a result TTL of their own are kept.",
 )
-@click.option(
-    "--worker-ttl",
-    type=click.FloatRange(0.5, 3600),
-    metavar="SECONDS",
-    help="Time without a heartbeat after which the worker counts as dead.",
-)
+@worker_ttl_option
 @click.option(
     "-ds",
     "--dequeue-strategy",

@@ -38,10 +38,8 @@ def complete_runs(_ctx: click.Context, _param: click.Parameter, incomplete: str)
         store = _store()
         if store is not None:
             latest = store.runs.recent(_RUNS)
-            for run_id in latest:
-                run = store.runs.get(run_id) if run_id.startswith(incomplete.lower()) else None
-                if run is not None:
-                    found.append(CompletionItem(run_id, help=f"{run.flow} {run.status}"))
+            fitting = [run for run in latest if run.startswith(incomplete.lower())]
+            found = [CompletionItem(run.id, help=f"{run.flow} {run.status}") for run in store.runs.readable(fitting)]
             if latest and "@latest".startswith(incomplete):
                 found.append(CompletionItem("@latest", help="the latest run"))
     return found

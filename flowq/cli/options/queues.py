@@ -139,6 +139,17 @@ class QueueOptions:
         return kind(name, session.store(), job_class=self.job_class, serializer=self.serializer)
 
 
+def worker_ttl_option(command: _Command) -> _Command:
+    """Add `--worker-ttl`: the seconds as a number, None if it is not given."""
+    decorated: _Command = click.option(
+        "--worker-ttl",
+        type=click.FloatRange(0.5, 3600),
+        metavar="SECONDS",
+        help="Time without a heartbeat after which the worker counts as dead.  [default: 10]",
+    )(command)
+    return decorated
+
+
 def logging_options(*names: str, line: str = "%(asctime)s %(message)s") -> "Callable[[_Command], _Command]":
     """Add the options for logging; the command gets them as one argument, `log`: `level`, `format` and `dates`.
 

@@ -1,7 +1,7 @@
 """The output of `flowq info`: queues, workers, cron schedulers and active runs, as tables, as RQ's plain lines, or as JSON."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,19 +41,22 @@ class Picture:
     suspended: bool
     runs: "list[RunRecord]"  # active ones
     orphaned: "Collection[str]"  # the ids of those that no worker executes
+    damaged: "Mapping[str, str]"  # why records of runs could not be read, by id
 
     @classmethod
     def taken(cls, store: "Store", queues: tuple[str, ...]) -> "Picture":
         """Read these queues and the workers that serve them; all queues if none is given."""
-        recent = [] if queues else [store.runs.get(run) for run in store.runs.recent(_RECENT)]
-        active = [run for run in recent if run is not None and not run.ended]
+        damaged: dict[str, str] = {}
+        recent = [] if queues else store.runs.recent(_RECENT)
+        active = [run for run in store.runs.readable(recent, damaged) if not run.ended]
         return cls(
             [store.queues.get(name) for name in (queues or _named(store))],
             [item for item in store.workers.live() if not queues or set(queues) & set(item.queues)],
             {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
             store.queues.suspended(),
             active,
-            orphaned(store, (run.id for run in active)),
+            orphaned(store, (run.id for run in active), damaged),
+            damaged,
         )
 
 

@@ -167,7 +167,7 @@ def _run(reference: Reference, key: str, place: Context, known: Known) -> tuple[
     if key in HANDLER_RUN:
         hint = "use it in a job of on_success, on_failure, on_cancel or on_exit"
         return Code.NAME_NOT_HERE, f"`run.{key}` is known when the graph has ended, in handlers", hint
-    return _member("part of run", key, place.run_keys, "")
+    return _member("part of run", key, (*place.run_keys, *known.run_keys), "")
 
 
 def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:

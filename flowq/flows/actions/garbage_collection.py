@@ -98,13 +98,13 @@ def garbage_json(garbage: Garbage) -> dict[str, Json]:
 
 def _chosen(store: "Store", newest_first: list[str], wish: Wish) -> Iterator[RunRecord]:
     now_ms = store.now_ms()
-    seen: Counter[str] = Counter()
-    for run_id in newest_first:
-        run = store.runs.get(run_id)
-        if run is None or wish.flow not in {None, run.flow}:
+    seen: Counter[tuple[str, str]] = Counter()  # runs of a flow; two files without `name` have the same one
+    for run in store.runs.readable(newest_first):
+        if wish.flow not in {None, run.flow}:
             continue
-        seen[run.flow] += 1
-        if not run.ended or run.ended_ms is None or seen[run.flow] <= (wish.keep or 0):
+        flow = run.flow, run.file or run.directory
+        seen[flow] += 1
+        if not run.ended or run.ended_ms is None or seen[flow] <= (wish.keep or 0):
             continue
         if wish.older_than is None or run.ended_ms + wish.older_than * 1000 <= now_ms:
             yield run

@@ -5,10 +5,12 @@ machine does not distort the estimate.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from flowq.exceptions import CorruptRecordError
 from flowq.flows.forecast.makespan import overhead_of
 from flowq.flows.views.snapshot import read_plan
 from flowq.plan import Cell, Plan
@@ -73,15 +75,15 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
     """
     found: list[PastRun] = []
     jobs = 0
-    for run_id in store.runs.recent(_SCANNED):
-        record = None if run_id == before else store.runs.get(run_id)
-        if record is None or record.flow != flow or record.status not in {RunStatus.FINISHED, RunStatus.FAILED}:
+    for record in store.runs.readable(run for run in store.runs.recent(_SCANNED) if run != before):
+        if record.flow != flow or record.status not in {RunStatus.FINISHED, RunStatus.FAILED}:
             continue
         jobs += record.total
         if found and jobs > _JOBS:
             break
-        plan = read_plan(store, run_id)
-        found.append(PastRun(plan, store.runs.jobs(run_id, range(len(plan.cells))), whole=record.attempt == 1))
+        with suppress(CorruptRecordError):
+            plan = read_plan(store, record.id)
+            found.append(PastRun(plan, store.runs.jobs(record.id, range(len(plan.cells))), whole=record.attempt == 1))
         if len(found) == _READ:
             break
     return summarize(found)

@@ -1,8 +1,8 @@
 """The flows at and below a directory, each with its last run."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -37,10 +37,11 @@ class ListedFlow:
 
 @dataclass(frozen=True, slots=True)
 class FlowList:
-    """The flows that were found. `complete`: the whole directory was searched."""
+    """The flows that were found. `complete`: the whole directory was searched. `damaged`: why runs could not be read, by id."""
 
     flows: tuple[ListedFlow, ...]
     complete: bool = True
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 def list_flows(directory: str, store: "Store | None") -> FlowList:
@@ -61,13 +62,14 @@ def list_flows(directory: str, store: "Store | None") -> FlowList:
         outline = _outline(path) if path.endswith(_SUFFIXES) else None
         if outline is not None:
             found[path] = outline
-    runs = {} if store is None else _last_runs(store, {os.path.realpath(path) for path in found})
-    lost = set() if store is None else orphaned(store, [run.id for run in runs.values() if not run.ended])
+    damaged: dict[str, str] = {}
+    runs = {} if store is None else _last_runs(store, {os.path.realpath(path) for path in found}, damaged)
+    lost = set() if store is None else orphaned(store, [run.id for run in runs.values() if not run.ended], damaged)
     flows = []
     for path, item in found.items():
         run = runs.get(os.path.realpath(path))
         flows.append(ListedFlow(os.path.relpath(path, directory), item, run, run is not None and run.id in lost))
-    return FlowList(tuple(flows), left >= 0)
+    return FlowList(tuple(flows), left >= 0, damaged)
 
 
 def _files(directory: str) -> Iterator[str]:
@@ -87,14 +89,12 @@ def _outline(path: str) -> Outline | None:
         return None
 
 
-def _last_runs(store: "Store", files: set[str]) -> dict[str, RunRecord]:
+def _last_runs(store: "Store", files: set[str], damaged: dict[str, str]) -> dict[str, RunRecord]:
     """Return the last run of each file that has one."""
     found: dict[str, RunRecord] = {}
-    for run_id in store.runs.recent(MAX_RUNS):
-        if len(found) == len(files):
-            break
-        run = store.runs.get(run_id)
-        file = os.path.realpath(run.file) if run is not None and run.file else ""
-        if run is not None and file in files:
+    runs = store.runs.readable(store.runs.recent(MAX_RUNS), damaged)
+    while len(found) < len(files) and (run := next(runs, None)) is not None:
+        file = os.path.realpath(run.file) if run.file else ""
+        if file in files:
             found.setdefault(file, run)
     return found

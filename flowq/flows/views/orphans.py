@@ -8,6 +8,7 @@ are not those of one run, and its jobs have the reason `no_worker`.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from flowq.exceptions import CorruptRecordError
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups
 from flowq.states import ENDED, JobStatus, Reason
@@ -20,11 +21,11 @@ _START_MS: Final = 2000  # in which the worker of a new run begins
 _BEFORE: Final = frozenset({JobStatus.CREATED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.SKIPPED})
 
 
-def orphaned(store: "Store", runs: Iterable[str]) -> list[str]:
-    """Return those of these runs that are orphaned."""
-    records = (store.runs.get(run) for run in dict.fromkeys(runs))
-    lost = without_worker(store, [record for record in records if record is not None])
-    return [run.id for run in lost if not waits_for_a_person(_jobs(store, run))]
+def orphaned(store: "Store", runs: Iterable[str], damaged: dict[str, str] | None = None) -> list[str]:
+    """Return those of these runs that are orphaned; of which that cannot be told, because a record cannot be read, is in `damaged`, by id."""
+    unread = {} if damaged is None else damaged
+    lost = without_worker(store, store.runs.readable(dict.fromkeys(runs), unread))
+    return [run.id for run in lost if not _waits(store, run, unread)]
 
 
 def without_worker(store: "Store", runs: Iterable[RunRecord]) -> list[RunRecord]:
@@ -42,6 +43,14 @@ def waits_for_a_person(jobs: Sequence[JobRecord | None]) -> bool:
     """Return whether an approval is all that a run waits for, from the records of its jobs."""
     still = [job for job in jobs if job is not None and job.status not in ENDED]
     return any(job.reason == Reason.APPROVAL for job in still) and all(job.status is JobStatus.DEFERRED for job in still)
+
+
+def _waits(store: "Store", run: RunRecord, damaged: dict[str, str]) -> bool:
+    try:
+        return waits_for_a_person(_jobs(store, run))
+    except CorruptRecordError as error:
+        damaged[run.id] = str(error)
+        return True
 
 
 def _is_starting(run: RunRecord, now_ms: int) -> bool:

@@ -1,8 +1,8 @@
 """The latest runs, newest first, with a filter: from their records alone, no job is read."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -64,11 +64,19 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Some runs, the ids of those that are orphaned, and where the next ones are; None: there are none."""
+    """Some runs.
+
+    Attributes:
+        runs: their records.
+        orphaned: the ids of those that are orphaned.
+        next: where the next ones are; None: there are none.
+        damaged: why records between these could not be read, by the run's id. Whether they fit is not known.
+    """
 
     runs: tuple[RunRecord, ...]
     orphaned: frozenset[str]
     next: tuple[int, str] | None
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 def _always(_run: RunRecord) -> bool:
@@ -93,8 +101,12 @@ def select_runs(
         visible: of which runs the reader may know at all.
     """
     found: list[RunRecord] = []
+    unread: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     cursor = after
-    for seen, (position, run) in enumerate(_records(store, after), 1):
+    for seen, (position, run) in enumerate(_records(store, after, unread), 1):
+        if position[1] in unread:
+            damaged[position[1]] = unread[position[1]]
         if run is not None and chosen.since_ms is not None and run.created_ms < chosen.since_ms:
             cursor = None  # newest first: all others are older
             break
@@ -105,14 +117,16 @@ def select_runs(
             break
     else:
         cursor = None
-    lost = orphaned(store, [run.id for run in found if not run.ended])
-    return RunPage(tuple(found), frozenset(lost), cursor)
+    lost = orphaned(store, [run.id for run in found if not run.ended], damaged)
+    return RunPage(tuple(found), frozenset(lost), cursor, damaged)
 
 
-def _records(store: "Store", after: tuple[int, str] | None) -> Iterator[tuple[tuple[int, str], RunRecord | None]]:
+def _records(
+    store: "Store", after: tuple[int, str] | None, unread: dict[str, str]
+) -> Iterator[tuple[tuple[int, str], RunRecord | None]]:
     cursor = after
     while rows := store.runs.before(cursor, _AT_ONCE):
-        yield from zip(rows, store.runs.get_many(run for _, run in rows), strict=True)
+        yield from zip(rows, store.runs.get_many((run for _, run in rows), unread), strict=True)
         cursor = rows[-1]
 
 

@@ -14,6 +14,7 @@ from flowq.flows.local_worker.process import default_slots
 from flowq.plan import Json
 from flowq.plan.foreach import before_run
 from flowq.schedules.directory.catalog import CatalogFlow
+from flowq.schedules.summary import problem_of
 from flowq.schedules.users.launch import Check
 from flowq.schedules.views import ScheduleView, schedule_json
 from flowq.store.schema.documents import iso
@@ -58,7 +59,7 @@ def item_json(flow: CatalogFlow, around: Around) -> dict[str, Json]:
         "name": flow.name,
         "file": flow.path,
         "valid": flow.valid,
-        "problem": flow.problem or None,
+        "problem": None if flow.valid else problem_of(flow),
         "description": flow.compilation.description,
         "diagnostics_count": len(_shown(flow)),
         "params": len(flow.compilation.params),

@@ -52,9 +52,9 @@ def document(properties: Mapping[str, Schema], optional: Sequence[str] = ()) -> 
     return _map(properties, [name for name in properties if name not in optional])
 
 
-def page(items: Schema) -> Schema:
-    """Return the schema of a part of a list, with the cursor of the next part."""
-    return document({"items": array(items), "next": TEXT_OR_NULL})
+def page(items: Schema, **more: Schema) -> Schema:
+    """Return the schema of a part of a list, with the cursor of the next part and what else the answer has."""
+    return document({"items": array(items), "next": TEXT_OR_NULL, **more})
 
 
 def _map(properties: Mapping[str, Schema], required: Sequence[str]) -> dict[str, Any]:

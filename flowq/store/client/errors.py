@@ -64,6 +64,7 @@ _TRANSLATED: Final = (client.RedisError, client.RedisClusterException, OSError)
 _CODE = re.compile(r"([A-Z]{2,}) ")
 _SCRIPT = re.compile(r",? script: (?:\w+, )?on @.*$")  # the place in a script, which the server appends to the text
 _DENIED = "ACL failure in script: "  # what the text of a missing right begins with that a script would have needed
+_DENIED_7_0 = "The user executing the script can't "  # likewise of Redis 7.0, which does not say what
 
 
 def translate(error: BaseException, server: str = "the server") -> BaseException:
@@ -126,7 +127,7 @@ def _code(error: BaseException) -> str:
     for kind, code in _CODES_OF_CLASSES:
         if isinstance(error, kind):
             return _password_code(str(error)) if code == "WRONGPASS" else code
-    if isinstance(error, client.ResponseError) and str(error).startswith(_DENIED):
+    if isinstance(error, client.ResponseError) and str(error).removeprefix("ERR ").startswith((_DENIED, _DENIED_7_0)):
         return "NOPERM"
     if isinstance(error, client.ResponseError):
         match = _CODE.match(str(error))
@@ -141,7 +142,7 @@ def _password_code(text: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     """Return the error's text without the parts that redis-py and Lua append."""
-    text = _SCRIPT.sub("", " ".join(str(error).split())).removeprefix(_DENIED) or type(error).__name__
+    text = _SCRIPT.sub("", " ".join(str(error).split())).removeprefix("ERR ").removeprefix(_DENIED) or type(error).__name__
     match = _CODE.match(text)
     return text.removeprefix(match[0] if match else "").rstrip(".")
 

@@ -7,20 +7,20 @@ that has no reply is sent again, one after the other.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import redis
 
 from flowq.store.client.scripts import flatten, load
-from flowq.store.client.session import Session
+from flowq.store.client.session import Session, packed
 
 _UNDER_WAY: Final = 4  # calls without a reply
 
-_Call: TypeAlias = Sequence[object]  # the arguments
+_Call: TypeAlias = list[str | bytes]  # the arguments, as flat texts
 
 
-def run_ahead(session: Session, name: str, calls: Iterable[_Call]) -> Iterator[Any]:
-    """Call a script once for each of `calls` and yield the raw replies in order.
+def run_ahead(session: Session, name: str, calls: Iterable[Sequence[object]], *, flat: bool = False) -> Iterator[Any]:
+    """Call a script once for each of `calls` and yield the raw replies in order. `flat`: their arguments are flat texts already.
 
     Raises:
         DataLostError: the data was replaced and the session does not follow.
@@ -29,7 +29,7 @@ def run_ahead(session: Session, name: str, calls: Iterable[_Call]) -> Iterator[A
     lane = _Lane(session, name)
     try:
         for arguments in calls:
-            yield from lane.push(arguments)
+            yield from lane.push(cast("_Call", arguments) if flat else flatten(arguments))
         yield from lane.rest()
     finally:
         lane.close()
@@ -48,7 +48,7 @@ class _Lane:
         """Send a call; yield the replies that had to be read before."""
         if self._connection is None:
             # The session brings the script along, and knows what to do when the data is not there.
-            yield self._session.run(self._name, *arguments)
+            yield self._session.run_flat(self._name, arguments)
             self._connect()
             return
         self._waiting.append(arguments)
@@ -81,7 +81,7 @@ class _Lane:
         session = self._session
         head = (*session.command(load(self._name)), 1, session.keys("meta"), session.incarnation)
         try:
-            self._connection.send_command(*head, *flatten(arguments))
+            self._connection.send_packed_command(packed(*head, *arguments))
         except (redis.exceptions.RedisError, OSError):
             return False
         return True
@@ -98,4 +98,4 @@ class _Lane:
     def _one_by_one(self) -> Iterator[Any]:
         self.close()
         while self._waiting:
-            yield self._session.run(self._name, *self._waiting.popleft())
+            yield self._session.run_flat(self._name, self._waiting.popleft())

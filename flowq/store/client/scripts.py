@@ -223,8 +223,12 @@ def _split_per_call(text: str) -> tuple[str, str]:
     values = []
 
     def declare(line: re.Match[str]) -> str:
+        name = line[1].partition(" =")[0]
+        if line[2] == "{}":  # most calls put nothing into most of these tables, and an empty one need not be made again
+            values.append(f"if next({name}) then {name} = {{}} end")
+            return f"local {name} = {{}}"
         values.append(line[1] + line[2])
-        return f"local {line[1].partition(' =')[0]}" if line[0].startswith("local ") else ""
+        return f"local {name}" if line[0].startswith("local ") else ""
 
     text = re.sub(r"^(?:local )?(\S[^\n]*? = )([^\n]*?) -- per call.*$", declare, text, flags=re.MULTILINE)
     return text, "\n".join(values)

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from types import FunctionType
 from typing import Any, Final
 
+import hiredis
 import redis
 
 from flowq import ids
@@ -28,6 +30,10 @@ _KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 m
 
 _NO_FUNCTION: Final = re.compile(r"^(?:ERR )?Function not found")
 _NO_FUNCTIONS: Final = re.compile(r"unknown command ['`]?FCALL|no permissions to run the 'fcall'", re.IGNORECASE)
+
+# What a program that observes redis-py has replaced must see every call.
+_EXECUTE: Final = redis.Redis.execute_command
+_IS_PLAIN: Final = isinstance(_EXECUTE, FunctionType) and _EXECUTE.__module__ == redis.Redis.__module__
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT: Final = 3.0  # s of one blocking call: well below a connection's time-out
@@ -97,9 +103,13 @@ class Session:
             DataLostError: the data was replaced and this session does not follow.
             ServerError: the server cannot be used.
         """
+        return self.run_flat(name, flatten(arguments))
+
+    def run_flat(self, name: str, flat: list[str | bytes]) -> Any:
+        """Call a script, likewise, with arguments that are flat texts already."""
         if not self.incarnation:
             self.open()
-        script, flat = self._load(name), flatten(arguments)
+        script = self._load(name)
         try:
             return self._send(script, flat)
         except DataLostError:
@@ -162,15 +172,31 @@ class Session:
             self._kept = None
             pool.release(connection)
 
-    def _execute(self, *command: object) -> Any:
+    def _execute(self, *command: str | bytes | int) -> Any:
         if self._kept is not None:
             connection, process, thread = self._kept
             if thread == threading.get_ident() and process == os.getpid():  # a job may have forked
-                connection.send_command(*command, check_health=False)  # connects again after an error
-                return connection.read_response()
-        return self._client.execute_command(*command)
+                return _ask(connection, command, check_health=False)  # connects again after an error
+        if self._is_direct and type(self._client).execute_command is _EXECUTE:
+            connection = self._client.connection_pool.get_connection()
+            try:
+                return _ask(connection, command, check_health=True)
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                if not connection.retry.get_retries():
+                    raise
+            finally:
+                self._client.connection_pool.release(connection)
+        return self._client.execute_command(*command)  # with the retries of the user's client
 
-    def _call(self, script: Script, tail: tuple[object, ...], again: int = 2) -> Any:
+    @cached_property
+    def _is_direct(self) -> bool:
+        """Whether commands can be sent over a connection of the pool without the client: it takes twice as long for each, to retry and to measure."""
+        pool = self._client.connection_pool
+        own = "execute_command" in vars(self._client) or self._client.connection is not None
+        cached = getattr(pool, "cache", None) is not None
+        return _IS_PLAIN and not (self.may_be_stand_in or own or cached) and isinstance(pool, redis.ConnectionPool)
+
+    def _call(self, script: Script, tail: tuple[str | bytes | int, ...], again: int = 2) -> Any:
         try:
             return self._execute(*self.command(script), *tail)
         except redis.exceptions.NoScriptError:
@@ -222,6 +248,17 @@ class Session:
         with self.translated:
             seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _ask(connection: Any, command: tuple[str | bytes | int, ...], *, check_health: bool) -> Any:
+    """Send a command over a connection and return the reply; an error disconnects, unless it is one of the command."""
+    connection.send_packed_command(packed(*command), check_health=check_health)
+    return connection.read_response()
+
+
+def packed(*command: str | bytes | int) -> list[bytes]:
+    """Return a command as it is sent; redis-py looks at each word of it before it does the same."""
+    return [hiredis.pack_command(command)]  # type: ignore[arg-type] # its annotation is that of one word
 
 
 def _address(client: "redis.Redis") -> str:

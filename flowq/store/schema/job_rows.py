@@ -1,6 +1,6 @@
 """Records of jobs and results, made from Redis data. `job_fields` defines each field of a job's hash."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq.exceptions import CorruptRecordError
@@ -30,6 +30,20 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         return _job_record(job, row)
     except (ValueError, KeyError, OverflowError) as error:
         raise CorruptRecordError(f"the record of job {job} cannot be read: {error}") from error
+
+
+def job_records(rows: Iterable[tuple[str, Mapping[bytes, bytes]]], damaged: dict[str, str] | None) -> list[JobRecord | None]:
+    """Return the records of many jobs; with `damaged`, one that cannot be read is None, and `damaged` gets why, by id."""
+    found: list[JobRecord | None] = []
+    for job, row in rows:
+        try:
+            found.append(job_record(job, row))
+        except CorruptRecordError as error:
+            if damaged is None:
+                raise
+            damaged[job] = str(error)
+            found.append(None)
+    return found
 
 
 def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from flowq.plan.bulk import record
+
+_LONGEST: Final = 300  # characters of an error in a line of a log
 
 
 class Outcome(StrEnum):
@@ -109,6 +112,12 @@ class ExecutionReport:
     unlisted: bool = False  # a failure is not listed in the registry of failed jobs
     cache: CacheReport | None = None  # of a job with `cache`
     artifacts: tuple[ArtifactReport, ...] = ()
+
+    def sentence(self) -> str:
+        """Return the end in a line of a log: `finished`, or `failed error: ValueError: no such station`."""
+        said = " ".join(word for word in (self.outcome, self.reason) if word)
+        text = "" if self.value is None or self.outcome == "finished" else self.value.decode("utf-8", "replace").rstrip()
+        return f"{said}: {text.rpartition(chr(10))[2].strip()[:_LONGEST]}" if text else said
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `finish`."""

@@ -83,8 +83,11 @@ def read_claim(row: Any) -> Claim | None:
     """Return the claim of a reply of `job/claim` or `job/claim_by_id`, None of an empty one."""
     if not row:
         return None
-    job, token, payload = row[:3]
-    fields = {row[index].decode(): row[index + 1].decode("utf-8", "replace") for index in range(3, len(row), 2)}
+    job, token, payload = row[-3:]
+    fields = {
+        row[index].decode(): value.decode("utf-8", "replace") if isinstance(value := row[index + 1], bytes) else str(value)
+        for index in range(0, len(row) - 3, 2)
+    }
     run = fields.get("run")
     name = job.decode()
     return Claim(

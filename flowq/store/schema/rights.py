@@ -53,6 +53,11 @@ def commands(role: ServerRole) -> list[str]:
     return " ".join(_COMMANDS[role]).split()
 
 
+def commands_of_scripts() -> list[str]:
+    """Return the commands that are called in scripts, or could be: those that read and write keys."""
+    return [name for name in f"{_READS} {_WRITES}".split() if "|" not in name]
+
+
 def rules(role: ServerRole, namespace: str) -> list[str]:
     """Return the rules for `ACL SETUSER`, which replace all rights that a user has; its passwords stay."""
     everything = Keys(namespace).prefix + "*"

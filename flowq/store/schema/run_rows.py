@@ -1,7 +1,7 @@
 """Records of runs, their history and their output, from the hashes and streams of the store."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from flowq.exceptions import CorruptRecordError
 from flowq.states import JobStatus, RunStatus
@@ -49,6 +49,18 @@ def run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         return _record_of(run, fields)
     except (ValueError, KeyError, OverflowError) as error:
         raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
+
+
+def run_records(rows: Iterable[tuple[str, Mapping[bytes, bytes]]], damaged: dict[str, str]) -> list[RunRecord | None]:
+    """Return the records of runs for a list of them, as `run_record` does; one that cannot be read is None, and `damaged` gets why, by id."""
+    found: list[RunRecord | None] = []
+    for run, row in rows:
+        try:
+            found.append(run_record(run, row))
+        except CorruptRecordError as error:
+            damaged[run] = str(error)
+            found.append(None)
+    return found
 
 
 def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:

@@ -375,7 +375,7 @@ class ActiveJobs:
             self._finished += 1
         elif execution.outcome == "failed":
             self._failed += 1
-        _log.info("job %s: %s %s", execution.id, execution.outcome, execution.reason)
+        _log.info("job %s: %s", execution.id, execution.sentence())
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info)
         self._reports.append(execution)

@@ -241,9 +241,10 @@ def task_as_text():
     return repr(context.current_task())
 
 
-def fail_slowly(name):
+def time_out_with(name):
     secret = os.environ[name]
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # the rest of the timeout: it comes here and nowhere before
         time.sleep(60)
     except BaseException as error:
         raise type(error)(f"{error} with {secret}") from error

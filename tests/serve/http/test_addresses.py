@@ -11,18 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli.process import flowq
 from tests.support.page_server import PageServer
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def flowq(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "flowq", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
-    )
 
 
 def follow(address: str) -> dict[str, Any]:

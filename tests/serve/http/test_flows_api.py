@@ -1,6 +1,7 @@
 """Flows of the directory over HTTP: lists, checks and launches, as the command line does them; schedules; queues and workers."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from flowq.schedules.entries import Description
 from flowq.serve.http.segments import quoted
 from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
+from tests.cli.process import flowq
 from tests.serve.http.conftest import NAMESPACE, execute, start
 from tests.support.page_server import PageServer, token_of
 from tests.support.server import PrivateServer
@@ -160,9 +162,8 @@ def tick(store: Store, flows: Path) -> str:
 def test_schedules_are_those_of_the_command_line(
     page: PageServer, server: PrivateServer, store: Store, tick: str, operator: str
 ) -> None:
-    env = {"PATH": "/usr/bin:/bin", "FLOWQ_NAMESPACE": NAMESPACE}
-    command = [sys.executable, "-m", "flowq", "-u", server.url, "schedule", "list", "--json"]
-    (said,) = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout)
+    env = {**os.environ, "FLOWQ_NAMESPACE": NAMESPACE}
+    (said,) = json.loads(flowq("-u", server.url, "schedule", "list", "--json", cwd=Path.cwd(), env=env).stdout)
     assert page.api("GET", tick, token=operator).document == said
     assert page.api("GET", "/schedules", token=operator).document["items"] == [said]
     slots = page.api("GET", f"{tick}/next?n=3", token=operator).document

@@ -5,8 +5,6 @@ import json
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +17,7 @@ from flowq.serve.http.process.protocol import HEAD
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.site import SiteOptions, checked_options
 from flowq.store import Store
+from tests.cli.process import flowq
 from tests.serve.http.conftest import NAMESPACE, SECRET, execute, start
 from tests.serve.http.test_access import sign_in
 from tests.support.page_server import PageServer, token_of
@@ -454,8 +453,7 @@ def test_read_only_changes_nothing(server: PrivateServer, store: Store, flows: P
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(page: PageServer, server: PrivateServer, store: Store) -> None:
-    command = [sys.executable, "-m", "flowq", "-u", server.url, "ui", "--port", str(page.port)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = flowq("-u", server.url, "ui", "--port", str(page.port), cwd=Path.cwd())
     assert done.returncode == 2
     assert f"127.0.0.1:{page.port} cannot be used: Address already in use; --port takes another one" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from flowq.states import RunStatus
 from flowq.store import Store
 from flowq.store.schema.outcomes import LogLines
 from flowq.store.schema.records import LogEntry
+from tests.cli.process import flowq
 from tests.serve.http.conftest import NAMESPACE, execute, start
 from tests.support.page_server import PageServer, token_of
 from tests.support.server import PrivateServer
@@ -29,9 +29,9 @@ def operator(store: Store) -> str:
 
 def printed(server: PrivateServer, *arguments: str) -> Any:
     """Return what a command prints as JSON."""
-    command = [sys.executable, "-m", "flowq", "-u", server.url, *arguments, "--json"]
-    env = {"PATH": "/usr/bin:/bin", "FLOWQ_NAMESPACE": NAMESPACE}
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout)
+    done = flowq("-u", server.url, *arguments, "--json", cwd=Path.cwd(), env={**os.environ, "FLOWQ_NAMESPACE": NAMESPACE})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_documents_are_those_of_the_command_line(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from flowq.serve.http.access.attempts import Attempts
-from flowq.serve.http.access.secrets import find, principal_of
+from flowq.serve.http.access.secrets import find, is_link, principal_of
 from flowq.serve.http.principals import ANONYMOUS, Principal, Role
 from flowq.serve.http.replies import RefusedError
 from flowq.store import Store
@@ -50,7 +50,7 @@ class Doorkeeper:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             self.check(address)
-            return self._known_one(token.strip(), "token", address) or self._wrong(address)
+            return self._known_one(token.strip(), "token", address) or self._wrong(address, token.strip())
         secret = _cookies(headers.get("cookie", "")).get(self.cookie)
         found = None if secret is None else self._known_one(secret, "session", address)
         return ANONYMOUS if found is None else found
@@ -74,9 +74,12 @@ class Doorkeeper:
         """Return whether the secret of a user still counts; of long answers it is asked again and again."""
         return not principal.digest or self._store.accesses.find(principal.digest) is not None
 
-    def _wrong(self, address: str) -> Principal:
+    def _wrong(self, address: str, secret: str) -> Principal:
         self.attempts.fail(address)
-        raise RefusedError(401, "unauthorized", "the token is unknown, has expired or was revoked", headers=_CHALLENGE)
+        text = "the token is unknown, has expired or was revoked"
+        if is_link(secret):
+            text = "this is the secret of a link that signs a browser in, and no token: `flowq token new NAME` makes one"
+        raise RefusedError(401, "unauthorized", text, headers=_CHALLENGE)
 
     def _known_one(self, secret: str, kind: str, address: str) -> Principal | None:
         digest, now = digest_of(secret), time.monotonic()

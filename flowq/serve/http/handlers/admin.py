@@ -5,41 +5,23 @@ from dataclasses import asdict
 
 from flowq.config import load_settings, redact
 from flowq.durations import parse_duration
+from flowq.exceptions import UsageError
 from flowq.flows.actions.garbage_collection import Wish, find_garbage, garbage_json
 from flowq.flows.documents.settings_document import settings_json
 from flowq.flows.health import examine, read_facts
 from flowq.plan import Json
-from flowq.serve.http.access.secrets import grant, odd_characters
+from flowq.serve.http.access.secrets import access_json, make_token
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.lists import in_parts, part
 from flowq.serve.http.principals import ROLES, Role
 from flowq.serve.http.replies import RefusedError, Reply, no_such
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import DONE, FLAG, MAP, TEXT, TIME, array, body, document, integer, one_of, page, text
-from flowq.store.page.access import AccessRecord
 from flowq.store.schema.documents import iso
 
 _TOKEN = document(
     {"id": TEXT, "kind": TEXT, "name": TEXT, "role": TEXT, "flows": array(TEXT), "created_at": TIME, "expires_at": TIME}
 )
-_LONGEST = 10 * 365 * 86_400  # s that a token may be valid
-
-
-def access_json(record: AccessRecord, digest: str) -> dict[str, Json]:
-    """Return a token, a session or a link. `digest`: of the one that asks."""
-    return {
-        "id": record.id,
-        "kind": record.kind,
-        "name": record.name,
-        "role": record.role,
-        "flows": list(record.flows) or ["*"],
-        "created_at": iso(record.created_ms),
-        "expires_at": iso(record.expires_ms),
-        "used_at": iso(record.used_ms),
-        "address": record.address or None,
-        "by": record.by or None,
-        "current": record.digest == digest,
-    }
 
 
 def _tokens(call: ApiCall) -> Json:
@@ -48,27 +30,15 @@ def _tokens(call: ApiCall) -> Json:
 
 
 def _make(call: ApiCall) -> Reply:
-    if odd := odd_characters(call.body["name"]):
-        raise RefusedError(
-            400, "body", f"name: it has characters that are not visible or change the direction of the text: {odd}"
+    try:
+        given = call.given("expires")
+        seconds = None if given is None else parse_duration(given)
+        secret, made = make_token(
+            call.store, call.body["name"], call.body["role"], call.given("flows", []), seconds=seconds, by=call.principal.name
         )
-    role, flows = call.body["role"], tuple(item for item in call.given("flows", []) if item != "*")
-    if flows and role == Role.ADMIN.word:
-        raise RefusedError(400, "body", "flows: an admin is not limited to flows, because an admin can make tokens")
-    record = AccessRecord("", "token", call.body["name"], role, flows, expires_ms=_expiry(call), by=call.principal.name)
-    secret, kept = grant(call.store, record)
-    made = call.store.accesses.find(kept.digest) or kept
+    except UsageError as error:
+        raise RefusedError(400, "body", str(error)) from error
     return Reply(201, {"token": secret, **access_json(made, call.principal.digest)})
-
-
-def _expiry(call: ApiCall) -> int | None:
-    given = call.given("expires")
-    if given is None:
-        return None
-    seconds = parse_duration(given)
-    if not 0 < seconds <= _LONGEST:
-        raise RefusedError(400, "body", f"expires: expected a duration such as 90d, of ten years at most, found {given!r}")
-    return call.store.now_ms() + round(seconds * 1000)
 
 
 def _revoke(call: ApiCall) -> Reply:

@@ -30,9 +30,9 @@ def _queues(call: ApiCall) -> Json:
 def _oldest(call: ApiCall, queue: str) -> dict[str, Json]:
     """Return since when the first job of a queue exists, or its run."""
     first = call.store.queues.job_ids(queue, length=1)
-    record = call.store.jobs.get(first[0]) if first else None
+    record = next(iter(call.store.jobs.get_many(first, {})), None)
     if record is not None and record.created_ms is None and is_member_id(record.id):
-        run = call.store.runs.get(split_member_id(record.id)[0])
+        run = next(call.store.runs.readable([split_member_id(record.id)[0]]), None)
         return {"oldest_at": None if run is None else iso(run.created_ms)}
     return {"oldest_at": None if record is None else iso(record.created_ms)}
 
@@ -45,12 +45,14 @@ def _workers(call: ApiCall) -> Json:
 
 def _current(call: ApiCall, worker: str) -> list[dict[str, Json]]:
     """Return the jobs that a worker executes now, as far as the user may know of them."""
-    found: list[dict[str, Json]] = []
-    for record in call.store.jobs.get_many(call.store.workers.jobs(worker)):
+    damaged: dict[str, str] = {}
+    records = call.store.jobs.get_many(call.store.workers.jobs(worker), damaged)
+    found: list[dict[str, Json]] = [{"id": job, "error": why} for job, why in damaged.items() if not call.principal.flows]
+    for record in records:
         if record is None or record.status is not JobStatus.STARTED or record.worker != worker:
             continue
         run_id = split_member_id(record.id)[0] if is_member_id(record.id) else None
-        run = None if run_id is None else call.store.runs.get(run_id)
+        run = None if run_id is None else next(call.store.runs.readable([run_id]), None)
         if run is None and call.principal.flows:
             continue
         if run is not None and not call.principal.covers(call.site.flow_of(run)):

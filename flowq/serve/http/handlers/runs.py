@@ -44,7 +44,9 @@ def _runs(call: ApiCall) -> Json:
 
     found = select_runs(call.store, chosen, query["limit"], after=_after(call), visible=visible)
     items = [summary_json(run, now, lost=run.id in found.orphaned) for run in found.runs]
-    return {"items": items, "next": None if found.next is None else cursor(found.next)}
+    # Of which flow a run is whose record cannot be read is not known, so only those who may see all runs are told.
+    damaged: list[Json] = [{"id": run, "error": why} for run, why in found.damaged.items() if not call.principal.flows]
+    return {"items": items, "next": None if found.next is None else cursor(found.next), "damaged": damaged}
 
 
 def _after(call: ApiCall) -> tuple[int, str] | None:
@@ -119,7 +121,7 @@ ROUTES = (
             "q": text(200),
             **in_parts(200, 50),
         },
-        answer=page(RUN),
+        answer=page(RUN, damaged=array(document({"id": TEXT, "error": TEXT}))),
         handler=_runs,
     ),
     Route(

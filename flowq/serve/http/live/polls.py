@@ -26,7 +26,7 @@ class RunList:
         former = self._seen or {}
         latest = [run for _, run in self._store.runs.before(None, _LATEST)]
         still = [run for run, state in former.items() if state[0] and run not in latest]
-        records = [record for record in self._store.runs.get_many([*latest, *still]) if record is not None]
+        records = list(self._store.runs.readable([*latest, *still]))
         seen = {record.id: _state(record) for record in records}
         changed = [record for record in records if self._seen is not None and former.get(record.id) != seen[record.id]]
         self._seen = seen

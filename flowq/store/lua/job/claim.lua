@@ -2,7 +2,7 @@
 -- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile), queued -> rate_limited (likewise)
 -- args: worker slot claim_id lease queues*
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
--- replies: {id, token, payload ('' for a job of a run), then the names and values of its fields} or {} when every queue is empty
+-- replies: {names and values of its fields, then id, token, payload ('' for a job of a run)} or {} when every queue is empty
 -- uses: job/release_dependents lib/execution_history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
 
@@ -16,7 +16,9 @@ local function repeated(worker, slot, claim_id)
   return {}
 end
 
-function L.start(job, worker, claim_id, lease)
+-- Start a job. `flat` are its fields as `load` gave them.
+function L.start(job, flat, worker, claim_id, lease)
+  local as_stored = not (job.token or job.reason or job.parked or job.cancel_only) -- of which none is removed now
   L.archive(job)
   L.had_turn(job)
   if job.cancel_only then
@@ -27,13 +29,15 @@ function L.start(job, worker, claim_id, lease)
   local token = execution .. '-' .. claim_id
   local attempt = L.whole(job.attempt) + 1
   job.token, job.attempt = token, attempt
-  L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
+  local changed = { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now }
+  L.set_status(job, 'started', nil, now + lease, changed)
+  if as_stored then return L.answer_of(job, token, flat, changed) end
   return L.claim_answer(job, token)
 end
 
 -- Start a popped job and return the reply, or move it to the status that is due.
 local function begin(worker, slot, claim_id, lease, id, place)
-  local job = L.load(id)
+  local job, flat = L.load_flat(id)
   if job then job.popped = true end
   if not job or job.status ~= 'queued' then
     L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop
@@ -45,7 +49,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
     L.park(job, place) -- in its order among the waiting jobs
   else
     call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
-    return L.start(job, worker, claim_id, lease)
+    return L.start(job, flat, worker, claim_id, lease)
   end
 end
 

@@ -6,12 +6,12 @@
 -- uses: job/claim
 -- Suspension does not apply: it holds workers back, and here only the caller waits.
 function L.take(id, worker, claim_id, lease)
-  local job = L.load(id)
+  local job, flat = L.load_flat(id)
   if not job then return {} end
   if job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == claim_id then return L.claim_answer(job, job.token) end
   local again = job.status == 'scheduled' and (job.reason == 'retry' or job.reason == 'repeat')
   if job.run or (job.status ~= 'queued' and not again) then return {} end
-  return L.start(job, worker, claim_id, lease)
+  return L.start(job, flat, worker, claim_id, lease)
 end
 
 function T.claim_by_id()

@@ -55,11 +55,12 @@ local function make(id, fields, old, waits)
   return job
 end
 
-function L.create()
+-- `free`: it is known that no job has the id.
+function L.create(free)
   local nonce, id, unique, queue, payload, meta, due, front, group, coming = A.texts(10)
   local parents, options = A.list(), A.list()
   due, coming = tonumber(due), tonumber(coming)
-  local old = L.load(id)
+  local old = not free and L.load(id) or nil
   if old then
     if old.nonce == nonce then return { 'duplicate', old.status } end
     if unique == '1' or old.status == 'started' or old.run then

@@ -6,6 +6,8 @@
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
 -- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents lib/revival lib/notices
 
+local FEW = 10 -- edges below a job: many of them are a fan, whose jobs wait for nothing else as a rule
+
 -- Continue a deferred job all of whose edges hold. `decided`: a supervisor has evaluated its conditions.
 function L.ready(job, decided)
   if job.kind == 'group' then return L.end_job(job, L.group_status(job), nil) end
@@ -29,10 +31,21 @@ function L.ready(job, decided)
   L.enqueue(job)
 end
 
+-- Of a job that waits for others too, the edge that has come true is only counted: its record need not be read. Returns whether that was so.
+local function counted(parent, child_id, mark, condition)
+  if condition == 'removed' or condition == 'done' or not L.holds(parent, condition) then return false end
+  local status, pending, kind, nonce, revived = unpack(call('HMGET', K.job(child_id), 'status', 'pending', 'kind', 'nonce', 'revived'))
+  if status ~= 'deferred' or kind == 'group' or L.whole(pending) <= 1 then return false end
+  if mark ~= '' and L.mark({ nonce = nonce, revived = revived }) ~= mark then return false end
+  call('HINCRBY', K.job(child_id), 'pending', -1)
+  return true
+end
+
 -- The edge of a plain job names its creation too: "<id>|<mark>". Another job that has its id now does not depend on this parent.
 -- A plain parent that was requeued before this edge was decided holds no child back: the edge is listed again, for the next end.
-local function decide_edge(parent, id, edge, requeued)
+local function decide_edge(parent, id, edge, requeued, few)
   local child_id, mark, condition = string.match(edge, '^([^|]*)|?(.-)|(%w+)$')
+  if few and counted(parent, child_id, mark, condition) then return end
   local child = L.load(child_id)
   if not child or (mark ~= '' and L.mark(child) ~= mark) then return end
   if child.status == 'skipped' and mark ~= '' then return L.decided_below_skipped(parent, id, child, condition) end
@@ -55,7 +68,8 @@ end
 
 local function decide_edges(parent, id, from, to, requeued)
   local edges = call('LRANGE', K.children(id), from, to)
-  for _, edge in ipairs(edges) do decide_edge(parent, id, edge, requeued) end
+  local few = #edges <= FEW
+  for _, edge in ipairs(edges) do decide_edge(parent, id, edge, requeued, few) end
   return #edges
 end
 

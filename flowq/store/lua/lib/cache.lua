@@ -5,8 +5,11 @@
 local CACHED_KEPT = 10 -- results of one job
 local CACHED_FOR = 30 * 86400000 -- ms, without a ttl
 
+local NOTHING = { digest = '', record = '' }
+
 -- Read what a worker reports: {} for a job without `cache`.
 function L.cache_report(list)
+  if #list == 0 then return NOTHING end
   return { info = list[1], id = list[2], digest = list[3] or '', record = list[4] or '', latest = list[5], ttl = tonumber(list[6] or '') }
 end
 

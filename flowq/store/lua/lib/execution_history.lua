@@ -32,14 +32,25 @@ function L.standing(job, token)
   return 'duplicate'
 end
 
--- A job as its worker gets it, in one list: every table in a reply is looked through for what makes it an error, a map and so on.
+-- A job as its worker gets it, in one list: every table in a reply is looked through for what makes it an error, a map and so on. `flat`
+-- are its fields, `changed` those that have changed since, integers among them.
+function L.answer_of(job, token, flat, changed)
+  local last = #flat
+  for i = 1, changed and #changed or 0 do
+    last = last + 1
+    flat[last] = changed[i]
+  end
+  flat[last + 1], flat[last + 2], flat[last + 3] = job.id, token, job.run and '' or call('GET', K.payload(job.id)) or ''
+  return flat
+end
+
 function L.claim_answer(job, token)
-  local reply, last = { job.id, token, job.run and '' or call('GET', K.payload(job.id)) or '' }, 3
+  local flat, last = {}, 0
   for name, value in pairs(job) do
     if name ~= 'id' and name ~= 'popped' then
-      reply[last + 1], reply[last + 2] = name, value .. '' -- a number would be cut to an integer
+      flat[last + 1], flat[last + 2] = name, value .. '' -- a number would be cut to an integer
       last = last + 2
     end
   end
-  return reply
+  return L.answer_of(job, token, flat)
 end

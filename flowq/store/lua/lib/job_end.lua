@@ -15,6 +15,17 @@ end
 
 local RESULT = 3 -- its place among the keys of a job
 
+-- Keys of a plain job that may exist, as its record tells; the expiry of one that does not exist changes nothing.
+local function keys_of(job)
+  local id = job.id
+  if L.execution_of(job.token) ~= 1 then return L.keys_of(id) end
+  local keys = { K.job(id), K.payload(id), K.result(id), K.meta_data(id) }
+  if job.has_dependents then keys[#keys + 1] = K.children(id) end
+  if job.pending then keys[#keys + 1] = K.parents(id) end
+  if job.logged then keys[#keys + 1] = K.logs(id) end
+  return keys
+end
+
 -- Keys of a plain job that has ended and that is not needed any more live on for its ttl, then vanish by themselves. Returns that ttl, in ms; nil
 -- if they stay.
 function L.retire(job)
@@ -22,19 +33,20 @@ function L.retire(job)
   local ttl = kept(job, job.status)
   if ttl < 0 then return end
   if job.group_id then L.group_record(job, math.floor(ttl)) end
-  local keys = L.keys_of(job.id)
-  -- Few jobs have more than the first three keys: one call tells, and what is not there needs no expiry.
-  local last = call('EXISTS', unpack(keys, 4)) > 0 and #keys or 3
-  if ttl == 0 then call('DEL', unpack(keys, 1, last)) end
-  for i = 1, ttl > 0 and last or 0 do
-    if i ~= RESULT or not job.unwritten then call('PEXPIRE', keys[i], math.floor(ttl)) end
-  end
+  ttl = math.floor(ttl)
+  local keys = keys_of(job)
   if ttl == 0 then
+    call('DEL', unpack(keys))
     call('ZREM', K.registry(job.status, job.queue), job.id)
-  elseif job.open_dependents or job.pending_callbacks then -- it may have been kept beyond its time
-    call('ZADD', K.registry(job.status, job.queue), 'XX', now + math.floor(ttl), job.id)
+    return ttl
   end
-  return math.floor(ttl)
+  for i = 1, #keys do
+    if i ~= RESULT or not job.unwritten then call('PEXPIRE', keys[i], ttl) end
+  end
+  if job.open_dependents or job.pending_callbacks then -- it may have been kept beyond its time
+    call('ZADD', K.registry(job.status, job.queue), 'XX', now + ttl, job.id)
+  end
+  return ttl
 end
 
 -- A parent that has ended and got a new dependent is kept until that one has ended too.
@@ -119,13 +131,13 @@ end
 -- record has expired.
 local function let_parent_go(edge, skipped)
   local id, condition = string.match(edge, '^(.*)|(%w+)$')
+  local found = call('HMGET', K.job(id), 'status', 'open_dependents') -- the whole record only for the last one that held it
+  local ended, held = found[1] and L.ended(found[1]), tonumber(found[2] or 0) > 0
+  local last = held and call('HINCRBY', K.job(id), 'open_dependents', -1) <= 0
+  if not ended or not (last or skipped) then return end
   local parent = L.load(id)
-  if not parent then return end
-  if tonumber(parent.open_dependents or 0) > 0 then
-    parent.open_dependents = call('HINCRBY', K.job(id), 'open_dependents', -1)
-    if L.ended(parent.status) then L.retire(parent) end
-  end
-  if skipped and L.ended(parent.status) and L.holds(parent, condition) then L.change_edge(skipped.id, id, 'met') end
+  if last then L.retire(parent) end
+  if skipped and L.holds(parent, condition) then L.change_edge(skipped.id, id, 'met') end
 end
 
 -- Parents beyond the number that one call releases are kept in a list of their own: the job's keys may be deleted before.

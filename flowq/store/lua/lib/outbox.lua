@@ -5,7 +5,8 @@
 -- of L.step: (id, cursor, budget, job) -> what was dealt with, the next cursor (nil: through). `job` is known where this script has it in memory.
 L.step = L.step or {}
 
-local todo, todo_at = {}, 1 -- per call
+local todo = {} -- per call
+local todo_at = 1 -- per call
 local may_have_ended = {} -- per call
 
 -- `run` is the run that cannot end before this is done; nil for what belongs to no run. `job` is the job of this id, as this script left it.
@@ -57,6 +58,7 @@ local function step(kind, id, cursor, budget, job)
 end
 
 local function drain_memory(budget)
+  if #todo == 0 then return budget end
   while todo_at <= #todo and budget > 0 do
     local entry = todo[todo_at]
     local did, cursor = step(entry.kind, entry.id, entry.cursor, budget, entry.job)
@@ -94,6 +96,7 @@ end
 -- Returns whether that made more work.
 local function settle()
   L.write_sums(L.may_have_ended)
+  if not next(may_have_ended) then return #todo > 0 end
   local runs = may_have_ended
   may_have_ended = {}
   for run in pairs(runs) do L.guarded('run', run, L.advance, run) end

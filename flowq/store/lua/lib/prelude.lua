@@ -40,6 +40,7 @@ function A.texts(n)
 end
 function A.list()
   local count = A.number()
+  if count == 0 then return {} end
   if count <= UNPACKED then return { A.texts(count) } end
   local out = {}
   for i = 1, count do out[i] = A.text() end

@@ -20,9 +20,10 @@ local function text_of(raised)
   return tostring(type(raised) == 'table' and raised.err or raised)
 end
 
--- Whether an error is of a right that the caller's user of the server does not have: it is no fault of a record.
+-- Whether an error is of a right that the caller's user of the server does not have: it is no fault of a record. The second is the text of Redis 7.0.
 function L.forbidden(raised)
-  return string.find(text_of(raised), '^ERR ACL failure in script') ~= nil
+  local text = text_of(raised)
+  return string.find(text, '^ERR ACL failure in script') ~= nil or string.find(text, "^ERR The user executing the script can't ") ~= nil
 end
 
 -- Set aside a record that raised an error. For want of a right the script ends with that error instead, and its caller says which it is: it is

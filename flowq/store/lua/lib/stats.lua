@@ -2,19 +2,21 @@
 -- uses: -
 -- A field is a series, "<kind>|<labels>…|#<bytes of the first name>|<names>": labels are words of our own tables, names those that users gave. What
 -- ends in one call is added up in memory first. Programs can make any number of names: those after the first ones of a sort are counted as `other`.
-local BOUNDS = D.TIME_BOUNDS
+local BOUNDS, BOUND_TEXTS = D.TIME_BOUNDS, {} -- Lua is slow at writing numbers
+for i = 1, #BOUNDS do BOUND_TEXTS[i] = BOUNDS[i] .. '' end
 local SORTS = { job = { 'flow', 'queue' }, run = { 'flow' }, slot = { 'schedule' }, lost = {} } -- of the names of each kind
 local sums = {} -- per call
 
 -- The least bound that a time is not above.
 function L.bucket(ms)
   for i = 1, #BOUNDS do
-    if ms <= BOUNDS[i] then return BOUNDS[i] end
+    if ms <= BOUNDS[i] then return BOUND_TEXTS[i] end
   end
   return 'inf'
 end
 
 function L.series(labels, first, second)
+  if first == '' then return labels .. '|#0|' .. (second or '') end
   return labels .. '|#' .. #first .. '|' .. first .. (second or '')
 end
 
@@ -46,6 +48,7 @@ end
 L.count_now = write
 
 function L.write_counts()
+  if not next(sums) then return end
   for series, by in pairs(sums) do
     write(series, by)
   end

@@ -19,10 +19,17 @@ function L.record(id, flat)
   return job
 end
 
-function L.load(id)
+-- Returns a job, and its fields as the server gave them.
+function L.load_flat(id)
   local flat = call('HGETALL', K.job(id))
   if #flat == 0 then return nil end
-  return L.record(id, flat)
+  return L.record(id, flat), flat
+end
+
+-- One value: a second one would become an argument of `f(L.load(id))`.
+function L.load(id)
+  local job = L.load_flat(id)
+  return job
 end
 
 -- All keys of one job, its record first.
@@ -39,7 +46,8 @@ function L.whole(text)
 end
 
 function L.execution_of(token)
-  return L.whole(string.match(token or '', '^%d+'))
+  local digits = token and string.match(token, '^%d+')
+  return digits and #digits <= DIGITS and tonumber(digits) or 0
 end
 
 function L.event(run, job, from, to, reason, execution, attempt)
@@ -53,6 +61,12 @@ function L.wake(queue)
   local key = K.wake(queue)
   local length = hints[key] or call('LLEN', key)
   hints[key] = length < HINTS and call('RPUSH', key, queue) or length
+end
+
+local function wake_for(queue, jobs)
+  local key, names = K.wake(queue), {}
+  for i = 1, math.min(jobs, HINTS - call('LLEN', key)) do names[i] = queue end
+  if #names > 0 then hints[key] = call('RPUSH', key, unpack(names)) end
 end
 
 -- A queue has no job that a worker could claim.
@@ -80,10 +94,33 @@ end
 
 -- Order in a queue: higher priority first, then the sequence; the front of a priority counts downwards.
 -- 2^42 sequence numbers and priorities of -1000..1000 stay exact in a double.
+local reserved = 0 -- per call: the last one used of the sequence numbers that it has reserved
+local reserved_to = 0 -- per call
+local gathered = nil -- per call
+
 function L.score(job, front)
   local base = -(tonumber(job.priority) or 0) * 4398046511104
   if front then return base - call('HINCRBY', KEYS[1], 'front', 1) end
+  if gathered and reserved < reserved_to then
+    reserved = reserved + 1
+    return base + reserved
+  end
   return base + call('HINCRBY', KEYS[1], 'back', 1)
+end
+
+-- Gather the jobs that `deal` queues, about `count`, and put them into their queues at once. Meanwhile none of them may leave its queue.
+function L.gather(count, deal)
+  gathered, reserved_to = {}, call('HINCRBY', KEYS[1], 'back', count)
+  reserved = reserved_to - count
+  local well, result = pcall(deal)
+  local queues = gathered
+  gathered = nil
+  for queue, entries in pairs(queues) do
+    for i = 1, #entries, 1000 do call('ZADD', K.queue(queue), unpack(entries, i, math.min(i + 999, #entries))) end
+    wake_for(queue, #entries / 2)
+  end
+  if not well then error(result, 0) end
+  return result
 end
 
 local function leave(job)
@@ -123,13 +160,19 @@ local function enter(job, score)
   local status, id, queue = job.status, job.id, job.queue
   if status == 'queued' then
     L.list_queue(queue)
-    call('ZADD', K.queue(queue), score, id)
+    if gathered then
+      local entries = gathered[queue] or {}
+      gathered[queue] = entries
+      entries[#entries + 1], entries[#entries + 2] = score, id
+    else
+      call('ZADD', K.queue(queue), score, id)
+    end
     if job.ttl then
       local deadline = now + job.ttl
       call('ZADD', K.ttls(queue), deadline, id)
       call('ZADD', K.timers(), deadline, 'expire|' .. id)
     end
-    L.wake(queue)
+    if not gathered then L.wake(queue) end
     return
   end
   if status == 'failed' and job.unlisted or status == 'skipped' and job.run then return end
@@ -157,6 +200,7 @@ end
 -- Write the sums; `ended(run)` is called for each run that may have nothing open any more (a sum of 0 too: what was opened by
 -- this call may have ended in it).
 function L.write_sums(ended)
+  if not next(sums) then return end
   for run, fields in pairs(sums) do
     for field, by in pairs(fields) do
       local value = by == 0 and 0
@@ -170,29 +214,33 @@ function L.write_sums(ended)
   sums = {}
 end
 
--- The one place where a status changes. `extra` is a flat list of further fields to write with it; `job.unstored` those of a new job, whose
--- record this makes.
+-- The one place where a status changes. `extra` is a flat list of further fields to write with it, which this may lengthen; `job.unstored`
+-- those of a new job, whose record this makes.
 function L.set_status(job, to, reason, score, extra)
   local from, had_reason = job.status, job.reason
   if job.kind ~= 'group' then leave(job) end
   job.status, job.reason = to, reason
-  local fields = job.unstored or {}
-  job.unstored = nil
-  local count = #fields
-  fields[count + 1], fields[count + 2] = 'status', to
-  count = count + 2
-  if reason and reason ~= '' then
-    fields[count + 1], fields[count + 2] = 'reason', reason
-    count = count + 2
-  elseif had_reason then
-    call('HDEL', K.job(job.id), 'reason')
+  local fields, count = job.unstored, 0
+  if fields then
+    job.unstored, count = nil, #fields
   end
   if extra then
-    for i = 1, #extra, 2 do
+    local given = #extra
+    for i = 1, given, 2 do
       local name, value = extra[i], extra[i + 1]
-      fields[count + i], fields[count + i + 1] = name, value
       job[name] = value
+      if fields then
+        fields[count + i], fields[count + i + 1] = name, value
+      end
     end
+    fields, count = fields or extra, count + given
+  end
+  fields = fields or {}
+  fields[count + 1], fields[count + 2] = 'status', to
+  if reason and reason ~= '' then
+    fields[count + 3], fields[count + 4] = 'reason', reason
+  elseif had_reason then
+    call('HDEL', K.job(job.id), 'reason')
   end
   call('HSET', K.job(job.id), unpack(fields))
   if job.semaphores then L.semaphores_moved(job, from, to) end

@@ -287,7 +287,7 @@ class ForkServerClient:
     def _fenced(self, lane: Lane | None) -> None:
         if lane is not None:
             lane.fenced = True
-            self._forget(lane)
+            self.forget(lane)
 
     def _exited(self, lane: Lane, code: int, successor: int, usage: object = None) -> None:
         lane.exited(code, usage)
@@ -297,15 +297,15 @@ class ForkServerClient:
         if successor and lane.next(successor) and not self.retired:
             self._offer(lane)
             return
-        self._forget(lane)
+        self.forget(lane)
         lane.close()
         if not successor:
             del self._lanes[lane.number]
         self._top_up(0)
         self._end_if_done()
 
-    def _forget(self, lane: Lane) -> None:
-        """Give the lane to no job: its horse was killed while it waited, out of memory or by a user."""
+    def forget(self, lane: Lane) -> None:
+        """Give the lane to no job: its horse is killed while it waits, or was, out of memory or by a user."""
         if lane in self._ready:
             self._ready.remove(lane)
         for item in tuple(self._kept):

@@ -195,6 +195,7 @@ class Lane:
         self.signal(SIGKILL)
 
     def _spoil(self) -> None:
+        self.fork_server.forget(self)  # it may be waiting for a job
         self._in_order = False
         self._spoilt = True
         self._when_readable = None

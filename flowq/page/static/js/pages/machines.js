@@ -70,5 +70,5 @@ export function WorkersPage() {
 
 function WorkersJob({ job, now, kill }) {
   const took = formatDuration(secondsBetween(job.started_at, null, now));
-  return html`<span class="chip">${job.run ? html`<${Link} to=${runPath(job.run)} search=${{ job: job.ordinal }}>${job.flow} ${job.id}<//>` : job.id} ${took}</span> <${Button} small write role="operator" kind="danger" onClick=${kill} aria-label=${`Kill ${job.id}`}>Kill …<//> `;
+  return html`<span class="chip">${job.run ? html`<${Link} to=${runPath(job.run)} search=${{ job: job.ordinal }}>${job.flow} ${job.id}<//>` : job.id} ${job.error ?? took}</span> <${Button} small write role="operator" kind="danger" onClick=${kill} aria-label=${`Kill ${job.id}`}>Kill …<//> `;
 }

@@ -63,6 +63,7 @@ export function RunsPage() {
         <${Button} write onClick=${() => setAsking("cancel")}>Cancel …<//><${Button} write role="admin" kind="danger" onClick=${() => setAsking("delete")}>Delete …<//></span>` : null}</div>
     <${Filters} filter=${filter} />
     ${unseen ? html`<${Button} kind="main" small class="pill button button-small" onClick=${showNew}>${unseen} new<//>` : null}
+    ${(data?.damaged ?? []).map((run) => html`<p key=${run.id} class="note note-bad">Run ${run.id} is not shown: ${run.error}</p>`)}
     ${!data ? html`<${Waiting} error=${error} />` : items.length ? html`
       <${Table} caption="Runs, latest first" columns=${may("operator") ? columns : columns.slice(1)} rows=${items} rowKey=${(run) => run.id} />
       ${next ? html`<p class="empty"><${Button} onClick=${loadMore}>Older runs<//></p>` : null}` : html`
