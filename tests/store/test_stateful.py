@@ -59,6 +59,7 @@ MISTAKES = {
 SOON = {
     "the end of a lost execution counts": 13,
     "one attempt too many": 4,
+    "one parent is enough": 14,
     "every end is a success": 4,
     "a repeated request queues the job again": 28,
 }
