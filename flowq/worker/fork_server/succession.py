@@ -49,6 +49,7 @@ class Succession:
         scratch: the directory of the server.
         ends: which a horse has no use for.
         user_code: what is forked with while there are hooks of users.
+        warm_after: as of `Entrance`.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Succession:
         ends: platform.ChildEnds,
         *,
         user_code: at_fork.UserCode,
+        warm_after: float,
     ) -> None:
         self._control = control
         self._children = children
@@ -84,10 +86,16 @@ class Succession:
         self._numbers = lanes.numbers
         self._scratch = scratch
         self._ends = ends.fd
-        self._entrance = Entrance(control, lanes.streams, at_fork.replaced, None if platform.SWEEPS else ends.leave)
+        self._entrance = Entrance(
+            control, lanes.streams, at_fork.replaced, None if platform.SWEEPS else ends.leave, warm_after=warm_after
+        )
         self._user_code = user_code
         self._own = self._descriptors()
         self._me = os.getpid()
+
+    def rehearsed(self, sample: bytes) -> None:
+        """Let later horses execute this task once while they wait."""
+        self._entrance.sample = sample
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that a child closes, but for the control channel."""

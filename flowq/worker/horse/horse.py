@@ -35,21 +35,6 @@ _FORMER: list[
 ] = []  # replaced streams: dropped, they would be flushed, and wait for a lock that a thread had
 BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
 UNUSED = 75  # EX_TEMPFAIL: it has executed nothing
-_SAMPLE = marshal.dumps(
-    {
-        "id": "-" * 36,
-        "name": "builtins.bool",
-        "run": None,
-        "attempt": 1,
-        "execution": 1,
-        "timeout": 60.0,
-        "limit": 64,
-        "kind": "pickle",
-        "payload": b"\x80\x04\x95\x16\x00\x00\x00\x00\x00\x00\x00\x8c\rbuiltins.bool\x94)}\x94\x87\x94.",
-    },
-    2,
-)
-"""A task that does nothing."""
 _PRESET = {"FLOWQ_RUN_ID": "", "FLOWQ_ATTEMPT": "1", "FLOWQ_EXECUTION": "1"}
 """Variables as most plain jobs have them: set in the fork server, as each one that a horse sets copies pages."""
 
@@ -64,8 +49,8 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
     try:
         entrance.enter(lane, own, parent)
         channel, keeper = entrance.channel, None
-        if not channel.readable:
-            _warm_up()
+        if entrance.sample and not channel.readable(entrance.warm_after):
+            _warm_up(entrance.sample)
         while True:
             (turn, task, secrets), pipes = channel.first()
             if turn != lane.turn:
@@ -84,16 +69,15 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
         os._exit(code)
 
 
-def _warm_up() -> None:
-    """Copy the pages that a task will need, as long as there is none: reading one, its variables, a call, its outcome.
+def _warm_up(sample: bytes) -> None:
+    """Copy the pages that a task will need, as long as there is none: reading one, its variables, a call, the outcome.
 
     What it sets is set again by each task. No code of the user's is executed.
     """
-    task = marshal.loads(_SAMPLE)
+    task = marshal.loads(sample)
     _equip(task, {})
-    outcome = plain.execute(task)
+    marshal.dumps(plain.execute(task))
     leftovers.are_there()
-    marshal.dumps(outcome, 2)
 
 
 def serve(

@@ -105,10 +105,11 @@ class Channel:
         """Whether the beginning of a message was received, or a descriptor."""
         return bool(self._in or self._fds)
 
-    @property
-    def readable(self) -> bool:
-        """Whether something has arrived."""
-        return bool(select.select((self._socket,), (), (), 0)[0])
+    def readable(self, seconds: float) -> bool:
+        """Wait for so long at most; return whether something has arrived."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
     @property
     def unread(self) -> bool:
