@@ -46,9 +46,8 @@ class ForkServer:
         self._fence = Fence()
         self._scratch = ScratchDirectory()
         self._ends = platform.ChildEnds()
-        self._succession = Succession(
-            control, self._children, self._lanes, self._scratch, self._ends, user_code=user_code, warm_after=warm_after
-        )
+        self._succession = Succession(control, self._children, self._lanes, self._scratch, self._ends, user_code=user_code)
+        self._warm_after = warm_after
 
     def serve(self) -> None:
         """Serve until the control channel ends; then kill all that is left."""
@@ -58,7 +57,7 @@ class ForkServer:
         platform.become_subreaper()
         horse.prepare()
         rehearsal.settle()
-        self._succession.rehearsed(rehearsal.sample())
+        self._succession.rehearsed(rehearsal.sample(), self._warm_after)
         try:
             self._receive()  # before the first poll: requests may have come together with the greeting, and are buffered here then
             self._loop()
@@ -174,7 +173,7 @@ class ForkServer:
             return
         if answer[0] == ipc.WARMED:
             rehearsal.settle(again=True)
-            self._succession.rehearsed(rehearsal.sample())
+            self._succession.rehearsed(rehearsal.sample(), self._warm_after)
         self._control.tell(answer)
         if (module := self._preloader.waiting()) is not None:
             self._warm(module)

@@ -49,7 +49,6 @@ class Succession:
         scratch: the directory of the server.
         ends: which a horse has no use for.
         user_code: what is forked with while there are hooks of users.
-        warm_after: as of `Entrance`.
     """
 
     __slots__ = (
@@ -76,7 +75,6 @@ class Succession:
         ends: platform.ChildEnds,
         *,
         user_code: at_fork.UserCode,
-        warm_after: float,
     ) -> None:
         self._control = control
         self._children = children
@@ -86,16 +84,15 @@ class Succession:
         self._numbers = lanes.numbers
         self._scratch = scratch
         self._ends = ends.fd
-        self._entrance = Entrance(
-            control, lanes.streams, at_fork.replaced, None if platform.SWEEPS else ends.leave, warm_after=warm_after
-        )
+        self._entrance = Entrance(control, lanes.streams, at_fork.replaced, None if platform.SWEEPS else ends.leave)
         self._user_code = user_code
         self._own = self._descriptors()
         self._me = os.getpid()
 
-    def rehearsed(self, sample: bytes) -> None:
-        """Let later horses execute this task once while they wait."""
+    def rehearsed(self, sample: bytes, warm_after: float) -> None:
+        """Let later horses execute this task once when they have waited for so many seconds."""
         self._entrance.sample = sample
+        self._entrance.warm_after = warm_after
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that a child closes, but for the control channel."""
