@@ -8,6 +8,7 @@ saves a horse about a hundred copied pages. No code of the user's is executed he
 from __future__ import annotations
 
 import gc
+import marshal
 import os
 import sys
 
@@ -39,6 +40,12 @@ _PICKLE: Final[Task] = {
     "payload": b"\x80\x04\x95\x16\x00\x00\x00\x00\x00\x00\x00\x8c\rbuiltins.bool\x94)}\x94\x87\x94.",
 }
 _PLAIN: Final[Task] = {name: value for name, value in _PICKLE.items() if name != "sync"}
+
+
+def sample() -> bytes:
+    """Return a plain job that does nothing, for horses that wait (`Entrance.sample`); nothing where plain jobs are not executed in the short way."""
+    usual = "pickle" in sys.modules and not _performs_in_its_way() and callbacks.none_here()
+    return marshal.dumps(_PLAIN | {"run": None}) if usual else b""
 
 
 def settle(*, again: bool = False) -> None:

@@ -35,9 +35,9 @@ _SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
 
 
 class ForkServer:
-    """One fork server, from its first request to the end of its control channel."""
+    """One fork server, from its first request to the end of its control channel. `warm_after`: as of `Entrance`."""
 
-    def __init__(self, control: Channel, user_code: at_fork.UserCode) -> None:
+    def __init__(self, control: Channel, user_code: at_fork.UserCode, warm_after: float) -> None:
         self._control = control
         self._user_code = user_code
         self._children = Children()
@@ -47,6 +47,7 @@ class ForkServer:
         self._scratch = ScratchDirectory()
         self._ends = platform.ChildEnds()
         self._succession = Succession(control, self._children, self._lanes, self._scratch, self._ends, user_code=user_code)
+        self._warm_after = warm_after
 
     def serve(self) -> None:
         """Serve until the control channel ends; then kill all that is left."""
@@ -56,6 +57,7 @@ class ForkServer:
         platform.become_subreaper()
         horse.prepare()
         rehearsal.settle()
+        self._succession.rehearsed(rehearsal.sample(), self._warm_after)
         try:
             self._receive()  # before the first poll: requests may have come together with the greeting, and are buffered here then
             self._loop()
@@ -171,6 +173,7 @@ class ForkServer:
             return
         if answer[0] == ipc.WARMED:
             rehearsal.settle(again=True)
+            self._succession.rehearsed(rehearsal.sample(), self._warm_after)
         self._control.tell(answer)
         if (module := self._preloader.waiting()) is not None:
             self._warm(module)
@@ -186,17 +189,17 @@ class ForkServer:
             self._preloader.give_up()
 
 
-def serve_clone(control: Channel) -> NoReturn:
+def serve_clone(control: Channel, warm_after: float) -> NoReturn:
     """Turn this copy of a user's process into a fork server; it ends with the control channel."""
     user_code = at_fork.UserCode()
     user_code.hooks = True  # which ones the program has is not known
-    _serve(control, user_code)
+    _serve(control, user_code, warm_after)
 
 
-def _serve(control: Channel, user_code: at_fork.UserCode) -> NoReturn:
+def _serve(control: Channel, user_code: at_fork.UserCode, warm_after: float) -> NoReturn:
     code = horse.BROKEN
     try:
-        ForkServer(control, user_code).serve()
+        ForkServer(control, user_code, warm_after).serve()
         code = 0
     finally:
         os._exit(code)
@@ -215,7 +218,7 @@ def main() -> None:
     with user_code:
         for module in greeting["preload"]:
             _preload(module)
-    _serve(control, user_code)
+    _serve(control, user_code, greeting["warm_after"])
 
 
 def _preload(module: str) -> None:

@@ -89,6 +89,11 @@ class Succession:
         self._own = self._descriptors()
         self._me = os.getpid()
 
+    def rehearsed(self, sample: bytes, warm_after: float) -> None:
+        """Let later horses execute this task once when they have waited for so many seconds."""
+        self._entrance.sample = sample
+        self._entrance.warm_after = warm_after
+
     def descriptors(self) -> list[int]:
         """Return the descriptors that a child closes, but for the control channel."""
         return [*self._lanes.streams, *self._descriptors()]

@@ -46,12 +46,19 @@ class Entrance:
         streams: of all lanes that are open.
         hooks: functions that get this code in each horse (`flowq.worker.fork_server.at_fork`).
         leave: what else a horse undoes of its fork server.
+
+    Attributes:
+        channel: that of the horse, on its lane.
+        sample: a task that does nothing, in `marshal` form: executed once while a horse waits, it copies the pages that a task needs. Empty: none.
+        warm_after: seconds without a task after which a horse does that.
     """
 
-    __slots__ = ("_hooks", "_leave", "_number", "_streams", "channel")
+    __slots__ = ("_hooks", "_leave", "_number", "_streams", "channel", "sample", "warm_after")
 
     def __init__(self, control: Channel, streams: list[int], hooks: Hooks, leave: Callable[[], None] | None = None) -> None:
         self.channel = control.twin()
+        self.sample = b""
+        self.warm_after = 0.0
         self._streams = streams
         self._hooks = hooks
         self._leave = leave

@@ -14,6 +14,7 @@ import _socket
 import errno
 import marshal
 import os
+import select
 import sys
 from collections import deque
 
@@ -103,6 +104,12 @@ class Channel:
     def partial(self) -> bool:
         """Whether the beginning of a message was received, or a descriptor."""
         return bool(self._in or self._fds)
+
+    def readable(self, seconds: float) -> bool:
+        """Wait for so long at most; return whether something has arrived."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
     @property
     def unread(self) -> bool:

@@ -80,9 +80,7 @@ class ForkServerClient:
         self._unsent: list[Channel] = []  # the other ends of lanes, until they are on their way
         self._tried: set[str] = set()
         self._stamps: dict[str, tuple[int, int]] = {}
-        self.lost = False
-        self.begun = False  # it has answered once
-        self.abandoned = False  # it was killed because it did not answer
+        self.lost = self.begun = self.abandoned = False  # begun: it has answered once; abandoned: killed, as it did not answer
         loop.watch(control.fileno(), self._readable, self._writable)
 
     @classmethod
@@ -92,6 +90,7 @@ class ForkServerClient:
         place: ForkServerKey,
         *,
         preload: Sequence[str] = (),
+        warm_after: float = 0.0,
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> ForkServerClient:
         """Start a lean interpreter as a fork server.
@@ -100,12 +99,14 @@ class ForkServerClient:
             OSError: no process or no descriptor is left.
         """
         unproven = place if place.python or place.bundle else None
-        return cls(loop, *start_interpreter(place, preload), unproven=unproven, on_lost=on_lost)
+        return cls(loop, *start_interpreter(place, preload, warm_after), unproven=unproven, on_lost=on_lost)
 
     @classmethod
-    def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
+    def clone(
+        cls, loop: Loop, *, warm_after: float = 0.0, on_lost: Callable[[ForkServerClient], None] | None = None
+    ) -> ForkServerClient:
         """Fork the calling process as a fork server, with all that it has imported and patched."""
-        return cls(loop, *start_clone(), threads=threading.active_count(), on_lost=on_lost)
+        return cls(loop, *start_clone(warm_after), threads=threading.active_count(), on_lost=on_lost)
 
     @property
     def limit(self) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("flowq.worker")
 _KEPT: Final = 6  # fork servers; about 10 MB each
 _PATIENCE: Final = 45.0  # s; more than a call to a server that does not answer takes, with its repetitions
+_IDLE: Final = 0.005  # s a horse waits before it warms up, in a worker with several slots
 _RENEWED: Final = 0.2  # of the lease: how often this process renews the limit of its fork servers
 _OFTEN: Final = 3  # tasks of one environment after which it gets a fork server of its own
 
@@ -44,6 +45,8 @@ class ForkServerPool:
         self._preload = options.preload
         self._fence = options.lease * SELF_FENCE
         self._patience = _PATIENCE
+        # With one slot a processor is free while a horse waits; busy slots take a horse sooner than that.
+        self._warm_after = 0.0 if options.slots == 1 else _IDLE
         self.renewal = 0.0  # monotonic time at which `renew` has something to do again
         # What this process has started before, the watchdog of the embedded server for one, is not to be swept.
         self._others = own_children() if options.alone else set()
@@ -159,10 +162,12 @@ class ForkServerPool:
         if self._options.executor is not None:
             fork_server = ExecutorClient.drive(self._loop, self._options.executor, on_lost=self._lost)
         elif self._is_for_clone(place):
-            fork_server = ForkServerClient.clone(self._loop, on_lost=self._lost)
+            fork_server = ForkServerClient.clone(self._loop, warm_after=self._warm_after, on_lost=self._lost)
         else:
             preload = () if place.shared or place.python else self._preload
-            fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
+            fork_server = ForkServerClient.start(
+                self._loop, place, preload=preload, warm_after=self._warm_after, on_lost=self._lost
+            )
             fork_server.shared = place.shared
         fork_server.renew(self._fence, self._patience)
         self._living = {known for known in self._living if not known.lost}

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _ROOT = os.path.dirname(PACKAGE)
 
 
-def start_interpreter(place: ForkServerKey, preload: Sequence[str]) -> tuple[Channel, int]:
-    """Start a lean interpreter as a fork server that imports modules first.
+def start_interpreter(place: ForkServerKey, preload: Sequence[str], warm_after: float) -> tuple[Channel, int]:
+    """Start a lean interpreter as a fork server that imports modules first. `warm_after`: as of `flowq.worker.horse.entry.Entrance`.
 
     Raises:
         OSError: no process or no descriptor is left.
@@ -47,7 +47,12 @@ def start_interpreter(place: ForkServerKey, preload: Sequence[str]) -> tuple[Cha
         theirs.close()
     with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
         ours.send(
-            {"path": list(place.path), "preload": _as_for_rq(preload), "unset": [] if "LD_BIND_NOW" in own else ["LD_BIND_NOW"]}
+            {
+                "path": list(place.path),
+                "preload": _as_for_rq(preload),
+                "unset": [] if "LD_BIND_NOW" in own else ["LD_BIND_NOW"],
+                "warm_after": warm_after,
+            }
         )
     process.returncode = 0  # the client reaps it; the Popen object must not
     return ours, process.pid
@@ -81,7 +86,7 @@ def start_driver(settings: ExecutorSettings) -> tuple[Channel, int]:
     return ours, process.pid
 
 
-def start_clone() -> tuple[Channel, int]:
+def start_clone(warm_after: float) -> tuple[Channel, int]:
     """Fork the calling process as a fork server, with all that it has imported and patched.
 
     Raises:
@@ -97,7 +102,7 @@ def start_clone() -> tuple[Channel, int]:
             ours.close()
             os.setsid()
             signal.set_wakeup_fd(-1)
-            server.serve_clone(theirs)
+            server.serve_clone(theirs, warm_after)
         finally:
             os._exit(1)
     theirs.close()
