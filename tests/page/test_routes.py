@@ -44,7 +44,7 @@ PAGES = {
     "/flows/shop?view=source": "depends_on: [consent]",
     "/flows/broken": "did you mean depends_on?",
     "/flows/shop/launch": "needs values",
-    "/schedules?schedule=shop/parts/nightly:default": "No slot has come yet",
+    "/schedules?schedule=shop/parts/nightly:default": "parts/nightly.yaml",
     "/queues": "default",
     "/workers": "idle",
     "/admin": "admin",
