@@ -64,7 +64,7 @@ def daemon() -> None:
             sleep("daemon")
         os._exit(0)
     os.wait()
-    while not Path("daemon").exists():
+    while not (Path("daemon").exists() and Path("daemon").read_text()):  # written in two steps
         time.sleep(0.01)
 
 
