@@ -74,7 +74,8 @@ def _run(bench: Bench, jobs: int, flight: int) -> list[str]:
     times = [ended - enqueued for enqueued, ended in spans]
     took = max(ended for _, ended in spans) - min(enqueued for enqueued, _ in spans)
     p99 = statistics.quantiles(times, n=100, method="inclusive")[98] if jobs > 1 else times[0]
-    return [f"{1000 * jobs / max(1, took):.3g}", f"{statistics.median(times):.0f}", f"{p99:.0f}"]
+    rate = 1000 * jobs / max(1, took)
+    return [f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}", f"{statistics.median(times):.0f}", f"{p99:.0f}"]
 
 
 def _cpu(bench: Bench) -> list[float]:

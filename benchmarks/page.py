@@ -74,7 +74,9 @@ def serving() -> Iterator[tuple[Served, str]]:
     """Serve a flow with some runs; yield the server and a run."""
     place = Path(tempfile.mkdtemp(prefix="fq-page-", dir="/tmp"))
     (place / "flows").mkdir()
-    (place / "flows" / "measured.yaml").write_text(FLOW, encoding="utf-8")
+    flow = place / "flows" / "measured.yaml"
+    flow.write_text(FLOW, encoding="utf-8")
+    os.utime(flow, (time.time() - 10,) * 2)  # it is taken at once: a file that was just written is not
     server = PrivateServer().start()
     try:
         with Served(place / "flows", server, log=place / "log") as served:
