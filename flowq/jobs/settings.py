@@ -90,7 +90,7 @@ class JobSettings:
             if stored is None:
                 raise NoSuchJobError(f"no job with the id {state.id!r}, or it is a job of a run, whose call is in the flow")
             fields = {} if state.record is None else state.record.fields
-            plain = signing.unseal(stored, *signing.payload_context(state.id, fields))
+            plain = signing.unseal_call(stored, state.id, fields)
             self._call = Call.restored(plain, self.serializer, state.id)
         return self._call
 

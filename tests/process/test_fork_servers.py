@@ -67,7 +67,7 @@ def test_a_shared_server_preloads_no_modules(fork_servers: ForkServerPool) -> No
     shared = fork_servers.for_task(job)
     fork_servers.used(job, shared)
     assert not shared._tried
-    assert place_of(job) != replace(place_of(job), shared=True)
+    assert place_of(job) != place_of(job)._replace(shared=True)
 
 
 def test_a_module_that_hangs_is_not_imported_ahead_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

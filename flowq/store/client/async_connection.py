@@ -1,8 +1,8 @@
 """A worker's connections, made for an event loop: nothing here waits for the server.
 
 `WorkerConnection` carries transitions, one request at a time: send it, go on with other work while it is under way, `receive` when the
-descriptor is readable. redis-py makes the connection (authentication, TLS, Sentinel) and packs commands; replies are parsed by
-hiredis as they arrive. A lost connection raises `ServerUnavailableError`; the request stays with the link, and after `reconnect` it
+descriptor is readable. redis-py makes the connection (authentication, TLS, Sentinel); commands are packed, and replies parsed as they arrive, by
+hiredis. A lost connection raises `ServerUnavailableError`; the request stays with the link, and after `reconnect` it
 is sent again as it was, which is safe because transitions are idempotent.
 
 `WakeupConnection` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
@@ -23,7 +23,7 @@ from flowq.plan.bulk import record
 from flowq.store.client.cluster import SlotConnection
 from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
-from flowq.store.client.session import Session, data_lost
+from flowq.store.client.session import Session, data_lost, packed
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, ExecutionReport, LogLines, SweepReply
 from flowq.store.schema.records import Registration
 from flowq.store.schema.replies import (
@@ -93,7 +93,7 @@ class _Wire:
         if self._connection is None:
             raise ServerUnavailableError("the connection to the server was lost")
         with self._session.translated:
-            self._connection.send_packed_command(self._connection.pack_command(*command), check_health=False)
+            self._connection.send_packed_command(packed(*command), check_health=False)
 
     def receive(self) -> Any:
         """Read what has arrived; return one reply, or Ellipsis when it is not complete yet. Error replies are returned, not raised."""

@@ -266,7 +266,7 @@ def flatten(arguments: Iterable[object]) -> list[str | bytes]:
     """Write arguments as the flat texts a script reads: None is empty, booleans 0 and 1, a list is its length and its items."""
     out: list[str | bytes] = []
     for argument in arguments:
-        kind = type(argument)
+        kind = type(argument)  # the usual ones first: each call of a script comes here
         if kind is str or kind is bytes:
             out.append(argument)  # type: ignore[arg-type] # by its type
         elif argument is None:
@@ -277,7 +277,8 @@ def flatten(arguments: Iterable[object]) -> list[str | bytes]:
             out.append(str(argument))
         elif isinstance(argument, (list, tuple)):
             out.append(str(len(argument)))
-            out.extend(flatten(argument))
+            if argument:
+                out.extend(flatten(argument))
         elif isinstance(argument, (str, bytes)):
             out.append(argument)
         else:

@@ -291,7 +291,7 @@ class Channel:
         except (ValueError, TypeError, EOFError) as error:
             raise ProtocolError("what arrived on a worker's channel is not a message") from error
         del self._in[: _HEADER + size]
-        return message, [self._fds.popleft() for _ in range(count)]
+        return message, [self._fds.popleft() for _ in range(count)] if count else []
 
 
 def _framed(message: Any, fds: int) -> bytes:

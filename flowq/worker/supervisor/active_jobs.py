@@ -40,7 +40,9 @@ _KILL: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, 
 
 
 class ActiveJobs:
-    """The jobs between claim and acknowledged end."""
+    """The jobs between claim and acknowledged end. The owner sets `on_last_end`: nothing runs any more, and there may be an end to report."""
+
+    on_last_end: Callable[[], None]
 
     def __init__(
         self, loop: Loop, options: WorkerOptions, fork_servers: ForkServerPool, builder: TaskBuilder, policy: FailurePolicy
@@ -77,13 +79,16 @@ class ActiveJobs:
     @property
     def capacity(self) -> int:
         """How many more jobs can be claimed: slots whose execution has ended count, their horse is on its way out."""
-        running = sum(held.slots for index, held in self._in_slot.items() if self._slots[index].running)
-        return len(self._slots) - running - sum(held.slots for held in self._waiting)
+        places = len(self._slots)
+        for index, held in self._in_slot.items():
+            if self._slots[index].running:
+                places -= held.slots
+        return places - sum([held.slots for held in self._waiting])
 
     @property
     def running(self) -> int:
         """How many executions are in progress."""
-        return sum(slot.running for slot in self._slots)
+        return len([True for slot in self._slots if slot.running])
 
     @property
     def unreported(self) -> int:
@@ -115,10 +120,13 @@ class ActiveJobs:
         told = [claim for kind, claim in reversed(self._follow_ups) if kind is FollowUp.RETURN]
         return [(claim.id, claim.token) for claim in (*held, *told)]
 
-    def alarm(self) -> float | None:
-        """Return the earliest monotonic time at which `tick` has something to do."""
-        alarms = (self._memory.alarm, *(slot.alarm for slot in self._slots))
-        return min((alarm for alarm in alarms if alarm is not None), default=None)
+    def alarm(self) -> float:
+        """Return the earliest monotonic time at which `tick` has something to do, infinity for none. Each turn of the loop asks."""
+        soonest = self._memory.alarm
+        for slot in self._slots:
+            if (alarm := slot.alarm) is not None and alarm < soonest:
+                soonest = alarm
+        return soonest
 
     # -- in ----------------------------------------------------------------------------------------------------------------
 
@@ -146,6 +154,8 @@ class ActiveJobs:
         Raises:
             ServerError: something had to be read and could not; what waits keeps waiting.
         """
+        if not (self._waiting or self._lost):
+            return
         oldest = boottime() - self._options.lease * SELF_FENCE
         for slot in self._slots:
             if slot.free and self._lost:
@@ -285,9 +295,12 @@ class ActiveJobs:
             if held.end is None:
                 self._tell_death(held, end)
             end = held.end or end
-            self._report(held, held.ended(end, allowed=self._allowed(held, end), retryable=self._retryable(held, end)))
+            allowed = self._policy.allowed(held.claim, end.outcome)
+            self._report(held, held.ended(end, allowed=allowed, retryable=self._policy.retryable(held.claim, end.outcome)))
             if end.outcome["outcome"] == "finished" and slot.task is not None:
                 self._fork_servers.used(slot.task, slot.fork_server)
+            if not self.running:
+                self.on_last_end()  # the server is at work while the slot is cleared
 
     def freed(self, slot: Slot) -> None:
         """Handle a slot that has become free."""
@@ -327,7 +340,7 @@ class ActiveJobs:
             fork_server = self._fork_servers.for_task(task)
         except (UnpreparableError, CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
             self._waiting.popleft()
-            allowed = self._allowed(held, None)
+            allowed = self._policy.allowed(held.claim, None)
             self._report(held, held.failed(Reason.ERROR, held.sentence(error), allowed=allowed, retryable=False))
             return
         except OSError as error:
@@ -342,6 +355,8 @@ class ActiveJobs:
         self._in_slot[slot.index] = held
         named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
         _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
+        if "memory" in task:
+            self._memory.begin()
         slot.start(task, fork_server, secrets)
 
     def _has_room(self, held: ActiveJob) -> bool:
@@ -361,20 +376,10 @@ class ActiveJobs:
             _log.warning("job %s: no process could be started for its callback: %s", lost.id, error.strerror)
             del self._in_slot[slot.index]
 
-    def _allowed(self, held: ActiveJob, end: Ended | None) -> bool:
-        if end is not None and end.outcome.get("outcome") != "failed":
-            return False
-        return self._policy.allowed(held.claim, end.outcome["exit_code"] if end is not None else None)
-
-    def _retryable(self, held: ActiveJob, end: Ended) -> bool:
-        return end.outcome.get("outcome") != "failed" or self._policy.retryable(held.claim, end.outcome)
-
     def _report(self, held: ActiveJob, execution: ExecutionReport) -> None:
         held.reported = True
-        if execution.outcome == "finished":
-            self._finished += 1
-        elif execution.outcome == "failed":
-            self._failed += 1
+        self._finished += execution.outcome == "finished"
+        self._failed += execution.outcome == "failed"
         _log.info("job %s: %s", execution.id, execution.sentence())
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -74,9 +75,11 @@ class StoreConnections:
         return self._again is None and not self._link.busy
 
     @property
-    def again(self) -> float | None:
-        """The monotonic time of the next attempt to connect, None while connected."""
-        return self._again
+    def again(self) -> float:
+        """The monotonic time at which `tick` has something to do, infinity while all is connected and waits."""
+        if self._again is not None:
+            return self._again
+        return math.inf if self._rearm is None else self._rearm
 
     def send(self, request: Callable[[WorkerConnection], None]) -> None:
         """Send a request through the link; it is sent again by itself if the connection is lost."""

@@ -67,6 +67,8 @@ class Loop:
 
     def turn(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds (None: without a limit) and call back for everything that is ready."""
+        if timeout == 0 and not self._watches:
+            return
         for fd, events, watch in [(fd, events, self._watches.get(fd)) for fd, events in self._ready(timeout)]:
             # An earlier callback of this turn may have closed the descriptor, and its number may be in use again.
             if watch is None or self._watches.get(fd) is not watch:

@@ -19,19 +19,19 @@ class FailurePolicy:
     def __init__(self, scopes: JobScopes) -> None:
         self._scopes = scopes
 
-    def allowed(self, claim: "Claim", exit_code: int | None) -> bool:
-        """Return whether the flow allows this failure of a job."""
-        if claim.run is None or claim.ordinal is None:
+    def allowed(self, claim: "Claim", outcome: "TaskResult | None") -> bool:
+        """Return whether this is a failure that the flow allows. `outcome`: of the execution, None for a job that could not be prepared."""
+        if claim.run is None or claim.ordinal is None or (outcome is not None and outcome.get("outcome") != "failed"):
             return False
         try:
             rule = self._scopes.find(claim.run, claim.ordinal, claim.fields).node.allow_failure
         except (UnpreparableError, ServerError):
             return False
-        return rule if isinstance(rule, bool) else exit_code in rule
+        return rule if isinstance(rule, bool) else outcome is not None and outcome["exit_code"] in rule
 
     def retryable(self, claim: "Claim", outcome: "TaskResult") -> bool:
-        """Return whether the job's `retry` covers this failure."""
-        if claim.run is None or claim.ordinal is None:
+        """Return whether the job's `retry` covers this failure; of no failure: True."""
+        if claim.run is None or claim.ordinal is None or outcome.get("outcome") != "failed":
             return True
         try:
             policy = self._scopes.find(claim.run, claim.ordinal, claim.fields).node.retry

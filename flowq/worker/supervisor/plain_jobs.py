@@ -56,7 +56,7 @@ def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
         "timeout": None if timeout == NEVER else timeout,
         "limit": defaults.MAX_RESULT,
         "kind": "pickle",
-        "payload": signing.unseal(claim.payload or b"", *signing.payload_context(claim.id, claim.fields)),
+        "payload": signing.unseal_call(claim.payload or b"", claim.id, claim.fields),
     }
     if options is not None and options.allow:
         task["allow"] = list(options.allow)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("flowq.worker")
 _EVALUATING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
+_LONGEST_TURN: Final = 1.0  # s
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _REFUSED: Final = 0.5  # s without requests after the server refused one
@@ -63,6 +64,7 @@ class Supervisor:
         self._builder = TaskBuilder(store, scopes, options)
         self._conditions = Conditions(store, scopes)
         self._jobs = ActiveJobs(self._loop, options, self._fork_servers, self._builder, FailurePolicy(scopes))
+        self._jobs.on_last_end = self._send_what_is_due
         self._connections = StoreConnections(
             self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
         )
@@ -79,7 +81,7 @@ class Supervisor:
         self._beaten: list[str] = []  # tokens in the beat that is under way
         now = time.monotonic()
         self._periodic = PeriodicRequests(options, now)
-        self._next_flush = self._next_run_check = now
+        self._next_flush = self._next_run_check = self._due = now
         self._lost_callbacks = True  # lost executions may have left failure callbacks
         self._starvation = Starvation(grows=options.executor is not None)
         self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
@@ -137,9 +139,10 @@ class Supervisor:
             self._tick()
 
     def _tick(self) -> None:
-        self._fork_servers.renew()
-        self._connections.tick()
-        self._jobs.tick()
+        if time.monotonic() >= self._due:  # else nothing of these is due: it was asked when before this turn
+            self._fork_servers.renew()
+            self._connections.tick()
+            self._jobs.tick()
         try:
             self._jobs.start()
             if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
@@ -185,24 +188,22 @@ class Supervisor:
     def _patience(self) -> float:
         """Return the seconds until something is due by the clock."""
         now = time.monotonic()
-        if self._conditions.pending:
-            return 0.0
+        self._due = now if self._conditions.pending else self._next_due(now)
+        return max(0.0, self._due - now)
+
+    def _next_due(self, now: float) -> float:
+        """Return the monotonic time at which something is due next. Each turn of the loop asks."""
         if self._quiet_until > now:
-            return self._quiet_until - now
-        due = [now + 1.0, self._fork_servers.renewal]
-        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
+            return self._quiet_until
+        due = min(now + _LONGEST_TURN, self._fork_servers.renewal, self._jobs.alarm(), self._connections.again)
         if self._connections.online:
-            if self._jobs.has_follow_ups:
-                due.append(self._quiet_until)
+            due = min(due, self._quiet_until) if self._jobs.has_follow_ups else due
             if self._options.until_run is not None and self._jobs.empty:
-                due.append(self._next_run_check)
+                due = min(due, self._next_run_check)
         if self._connections.ready:
-            due.append(self._periodic.next)
-            if self._jobs.has_output:
-                due.append(self._next_flush)
-            if self._pause_until > now:
-                due.append(self._pause_until)
-        return max(0.0, min(due) - now)
+            flush = self._next_flush if self._jobs.has_output else due
+            due = min(due, flush, self._periodic.next, self._pause_until if self._pause_until > now else due)
+        return due
 
     # -- requests ----------------------------------------------------------------------------------------------------------
 
@@ -295,8 +296,7 @@ class Supervisor:
 
     def _refused(self, _error: ServerError) -> None:
         """Handle an error reply (read-only, out of memory, loading): try again after a pause."""
-        _, logs, reports = self._sent
-        self._sent = (0.0, [], [])
+        (_, logs, reports), self._sent = self._sent, (0.0, [], [])
         self._jobs.restore(logs, reports)
         self._quiet_until = time.monotonic() + _REFUSED
 

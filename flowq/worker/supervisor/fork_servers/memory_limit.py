@@ -6,6 +6,7 @@ processes on the machine, so there is none while no job has a limit. What grows 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import defaultdict
@@ -26,18 +27,23 @@ _LOOK: Final = 0.25  # s between two looks
 
 
 class MemoryWatch:
-    """The looks at the jobs of one worker. `alarm` is the monotonic time of the next one, None while no job has a limit."""
+    """The looks at the jobs of one worker. `alarm` is the monotonic time of the next one, infinity while no job has a limit."""
 
     def __init__(self) -> None:
-        self.alarm: float | None = None
+        self.alarm = math.inf
+
+    def begin(self) -> None:
+        """Look from now on: a job with a limit is started."""
+        self.alarm = min(self.alarm, time.monotonic() + _LOOK)
 
     def look(self, slots: Sequence[Slot]) -> None:
         """Kill the jobs that have more memory than they asked for, if it is time to look."""
         now = time.monotonic()
-        if self.alarm is not None and now < self.alarm:
+        if now < self.alarm:
             return
         limits = [(slot, found) for slot in slots if (found := slot.memory_limit) is not None]
-        self.alarm = now + _LOOK if limits else None
+        is_limited = any(slot.task is not None and "memory" in slot.task for slot in slots)  # it may wait for its process
+        self.alarm = now + _LOOK if is_limited else math.inf
         children = _children() if limits else {}
         for slot, (pid, limit) in limits:
             if sum(map(_own, _tree(pid, children))) > limit:

@@ -4,7 +4,6 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import SELF_FENCE
@@ -155,7 +154,7 @@ class ForkServerPool:
     @staticmethod
     def _shared(place: ForkServerKey) -> ForkServerKey:
         early = tuple((name, value) for name, value in place.env if _EARLY.fullmatch(name))
-        return replace(place, env=early, shared=True)
+        return place._replace(env=early, shared=True)
 
     def _start(self, place: ForkServerKey) -> ForkServerClient:
         fork_server: ForkServerClient
@@ -205,12 +204,12 @@ def place_of(task: "Task") -> ForkServerKey:
 
     A call with secrets goes to a shared one: a module kept imported may have read its variables at import, without the secrets.
     """
-    env = task.get("env") or {}
+    is_call = task["kind"] == "call"
     return ForkServerKey(
         cwd=task.get("home"),
         path=tuple(task.get("path") or ()),
-        env=tuple(sorted(env.items())) if task["kind"] == "call" else (),
-        shared=task["kind"] == "call" and bool(task.get("secrets")),
+        env=tuple(sorted((task.get("env") or {}).items())) if is_call else (),
+        shared=is_call and bool(task.get("secrets")),
         withheld=tuple(task.get("withheld") or ()),
         python=task.get("python") or "",
         bundle=tuple(task.get("bundle") or ()),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import sys
 import termios
 from functools import partial
@@ -38,7 +39,7 @@ class OutputPipes:
         OSError: no descriptor is left.
     """
 
-    __slots__ = ("_loop", "_new", "_readable", "_reads", "_unwatched", "_used", "_watches", "writes")
+    __slots__ = ("_loop", "_new", "_poll", "_readable", "_reads", "_unwatched", "_used", "_watches", "writes")
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -49,6 +50,10 @@ class OutputPipes:
         self._watches: tuple[int, ...] = ()
         self.take_turns()
         self._new = self._state()
+        poll = select.poll()
+        for fd in self._reads:
+            poll.register(fd, select.POLLIN)
+        self._poll = poll.poll
         for stream, fd in zip(_STREAMS, self._reads, strict=True):
             os.set_blocking(fd, False)
             loop.watch(fd, partial(self._ready, stream))
@@ -114,7 +119,7 @@ class OutputPipes:
     @property
     def empty(self) -> bool:
         """Whether nothing waits to be read."""
-        return all(fcntl.ioctl(fd, termios.FIONREAD, _NONE) == _NONE for fd in self._reads)
+        return not (self._reads and self._poll(0))
 
     def unread(self, stream: int) -> int:
         """Return how many bytes a pipe holds."""
