@@ -4,6 +4,7 @@ The flow is executed on an embedded server of its own, with jobs that do nothing
 what wall time says on an idle one.
 
     python -m benchmarks.whole                                         # 10,000 jobs, a process per job
+    python -m benchmarks.whole --jobs 2000 --workers 1 --shapes argv shell    # programs and scripts in place of calls
     python -m benchmarks.whole --jobs 100000 --isolation batch --shapes stencil foreach
 """
 
@@ -64,7 +65,19 @@ def foreach(jobs: int) -> str:
     return f"jobs:\n{listing}\n{cells}\n"
 
 
-SHAPES: Final[Mapping[str, Callable[[int], str]]] = {"stencil": stencil, "chain": chain, "fan": fan, "foreach": foreach}
+def argv(jobs: int) -> str:
+    """Return jobs without dependencies, each of which is a program."""
+    return "\n".join(["jobs:", *(f"  c-{number}: {{run: ['true']}}" for number in range(jobs))]) + "\n"
+
+
+def shell(jobs: int) -> str:
+    """Return jobs without dependencies, each of which is a script."""
+    return "\n".join(["jobs:", *(f"  c-{number}: {{run: 'true'}}" for number in range(jobs))]) + "\n"
+
+
+SHAPES: Final[Mapping[str, Callable[[int], str]]] = {
+    shape.__name__: shape for shape in (stencil, chain, fan, foreach, argv, shell)
+}
 
 
 @dataclass(slots=True)

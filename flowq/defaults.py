@@ -1,6 +1,10 @@
 """Default values and limits, in one place, each with its unit."""
 
-from typing import Final
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 QUEUE: Final = "default"
 

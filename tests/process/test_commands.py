@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
 from tests.support.supervisor_stub import Execution, Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
@@ -194,3 +196,33 @@ def test_a_cancel_in_the_first_moments_is_not_lost(kind: str, moment: int) -> No
             stand.loop.turn(0.0002)
         slot.kill(KillCause.CANCEL)
         stand.turn(lambda: execution.freed, timeout=10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the horse starts the command as a child")
+@pytest.mark.parametrize("end", ["exit 0", "exit 3", "kill -9 $$"])
+def test_a_command_has_no_process_between_itself_and_the_fork_server(stand: Stand, end: str) -> None:
+    lanes = {stand.run(shell(f"echo $PPID; {end}")).output() for _ in range(4)}
+    assert lanes == {f"{stand.fork_server.pid}\n".encode()}
+    assert stand.fork_server._numbers < 40  # lanes are used again
+
+
+def test_a_long_command_is_not_taken_for_one_that_has_not_begun(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "_BEGIN_LIMIT", 2.0)
+    execution = stand.start(shell(f"until [ -e {tmp_path}/go ]; do sleep 0.02; done", timeout=30))
+    stand.turn(lambda: stand.slots[0].alarm is not None and stand.slots[0].alarm > time.monotonic() + 10)
+    assert execution.end is None
+    (tmp_path / "go").touch()
+    stand.turn(lambda: execution.freed)
+    assert execution.outcome["outcome"] == "finished"
+
+
+def test_setsid_does_not_end_before_its_program(stand: Stand) -> None:
+    execution = stand.run(task("argv", argv=["setsid", "sh", "-c", "sleep 0.1; echo done"]))
+    assert execution.output() == b"done\n"
+
+
+def test_signals_that_a_command_is_not_to_inherit_are_at_their_default(stand: Stand) -> None:
+    said = stand.run(shell("grep -E 'Sig(Blk|Ign)' /proc/self/status")).output()
+    assert {line.split(b"\t")[1] for line in said.splitlines()} == {b"0" * 16}

@@ -137,8 +137,8 @@ def job(place: Path, point: str, fault: str) -> str:
     """Return the script of `a`: at its first attempt it waits at the points that are its own."""
     wait = "while [ ! -e go ]; do sleep 0.02; done"
     first = {
-        "called": f"echo $PPID > horse; touch reached; {'exit 1' if fault == 'exception' else wait}",
-        "written": f"echo done=1 > $FLOWQ_OUTPUT; echo $PPID > horse; touch reached; {wait}",
+        "called": f"echo $$ > horse; touch reached; {'exit 1' if fault == 'exception' else wait}",
+        "written": f"echo done=1 > $FLOWQ_OUTPUT; echo $$ > horse; touch reached; {wait}",
     }
     return f"cd {place}; [ $FLOWQ_ATTEMPT = 2 ] || {{ {first.get(point, ':')}; }}; echo end >> ends"
 

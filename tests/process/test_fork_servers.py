@@ -112,9 +112,7 @@ def test_jobs_of_flows_do_not_see_the_servers_address(
     monkeypatch.setenv("FLOWQ_SECRET_KEY", "a key that only flowq's own processes know")
     action = Action("call", module="process_jobs", attribute="environment", args=SECRETS)
     own = Path(MODULES) / "process_jobs.py"
-    initial = (
-        f"tr '\\0' '\\n' < /proc/$(cut -d' ' -f4 /proc/$PPID/stat)/environ | grep -c -e {SECRETS[0]} -e {SECRETS[1]} || true"
-    )
+    initial = f"tr '\\0' '\\n' < /proc/$PPID/environ | grep -c -e {SECRETS[0]} -e {SECRETS[1]} || true"
     run = start(store, flow(node("a", action), node("b", script(initial)), file=str(own)), tmp_path)
     with WorkerProcess(server.url, "--until-run", run):
         ended(store, run)
@@ -144,7 +142,7 @@ def test_plain_jobs_and_their_callbacks_reach_the_server(store: Store, server: P
 def test_the_files_of_a_killed_fork_server_are_removed(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    kill = script(f"ls {scratch} > {tmp_path}/seen; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 60")
+    kill = script(f"ls {scratch} > {tmp_path}/seen; kill -9 $PPID; sleep 60")
     run = start(store, flow(node("a", kill)), tmp_path)
     with WorkerProcess(server.url, env={"TMPDIR": str(scratch)}):
         assert ended(store, run)[0].reason == "killed"

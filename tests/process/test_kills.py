@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
+from flowq.worker.ipc.platform import is_stopped
 from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.fork_servers import client
@@ -245,7 +246,7 @@ def test_the_mark_is_seen() -> None:
     assert time.monotonic() - before < 5
 
 
-STOPS_ITS_SERVER = "kill -STOP $(ps -o ppid= -p $PPID)"
+STOPS_ITS_SERVER = "kill -STOP $PPID"
 
 
 @pytest.mark.parametrize("clone", [False, True])
@@ -263,7 +264,7 @@ def test_a_job_that_stops_its_fork_server_is_killed_at_its_timeout(tmp_path: Pat
         other = stand.start(call("block", str(tmp_path / "other")), slot=1)
         stand.turn((tmp_path / "other").exists)
         began = time.monotonic()
-        execution = stand.start(shell(f"echo $PPID > {tmp_path}/pid; {script}", timeout=0.5))
+        execution = stand.start(shell(f"echo $$ > {tmp_path}/pid; {script}", timeout=0.5))
         stand.turn(lambda: execution.end)
         assert time.monotonic() - began < 0.5 + 0.2 + 2.0  # timeout, grace; and 5 s for a fork server that does not answer
         assert execution.outcome["reason"] == "timeout"
@@ -273,13 +274,14 @@ def test_a_job_that_stops_its_fork_server_is_killed_at_its_timeout(tmp_path: Pat
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
 
 
-def test_a_job_that_ends_after_it_has_stopped_its_fork_server_frees_its_slot() -> None:
+def test_a_job_that_ends_after_it_has_stopped_its_fork_server_frees_its_slot(tmp_path: Path) -> None:
     with Stand() as stand:
-        execution = stand.start(shell(STOPS_ITS_SERVER, timeout=30))
-        stand.turn(lambda: execution.end)
-        assert execution.outcome["outcome"] == "finished"
+        execution = stand.start(shell(f"touch {tmp_path}/begun; {STOPS_ITS_SERVER}", timeout=30))
+        stand.turn((tmp_path / "begun").exists)
+        until(lambda: is_stopped(stand.fork_server.pid))
         stand.fork_server.renew(60.0)  # as a worker does all the time
         stand.turn(lambda: execution.freed)
+        assert execution.outcome["outcome"] == "finished"
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
 
 
@@ -306,7 +308,7 @@ def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_job_of_a_fork_server_that_hangs_is_killed_at_its_timeout(tmp_path: Path, hanging: str, ignored: str) -> None:
     with Stand(preload=(hanging,)) as stand:
         daemon = f"setsid sh -c 'echo $$ > {tmp_path}/daemon; sleep 60' &"
-        execution = stand.start(shell(f"trap '' {ignored}; {daemon} echo $PPID > {tmp_path}/pid; sleep 60", timeout=0.5))
+        execution = stand.start(shell(f"trap '' {ignored}; {daemon} echo $$ > {tmp_path}/pid; sleep 60", timeout=0.5))
         began = time.monotonic()
         stand.turn(lambda: execution.end)
         assert time.monotonic() - began < 0.5 + 0.2 + 2.0

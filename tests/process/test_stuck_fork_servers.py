@@ -135,7 +135,7 @@ def test_why_says_that_a_job_waits_for_its_process(store: Store, server: Private
 
 
 def test_a_stopped_fork_server_is_woken_for_the_next_job(store: Store, server: PrivateServer, tmp_path: Path) -> None:
-    stops = script("kill -STOP $(ps -o ppid= -p $PPID)")
+    stops = script("kill -STOP $PPID")
     run = start(store, flow(node("a", stops), node("b", script("true"))), tmp_path)
     with WorkerProcess(server.url, "--until-run", run):
         assert [job.status for job in ended(store, run)] == ["finished"] * 2

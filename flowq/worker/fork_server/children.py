@@ -12,6 +12,7 @@ import select
 import signal
 import time
 
+from flowq.worker.horse import leftovers
 from flowq.worker.ipc import platform
 
 TYPE_CHECKING = False
@@ -31,13 +32,15 @@ _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the 
 class Children:
     """The living children by pid, `known`. `listing` is a descriptor with the list of them, -1 if there is none: a fresh child should close it. `reap` reports an end only when every process of that child has ended."""
 
-    __slots__ = ("_ended", "_list", "_since", "known", "listing")
+    __slots__ = ("_ended", "_left", "_list", "_orphans", "_since", "known", "listing")
 
     def __init__(self) -> None:
         self.known: set[int] = set()
         self._list = platform.ChildList()
         self.listing = self._list.fd
         self._ended: list[End] = []  # reaped children whose leftovers are being swept
+        self._orphans: set[int] = set()  # whose former parents are known
+        self._left: dict[int, str] = {}  # what children had left, in words
         self._since = 0.0
 
     def add(self, pid: int) -> None:
@@ -76,6 +79,10 @@ class Children:
             return ended, platform.SWEEPS and left == 0
         return [], False
 
+    def left(self, pid: int) -> str:
+        """Return what a child had left running whose end `reap` has returned, in words; empty for nothing."""
+        return self._left.pop(pid, "")
+
     def kill_all(self) -> None:
         """Kill every child and everything below, and return when they are gone (or after a few seconds)."""
         deadline = time.monotonic() + _SWEEP_LIMIT
@@ -91,13 +98,20 @@ class Children:
     def _sweep(self) -> int:
         """Kill the unknown children; return how many there are."""
         unknown = self._list.pids() - self.known
+        self._orphans &= unknown
         for pid in unknown:
             # Not reaped yet, so the pid is still theirs; they may lead a group of their own or be in any other.
             _signal_group(pid, signal.SIGKILL)
         return len(unknown)
 
-    @staticmethod
-    def _reap_one() -> End | None:
+    def _look_at_orphans(self, former: int) -> None:
+        """Note what a child has left running that has ended, before it is killed."""
+        new = self._list.pids() - self.known - self._orphans
+        if new and (left := leftovers.described(new)):
+            self._left[former] = left
+        self._orphans |= new
+
+    def _reap_one(self) -> End | None:
         usage = None
         try:
             if hasattr(os, "waitid"):
@@ -105,6 +119,7 @@ class Children:
                 found = os.waitid(os.P_ALL, 0, _ENDED)
                 if found is None:
                     return None
+                self._look_at_orphans(found.si_pid)
                 _signal_group(found.si_pid, signal.SIGKILL)
                 if found.si_code == os.CLD_EXITED and found.si_status == 0:
                     pid, status = os.waitpid(found.si_pid, 0)

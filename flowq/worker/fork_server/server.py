@@ -20,7 +20,7 @@ from flowq.worker.fork_server.lanes import Lanes
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.fork_server.scratch import ScratchDirectory, remove_tree
 from flowq.worker.fork_server.succession import DONE, OTHER, Succession
-from flowq.worker.horse import horse
+from flowq.worker.horse import horse, shell
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
@@ -143,19 +143,24 @@ class ForkServer:
     def _report_ends(self) -> None:
         ends, swept = self._children.reap()
         for pid, code, usage in ends:
-            self._report(pid, code, usage, swept)
+            self._report(pid, code, usage, swept, self._children.left(pid))
 
-    def _report(self, pid: int, code: int, usage: tuple[float, ...] | None, swept: bool) -> None:
-        """Report the end of a horse; the next one is in its lane by then, if this one has ended well and has left nothing."""
+    def _report(self, pid: int, code: int, usage: tuple[float, ...] | None, swept: bool, left: str) -> None:
+        """Report the end of a horse; the next one is in its lane by then, if this one has ended well and has left nothing.
+
+        One with files has become a command, or was killed beside one.
+        """
         number = self._lanes.left(pid)
         if number is None:
             self._probed(pid, code)
             return
         scratch = self._lanes.scratch(number)
-        if os.access(scratch, os.F_OK):
+        has_files = os.access(scratch, os.F_OK)
+        if has_files:
+            self._control.tell((ipc.ENDED, number, code, shell.collect(scratch), left))
             remove_tree(scratch)
         successor = 0
-        if code == 0 and swept:
+        if swept and (code == 0 or has_files):
             try:
                 successor = self._succession.fork(number)
             except OSError:

@@ -11,7 +11,7 @@ from os import access, fork, killpg, pread, waitpid
 
 from flowq.worker.fork_server import at_fork
 from flowq.worker.fork_server.scratch import remove_tree
-from flowq.worker.horse import horse
+from flowq.worker.horse import horse, shell
 from flowq.worker.horse.entry import Entrance
 from flowq.worker.ipc import channel, platform
 
@@ -129,24 +129,29 @@ class Succession:
             return NONE
         pid, _, _, status, how = found
         number = self._numbers.get(pid, 0)
-        if status or how != _EXITED or not number or not access(self._scratch.path, 0):
+        listing = self._children.listing
+        if status or how != _EXITED or not number or listing < 0 or not access(self._scratch.path, 0):
             return OTHER
         lane = self._lanes.open_lanes[number]
+        was_command = access(lane.scratch, 0)
+        if was_command and pread(listing, _LISTED, 0).count(b" ") != len(self._known):
+            return OTHER  # what it has left is looked at before it is killed
         try:
             killpg(pid, _SIGKILL)  # what is left of its group, before it is reaped: until then the group id is its own
         except OSError:
             return OTHER
         waitpid(pid, 0)
-        listing = self._children.listing
         self._known.remove(pid)
-        if listing < 0 or pread(listing, _LISTED, 0).count(b" ") != len(self._known):
+        if pread(listing, _LISTED, 0).count(b" ") != len(self._known):
             self._children.sweep_after(pid)
             return OTHER
         del self._numbers[pid]
         del self._horses[number]
-        if access(lane.scratch, 0):
-            remove_tree(lane.scratch)
-            lane.scratch = f"{self._scratch.path}/{number}-{lane.turn + 1}"  # something of it may have stayed
+        if was_command:
+            self._control.tell((channel.ENDED, number, 0, shell.collect(lane.scratch), ""))
+            if access(lane.scratch, 0):
+                remove_tree(lane.scratch)
+                lane.scratch = f"{self._scratch.path}/{number}-{lane.turn + 1}"  # something of it may have stayed
         lane.turn += 1
         try:
             successor = self._user_code.fork() if self._user_code.hooks else fork()

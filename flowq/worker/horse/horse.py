@@ -105,6 +105,8 @@ def serve(
         keeper.begin(task)
     if outcome is None:
         outcome = plain.execute(task)
+    if outcome is None and shell.can_become(task):
+        outcome = shell.become(task, scratch, channel.tell)
     if outcome is None:
         with OwnProcess():  # only this one reports
             outcome = _execute(task, scratch, lambda seconds, so_far: channel.tell({"phase": seconds, "so_far": so_far}))

@@ -21,16 +21,22 @@ def report() -> None:
     """Write a line about the processes below this one to its standard error, if there are any."""
     if not are_there():
         return
-    found = sorted(_running(os.getpid()))
+    note = described(platform.children_of(os.getpid()))
+    try:
+        os.write(2, f"[flowq: {note}]\n".encode(errors="backslashreplace") if note else b"")
+    except OSError:
+        pass  # the job closed or broke its own output
+
+
+def described(processes: set[int]) -> str:
+    """Return a sentence about the processes, and those below them, that a job has left running; empty if all have ended."""
+    found = sorted(_running(processes))
     if not found:
-        return
+        return ""
     named = ", ".join(f"{pid} ({command})" for pid, command in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     what = "a background process is" if len(found) == 1 else f"{len(found)} background processes are"
-    try:
-        os.write(2, f"[flowq: {what} killed, because the job has ended: {named}{more}]\n".encode(errors="backslashreplace"))
-    except OSError:
-        pass  # the job closed or broke its own output
+    return f"{what} killed, because the job has ended: {named}{more}"
 
 
 def are_there() -> bool:
@@ -44,9 +50,9 @@ def are_there() -> bool:
     return True
 
 
-def _running(parent: int) -> Iterator[tuple[int, str]]:
-    """Yield the processes below one that have not ended, with their command lines."""
-    below = platform.children_of(parent)
+def _running(processes: set[int]) -> Iterator[tuple[int, str]]:
+    """Yield those that have not ended of some processes and all below them, with their command lines."""
+    below = set(processes)
     while below:
         pid = below.pop()
         below.update(platform.children_of(pid))

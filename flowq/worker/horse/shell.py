@@ -1,8 +1,12 @@
 """Execute a task of kind "shell" or "argv": write the script, start it, wait, read `$FLOWQ_OUTPUT`.
 
-The horse stays between the fork server and the command: it ignores SIGTERM, which goes to the whole group, so that a command that
-cleans up on SIGTERM has its grace period and its end is reported as what it was. One that comes before there is a command is kept
-for it: a job that is canceled in its first moment must not run out its grace period.
+Usually the horse becomes the command (`become`): a second process for it would cost more than half of the job. The fork server reads
+`$FLOWQ_OUTPUT` then (`collect`), and the supervisor judges the end.
+
+A horse that has to do something after the command starts it as a child (`execute`): for a cache, for artifacts. It stays between the fork server
+and the command and ignores SIGTERM, which goes to the whole group, so that a command that cleans up on SIGTERM has its grace period and its end
+is reported as what it was. One that comes before there is a command is kept for it: a job that is canceled in its first moment must not
+run out its grace period.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import os
 import signal
 import stat
 
+from flowq.defaults import MAX_RESULT
 from flowq.worker.horse import output_file, result_encoding
 from flowq.worker.horse.exit_text import exit_text, killed_text
 from flowq.worker.horse.output_file import OutputError
@@ -22,11 +27,16 @@ from flowq.worker.ipc.messages import failed, finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final, NoReturn
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
+_AFTER: Final = frozenset(
+    ("artifacts", "cache", "deaf", "fetch")
+)  # of a task: its horse has work after the command, or outlives signals
+_OUTPUT: Final = "output"
+_SCRIPT: Final = "script"
 _CHUNK: Final = 64 * 1024  # bytes of one read
 _INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
 # What commands expect to be at its default: the interpreter ignores some, a parent like `nohup` or a shell's `&` others, and a shell
@@ -34,48 +44,144 @@ _INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script
 _RESTORED: Final = tuple(set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP})
 
 
-def execute(task: Task, scratch: str) -> TaskResult:
-    """Execute the command to its end and return the outcome. `scratch` is created; the parent removes what the command has made there."""
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
-    output = os.path.join(scratch, "output")
-    script = os.path.join(scratch, "script")
+def can_become(task: Task) -> bool:
+    """Return whether the horse of a task can become its command: nothing is left to do after it, and the fork server sees to what it leaves.
+
+    `setsid` goes on in a child if it leads a group, as a horse does, and would end at once.
+    """
+    if task["kind"] not in {"shell", "argv"} or not _AFTER.isdisjoint(task) or not platform.SWEEPS:
+        return False
+    return task["kind"] == "shell" or not f"/{task['argv'][0]}".endswith("/setsid")
+
+
+def become(task: Task, scratch: str, tell: Callable[[dict[str, bool]], object]) -> TaskResult:
+    """Become the command of a task; return the outcome of one that cannot be executed. `tell` takes a message for the supervisor."""
     try:
-        os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
-        os.mkdir(scratch, 0o700)
-        _write(output, b"")
-        if task["kind"] == "shell":
-            _write(script, task["script"].encode())
+        _make_files(task, scratch)
     except OSError as error:
         return failed("error", _no_scratch(scratch, error))
+    argv, env = _command(task, scratch)
     try:
-        return _execute(task, output, script)
-    finally:  # before the outcome is told: the next job may need the room
-        for remove, path in ((os.unlink, output), (os.unlink, script), (os.rmdir, scratch)):
-            try:
-                remove(path)
-            except OSError:
-                continue  # the command has put something else there, which the parent removes
+        programs = _programs(argv[0], env)
+        tell({"executes": True})
+        _reset_signals()
+        _become(programs, argv, env)
+    except (OSError, ValueError) as error:
+        outcome = _not_started(argv, env, error)
+    _remove_files(scratch)
+    return outcome
 
 
-def _execute(task: Task, output: str, script: str) -> TaskResult:
-    env = {name: value for name, value in os.environ.items() if name not in platform.PRIVATE}
-    env["FLOWQ_OUTPUT"] = output
-    if task["kind"] == "shell":
-        env.update(task["variables"])
-        argv = [*(task["shell"] or _default_shell(env)), script]
-    else:
-        argv = task["argv"]
+def collect(scratch: str) -> bytes | str:
+    """Return what a command has written to its `$FLOWQ_OUTPUT`, or why that cannot be read, and remove its files.
+
+    All its processes have ended. There is no more than one byte beyond the limit of a result.
+    """
     try:
-        pid = _spawn(argv, env)
+        return _read(os.path.join(scratch, _OUTPUT), MAX_RESULT + 1)
+    except OutputError as error:
+        return str(error)
     except OSError as error:
-        return failed("error", _cannot_start(argv, env, error), exit_code=126 if error.errno == errno.EACCES else 127)
-    _pass_on(pid)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return _unreadable(error)
+    finally:
+        _remove_files(scratch)
+
+
+def judged(code: int, written: bytes | str, limit: int) -> TaskResult:
+    """Return the outcome of a command.
+
+    Args:
+        code: of its exit, negative for a signal.
+        written: to its `$FLOWQ_OUTPUT`, or why that could not be read.
+        limit: bytes of a result.
+    """
     if code < 0:
         return failed("killed", killed_text(-code), exit_code=128 - code)
     if code > 0:
         return failed("error", exit_text(code), exit_code=code)
-    return _result(output, task["limit"])
+    if isinstance(written, str):
+        return failed("invalid_result", written, exit_code=0)
+    try:
+        if len(written) > limit:
+            return failed("invalid_result", f"$FLOWQ_OUTPUT has more than the limit of {limit:,} bytes")
+        value = output_file.parse(written)
+        return finished(result_encoding.to_json(value, limit) if value else b"{}")
+    except (OutputError, InvalidResultError) as error:
+        return failed("invalid_result", str(error), exit_code=0)
+
+
+def execute(task: Task, scratch: str) -> TaskResult:
+    """Execute the command to its end and return the outcome. `scratch` is created; the parent removes what the command has made there."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
+    try:
+        _make_files(task, scratch)
+    except OSError as error:
+        return failed("error", _no_scratch(scratch, error))
+    try:
+        return _execute(task, scratch)
+    finally:  # before the outcome is told: the next job may need the room
+        _remove_files(scratch)
+
+
+def _execute(task: Task, scratch: str) -> TaskResult:
+    argv, env = _command(task, scratch)
+    try:
+        pid = _spawn(argv, env)
+    except OSError as error:
+        return _not_started(argv, env, error)
+    _pass_on(pid)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    written: bytes | str = b""
+    if code == 0:
+        try:
+            written = _read(env["FLOWQ_OUTPUT"], task["limit"] + 1)
+        except OutputError as error:
+            written = str(error)
+        except OSError as error:
+            written = _unreadable(error)
+    return judged(code, written, task["limit"])
+
+
+def _make_files(task: Task, scratch: str) -> None:
+    os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
+    os.mkdir(scratch, 0o700)
+    _write(os.path.join(scratch, _OUTPUT), b"")
+    if task["kind"] == "shell":
+        _write(os.path.join(scratch, _SCRIPT), task["script"].encode())
+
+
+def _remove_files(scratch: str) -> None:
+    for remove, path in ((os.unlink, f"{scratch}/{_OUTPUT}"), (os.unlink, f"{scratch}/{_SCRIPT}"), (os.rmdir, scratch)):
+        try:
+            remove(path)
+        except OSError:
+            continue  # the command has put something else there, which the fork server removes
+
+
+def _command(task: Task, scratch: str) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and the environment of a command."""
+    env = {name: value for name, value in os.environ.items() if name not in platform.PRIVATE}
+    env["FLOWQ_OUTPUT"] = os.path.join(scratch, _OUTPUT)
+    if task["kind"] == "argv":
+        return task["argv"], env
+    env.update(task["variables"])
+    return [*(task["shell"] or _default_shell(env)), os.path.join(scratch, _SCRIPT)], env
+
+
+def _not_started(argv: list[str], env: Mapping[str, str], error: OSError | ValueError) -> TaskResult:
+    number = error.errno if isinstance(error, OSError) else None
+    known = OSError(number or errno.EINVAL, os.strerror(number or errno.EINVAL))  # else it is a NUL character
+    return failed("error", _cannot_start(argv, env, known), exit_code=126 if number == errno.EACCES else 127)
+
+
+def _unreadable(error: OSError) -> str:
+    return f"$FLOWQ_OUTPUT cannot be read any more: {error.strerror}"
+
+
+def _reset_signals() -> None:
+    for number in _RESTORED:
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _default_shell(env: Mapping[str, str]) -> list[str]:
@@ -113,9 +219,7 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
     if pid == 0:
         try:
             platform.die_with_parent(me)
-            for number in _RESTORED:
-                _signal.signal(number, _signal.SIG_DFL)
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+            _reset_signals()
             _become(programs, argv, env)
         except OSError as error:
             os.write(tell, str(error.errno or errno.EINVAL).encode())
@@ -235,16 +339,3 @@ def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
         f" ({sum(variables.values()):,} bytes) are larger than the system allows; the largest is {largest}{inserted} with"
         f" {sizes[largest]:,} bytes: hand over large values in a file, or use a `call`, which has no such limit"
     )
-
-
-def _result(output: str, limit: int) -> TaskResult:
-    try:
-        data = _read(output, limit + 1)
-        if len(data) > limit:
-            return failed("invalid_result", f"$FLOWQ_OUTPUT has more than the limit of {limit:,} bytes")
-        value = output_file.parse(data)
-        return finished(result_encoding.to_json(value, limit) if value else b"{}")
-    except (OutputError, InvalidResultError) as error:
-        return failed("invalid_result", str(error), exit_code=0)
-    except OSError as error:
-        return failed("invalid_result", f"$FLOWQ_OUTPUT cannot be read any more: {error.strerror}", exit_code=0)

@@ -18,6 +18,10 @@ Control channel (constants of `channel`; `number` is that of a lane, chosen by t
         (HORSE, number, pid)            the first horse waits for its task in the lane
         (NO_FORK, number, why)          there is no lane: no process or no descriptor was left
         (FENCED, number)                the horse was killed because its lease has run out; its EXITED follows
+        (ENDED, number, code, written, left)
+                                        the command that the horse has become is gone with all it started; what it has written to $FLOWQ_OUTPUT, bytes, or
+                                        a text that says why that cannot be read; what it had left running, in words. Also sent for other horses that
+                                        have left files, of which it says nothing. Its EXITED follows
         (EXITED, number, code, successor, usage?)
                                         horse and all it started are gone; code as of `waitstatus_to_exitcode`; usage, which may be there if code
                                         is not 0: the values of `resource.struct_rusage`. Successor: pid of the next horse, which waits for its task in
@@ -29,6 +33,7 @@ Lane: a stream that horse after horse reads its task from, each one
     supervisor -> horse     (turn, task, secrets) + two pipes   once: stdout and stderr; dicts as of `messages`; `turn` counts the lane's horses from 1
     horse -> supervisor     {"phase": seconds, "so_far": …} any number: the function has ended, a callback goes on for so long at most (None:
                                                             no longer than before); `so_far` is the outcome of a failure
+                            {"executes": True}              the horse becomes a command now: ENDED has its end, unless an outcome says that it could not
                             outcome                         at most once for each task; then the horse exits. With `stays` it waits for another
                                                             task under the same turn (`horse.batch`), until the supervisor closes the lane
     Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.
@@ -37,7 +42,7 @@ Lane: a stream that horse after horse reads its task from, each one
 
 The next job of a lane must meet nothing of the former one
     * A task is sent only to a horse that is known. One that reads the task of another turn (its predecessor died before it read it) executes nothing.
-    * The fork server forks the next horse only after exit code 0, when all that the former one started has ended, and where the kernel tells of
+    * The fork server forks the next horse only after exit code 0, or the end of a command, when all that the former one started has ended, and where the kernel tells of
       orphans (Linux). A horse that has had no task exits with another code, also when it finds the lane closed.
     * The supervisor uses a lane again only if it has sent no signal to the former horse, and if nothing came behind its outcome. It closes the
       others, and makes new ones as jobs want them. The slot of a job that has left processes takes the next job when they are gone.

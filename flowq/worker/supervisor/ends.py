@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.plan.bulk import record
 from flowq.plan.resources import describe_resources
 from flowq.states import Reason
+from flowq.worker.horse import shell
 from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.messages import failed
 
@@ -53,6 +54,8 @@ def is_told(message: object, *, by_driver: bool = False) -> bool:
     match message:
         case {"granted": str()}:
             return by_driver
+        case {"executes": True}:
+            return not by_driver
         case {"unstarted": _} if not by_driver:
             return False
         case {"phase": int() | float() | None, "so_far": so_far}:
@@ -118,6 +121,19 @@ def died(code: int | None, cause: KillCause | None, *, garbled: bool = False) ->
     elif cause is KillCause.KILL:
         text += " on request"
     return failed("killed", text, exit_code=128 - code)
+
+
+def ended_by_itself(task: Task, command: tuple[int, bytes | str, str], cause: KillCause | None) -> TaskResult:
+    """Return the outcome of a command that a horse has become: a TaskResult, with `note` of what it has left.
+
+    Args:
+        task: of kind `shell` or `argv`.
+        command: as of `Lane.command`.
+        cause: why this worker killed it, None if it did not.
+    """
+    code, written, left = command
+    outcome = died(code, cause) if cause is KillCause.KILL else shell.judged(code, written, task["limit"])
+    return {**outcome, "note": left}
 
 
 def called_after(so_far: TaskResult, death: TaskResult, cause: KillCause | None) -> TaskResult:

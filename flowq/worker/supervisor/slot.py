@@ -30,7 +30,7 @@ from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
-from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, judged, not_begun, not_started
+from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, ended_by_itself, judged, not_begun, not_started
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
 from flowq.worker.supervisor.output.job_output import JobOutput
@@ -80,6 +80,7 @@ class Slot:
         self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse
         self._stuck = False  # it was killed because it did not begin
         self._told = False  # that it waits for a horse
+        self._executes = False  # the horse has become a command
         self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
@@ -117,18 +118,16 @@ class Slot:
         self.task = task
         self._over = False
         self._cause = None
-        self._warned = False
+        self._warned = self._stuck = self._told = self._executes = False
         self._killing = None
         self._begin_by = None
-        self._stuck = self._told = False
         self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(secrets)
         self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
-        if "note" in task:
-            self._output.note(task["note"])
+        self._output.note(task.get("note", ""))
         now = time.monotonic()
         self._answer_by = now + fork_server.limit
         self._alarm = min(now + _TOLD_AFTER, self._answer_by)
@@ -299,12 +298,16 @@ class Slot:
         messages = self._lane.receive()
         while messages and "outcome" not in messages[0]:
             self._go_on(messages.pop(0))  # several phases may arrive together
+        if self._executes and self._lane.command is not None and self.task is not None and not messages:
+            self._cause = KillCause.FENCED if self._lane.fenced else self._cause
+            messages = [ended_by_itself(self.task, self._lane.command, self._cause)]
         if messages and not self._over:
             outcome, *more = messages
             stays = outcome.pop("stays", False)
             unstarted = outcome.pop("unstarted", False)
             orderly = not (outcome.pop("left", False) or more or self._cause or self._warned or self._killing)
             self._output.drain()  # what the job printed before its end belongs before its end
+            self._output.note(outcome.pop("note", ""))
             self._end(Ended(self._judged(self._masked(outcome)), self._cause, unstarted=unstarted))
             if orderly:
                 self._let_go(self._lane, stays=stays)
@@ -328,6 +331,9 @@ class Slot:
 
         Of an executor it is that the job has begun; the node keeps its times from then on.
         """
+        self._executes = "executes" in phase
+        if self._executes:
+            return
         self._begin_by = None
         if "granted" in phase:
             self._alarm = self._alarm if self._warned or self._killing else None

@@ -253,6 +253,8 @@ class ForkServerClient:
         match message:
             case (ipc.EXITED, int(number), int(code), int(successor), *usage):
                 self._exited(self._lanes[number], code, successor, *usage)
+            case (ipc.ENDED, int(number), int(code), str() | bytes() as written, str(left)):
+                self._lanes[number].command_ended(code, written, left)
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
                 self._unproven = None

@@ -32,7 +32,8 @@ class Lane:
 
     `on_exit` is called once for each horse, with its exit code, or None if it is unknown. `fenced`: its fork server has killed the horse,
     because no lease was renewed in time. `garbled`: the horse was killed, because what it told is no outcome. `usage`: what a horse has used that has not exited well. `returning`: its horse has told the
-    outcome and should exit soon, so that the lane can be used again.
+    outcome and should exit soon, so that the lane can be used again. `command`: how the command has ended that the horse has become: exit code,
+    what it has written to `$FLOWQ_OUTPUT` or why that could not be read, and what it had left running, in words.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Lane:
         "_spoilt",
         "_turn",
         "_when_readable",
+        "command",
         "fenced",
         "fork_server",
         "garbled",
@@ -62,6 +64,7 @@ class Lane:
         self.garbled = False
         self.returning = False
         self.usage: tuple[float, ...] | None = None
+        self.command: tuple[int, bytes | str, str] | None = None
         self._loop = loop
         self._channel = channel
         self._pipes: OutputPipes | None = None
@@ -137,6 +140,12 @@ class Lane:
         self._in_order = False
         self.fork_server.signal(self, number)
 
+    def command_ended(self, code: int, written: bytes | str, left: str) -> None:
+        """Take note of the end of the command that the horse has become; `exited` follows."""
+        self.command = code, written, left
+        if self._when_readable is not None:
+            self._when_readable()
+
     def exited(self, code: int | None, usage: object = None) -> None:
         """Handle the end of the horse."""
         if isinstance(usage, tuple):
@@ -148,6 +157,7 @@ class Lane:
     def next(self, pid: int) -> bool:
         """Take note of the next horse; return whether it may have a task."""
         self.pid = pid
+        self.command = None
         self._turn += 1
         self._renew_pipes()
         in_order = self._in_order and self._is_empty() and self._in_order

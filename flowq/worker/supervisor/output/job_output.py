@@ -63,9 +63,10 @@ class JobOutput:
         pipes.attach(self._readable)
 
     def note(self, text: str) -> None:
-        """Add a line of flowq's own."""
-        self._in_use = True
-        self.buffers["err"].note(text)
+        """Add a line of flowq's own, if there is a text."""
+        if text:
+            self._in_use = True
+            self.buffers["err"].note(text)
 
     @property
     def ready(self) -> bool:
