@@ -26,8 +26,8 @@ def python(code: str) -> dict[str, Any]:
 BEGUN = "until grep -q sleep /proc/$!/comm; do :; done"
 """Waits until the last background process of a script has become its program."""
 
-ENDED = "(sleep 0 & echo $! > pid); until grep -q 'State:.Z' /proc/$(cat pid)/status; do :; done"
-"""Leaves a daemon that has ended."""
+ENDED = "(sleep 0 & echo $! > pid); while grep -qs 'State:.[^Z]' /proc/$(cat pid)/status; do :; done"
+"""Leaves a daemon that has ended; a shell that is no child of its horse waits for it, too."""
 
 
 def lines(stand: Stand, work: dict[str, Any]) -> list[str]:

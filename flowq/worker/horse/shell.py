@@ -82,7 +82,7 @@ def collect(scratch: str) -> bytes | str:
     except OutputError as error:
         return str(error)
     except OSError as error:
-        return _unreadable(error)
+        return unreadable(error)
     finally:
         _remove_files(scratch)
 
@@ -138,7 +138,7 @@ def _execute(task: Task, scratch: str) -> TaskResult:
         except OutputError as error:
             written = str(error)
         except OSError as error:
-            written = _unreadable(error)
+            written = unreadable(error)
     return judged(code, written, task["limit"])
 
 
@@ -174,7 +174,8 @@ def _not_started(argv: list[str], env: Mapping[str, str], error: OSError | Value
     return failed("error", _cannot_start(argv, env, known), exit_code=126 if number == errno.EACCES else 127)
 
 
-def _unreadable(error: OSError) -> str:
+def unreadable(error: OSError) -> str:
+    """Return why the result of a command cannot be read."""
     return f"$FLOWQ_OUTPUT cannot be read any more: {error.strerror}"
 
 

@@ -7,9 +7,11 @@ well without a signal from here, and the fork server has found nothing that it l
 from __future__ import annotations
 
 import os
+from errno import ENOENT
 from signal import SIGKILL
 from typing import TYPE_CHECKING
 
+from flowq.worker.horse import shell
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
 from flowq.worker.supervisor.ends import is_told
 from flowq.worker.supervisor.output.pipes import OutputPipes
@@ -150,6 +152,8 @@ class Lane:
         """Handle the end of the horse."""
         if isinstance(usage, tuple):
             self.usage = usage
+        if self.command is None and code is not None:  # if it has become one: its files are gone
+            self.command = code, shell.unreadable(FileNotFoundError(ENOENT, os.strerror(ENOENT))), ""
         while self.on_exit is not None:  # a slot that finds the outcome now lets the horse go, and asks to be told of its exit
             told, self.on_exit = self.on_exit, None
             told(code)
