@@ -170,6 +170,11 @@ class RunView:
         return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
 
     @property
+    def not_needed(self) -> int:
+        """How many of the jobs were not to run at all: those that were not selected, and handlers for another outcome."""
+        return sum(job.is_idle_handler or not job.selected for job in self.jobs)
+
+    @property
     def approvals(self) -> tuple[JobView, ...]:
         """The approvals that wait for a decision."""
         return tuple(job for job in self.jobs if job.status is JobStatus.DEFERRED and job.reason == Reason.APPROVAL)
