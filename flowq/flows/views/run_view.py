@@ -115,8 +115,12 @@ class JobView:
 
     @property
     def error_line(self) -> str | None:
-        """The most informative line of the error."""
-        return None if self.error is None else error_line(self.error)
+        """The most informative line of the error, without the place of the job: `place` has it."""
+        return (
+            None
+            if self.error is None
+            else error_line(self.error).removeprefix(f"{self.place.file}:{self.place.line}: job {self.job}: ")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +267,11 @@ def elapsed(started_ms: int | None, ended_ms: int | None, now_ms: int) -> float 
     if started_ms is None:
         return None
     return max(0, (now_ms if ended_ms is None else ended_ms) - started_ms) / 1000
+
+
+def error_of(plan: Plan, ordinal: int, text: str) -> str:
+    """Return the most informative line of the error of a job, without its place and name."""
+    return error_line(text).removeprefix(f"{plan.where(plan.node_of(plan.cells[ordinal]))}: ")
 
 
 def error_line(text: str) -> str:
