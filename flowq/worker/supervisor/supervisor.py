@@ -131,7 +131,7 @@ class Supervisor:
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
             if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
-                _log.error("the server is still unreachable: %d ends could not be reported", self._jobs.unreported)
+                _log.error("the server is still unreachable; ends that could not be reported: %d", self._jobs.unreported)
                 return
             self._send_what_is_due()
             self._loop.turn(self._patience())
@@ -242,9 +242,8 @@ class Supervisor:
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
         logs, reports = self._jobs.take_logs(_LOG_BUDGET), self._jobs.take_reports()
-        self._sent = (platform.boottime(), logs, reports)
+        self._sent, self._news = (platform.boottime(), logs, reports), False
         wanted, queues = [ids.nonce() for _ in range(claims)], self._queues.next()
-        self._news = False
         self._connections.send(lambda link: link.exchange(queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: ExchangeReply | SweepReply | BeatReply) -> None:
@@ -338,7 +337,8 @@ class Supervisor:
         self._connections.connect()
         self._fork_servers.renew()
         self._start_ahead()
-        _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
+        slots = f"{options.slots} slot{'s' * (options.slots != 1)}"
+        _log.info("worker %s listens on %s with %s", options.name, ", ".join(options.queues), slots)
 
     def _start_ahead(self) -> None:
         """Start the fork server that will be wanted while the first claim is under way."""

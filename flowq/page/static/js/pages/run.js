@@ -3,7 +3,7 @@ import { post, remove, segment } from "../api.js";
 import { useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Later, lazily } from "../lazy.js";
-import { Button, Chips, Confirm, Copy, Dialog, Tabs, Waiting, say } from "../parts.js";
+import { Button, Chips, Confirm, Copy, Dialog, Tabs, Waiting, plural, say } from "../parts.js";
 import { Link, navigate, runPath, setSearch, usePlace } from "../router.js";
 import { useRun } from "../run_model.js";
 import { ENDED, JobsBar, Status, countsText, look, neededCounts } from "../status.js";
@@ -86,7 +86,7 @@ function RunActions({ run, running, reload }) {
     ${open === "cancel" ? html`<${Confirm} title="Cancel the run?" action="Cancel the run" kind="danger" onClose=${close} run=${() => post(`${path}/cancel`).then(reload)}>
       <p>Running jobs are asked to stop; jobs that have not begun are canceled.</p><//>` : null}
     ${open === "delete" ? html`<${Confirm} title="Delete the run?" action="Delete the run" kind="danger" role="admin" onClose=${close} run=${async () => { await remove(path); say(`Run ${run.id} deleted`); navigate("/runs"); }}>
-      <p>Its ${run.size} jobs, their results and logs are deleted with it. This cannot be taken back.</p><//>` : null}
+      <p>Its ${plural(run.size, "job")}, with results and logs, will be gone. This cannot be taken back.</p><//>` : null}
     ${open === "commands" ? html`<${Commands} run=${run} onClose=${close} />` : null}
   </span>`;
 }
