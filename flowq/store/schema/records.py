@@ -136,7 +136,7 @@ class RunRecord:
 
     @property
     def not_needed(self) -> int:
-        """How many of `total` were not to run at all: they are skipped jobs that nobody misses."""
+        """How many of `total` were not to run at all; they are skipped."""
         return self.left_out + self.idle_handlers
 
 
