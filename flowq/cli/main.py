@@ -121,7 +121,7 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; the error for an unknown name suggests the nearest one."""
         name = args[0]
-        if name == "help":  # `flowq help run`
+        if name == "help":  # and then a command, as a user of git types it
             if len(args) == 1:
                 echo(ctx.get_help())
                 ctx.exit()

@@ -35,5 +35,5 @@ def command(role: str, user: str | None, *, keep_password: bool) -> None:
     echo(" ".join(["ACL", "SETUSER", name, *(f"'{word}'" if word[0] in "~%>" else word for word in words)]))
     if password:
         complain(
-            f"run this line as an administrator (valkey-cli, redis-cli); then `-u redis://{name}:PASSWORD@HOST`, with the password in it, uses it"
+            f"an administrator of the server runs this line; then `-u redis://{name}:PASSWORD@HOST`, with the password in it, uses it"
         )
