@@ -14,7 +14,7 @@ from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store import Store
 from tests.cli import samples
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Outcome
 from tests.cli.manual_worker import HandWorker
 
 
@@ -159,7 +159,7 @@ def test_logs_of_one_job_are_its_lines(cli: Cli, printed: str) -> None:
     assert cli("logs", printed, "list-files").out == "one\ntwo\noops\n"
     assert cli("logs", printed, f"{printed}-0").out == "one\ntwo\noops\n"
     assert cli("logs", printed, "fetch", "--attempt", "1").out == "first try\n"
-    assert cli("logs", printed, "publish").out == ""
+    assert cli("logs", printed, "publish") == Outcome(0, "", "nothing was printed so far\n")
 
 
 @pytest.mark.parametrize(

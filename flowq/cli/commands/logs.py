@@ -93,6 +93,8 @@ def command(
     if attempt is not None and (snapshot.run.ended or not follow):
         _check_attempt(attempt, plan, snapshot, selection)
     position = _show_past(store, run_id, selection, tail, session.out)
+    if not selection.has_output and wanted is None and since is None and not follow:
+        complain("nothing was printed" if snapshot.run.ended else "nothing was printed so far")
     if follow:
         tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
@@ -138,6 +140,7 @@ class _Selection:
         self._run_id = run_id
         self._filter = chosen_filter
         self._executions: dict[str, int] = {}
+        self.has_output = False
         self._use_plan(plan)
 
     def _use_plan(self, plan: Plan) -> None:
@@ -165,6 +168,7 @@ class _Selection:
             return
         if entry.at_ms < self._filter.since_ms:
             return
+        self.has_output = True
         for line in job_lines(entry.data, entry.stream):
             text = "".join(part for part, _style in line)
             if self._filter.wanted is None or self._filter.wanted in text:
