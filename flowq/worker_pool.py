@@ -135,7 +135,8 @@ class WorkerPool:
             **work: further options of `Worker.work`.
         """
         set_up_logging(logging_level, **{name: work[name] for name in ("log_format", "date_format") if name in work})
-        log.info("worker pool %s: %d workers on %s", self.name, self.num_workers, ", ".join(self._queue_names))
+        number, queues = self.num_workers, ", ".join(self._queue_names)
+        log.info("worker pool %s: %d worker%s on %s", self.name, number, "s" * (number != 1), queues)
         with StopSignals(SAME_STOP + _SLACK) as signals:
             former = signal.signal(signal.SIGCHLD, _noticed)  # what wakes `_wait` is its number in the pipe
             try:
@@ -222,7 +223,7 @@ class WorkerPool:
     def stop_workers(self) -> None:
         """Send a stop signal to all workers and return; see `stop_worker`. They are not replaced from now on."""
         self.status = self.Status.STOPPED
-        log.info("stopping %d workers", len(self.worker_dict))
+        log.info("stopping the workers: %d", len(self.worker_dict))
         for data in tuple(self.worker_dict.values()):
             self.stop_worker(data)
 

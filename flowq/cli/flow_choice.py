@@ -4,6 +4,7 @@ Light to import: completion and `flowq run` need it before anything else.
 """
 
 import os
+import re
 from typing import Final
 
 import click
@@ -25,6 +26,7 @@ DEFAULT: Final = "flow.yaml"
 
 _DEFAULTS: Final = (DEFAULT, "flow.yml")
 _SHOWN: Final = 8
+_PARAM: Final = re.compile(r"[A-Za-z_][\w.-]*=")
 
 
 def flow_file(given: str | None, command: str) -> str:
@@ -35,9 +37,11 @@ def flow_file(given: str | None, command: str) -> str:
         command: the command, for messages.
 
     Raises:
-        click.UsageError: none was given, and this directory has none or several.
+        click.UsageError: none was given, and this directory has none or several; or it is a param.
     """
     if given is not None:
+        if _PARAM.match(given) and not os.path.exists(given):  # noqa: PTH110 - fast
+            raise click.UsageError(f"there is no file {given!r}: params are given with -p, as in `-p {given}`")
         return given
     found = default_files()
     if len(found) == 1:

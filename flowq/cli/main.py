@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -99,6 +100,10 @@ _MEANT: Final = {
 """Names from other tools that may mean several commands."""
 
 
+_EXTRA: Final = re.compile(r"^Got unexpected extra arguments? \(([A-Za-z_][\w.-]*=[^ )]*)")
+"""The message about a param without `-p`."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is invoked."""
 
@@ -116,6 +121,12 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; the error for an unknown name suggests the nearest one."""
         name = args[0]
+        if name == "help":  # and then a command, as a user of git types it
+            if len(args) == 1:
+                echo(ctx.get_help())
+                ctx.exit()
+            args = [*args[1:], "--help"]
+            name = args[0]
         if name in COMMANDS:
             return super().resolve_command(ctx, args)
         if name in _SYNONYMS:
@@ -300,11 +311,15 @@ def _report_bug(error: BaseException) -> int:
 
 def _usage_text(error: click.ClickException) -> str:
     text = error.format_message()
+    if isinstance(error, click.MissingParameter):
+        text = " ".join(text.split())  # a list of choices has a line for each
     if isinstance(error, click.NoSuchOption) and error.option_name == "-C":
         text = f"{text.rstrip('.')}: it stands before the command, as in `flowq -C DIR run`"
     context: Any = getattr(error, "ctx", None)
     if context is None:
         return text
+    if (given := _EXTRA.search(text)) and any(param.name == "params" for param in context.command.params):
+        text = f"{text.rstrip('.')}: params are given with -p, as in `-p {given[1]}`"
     return f"{text.rstrip('.')}; see `{context.command_path} --help`"
 
 

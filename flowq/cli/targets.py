@@ -100,7 +100,14 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
         return _resolve(store, split_member_id(given)[0])
     if not is_run_id(given):
         raise UsageError(f"{given!r} is not a run: give an id or its beginning, @latest, or @2 for the second latest")
-    return _resolve(store, given)
+    try:
+        return _resolve(store, given)
+    except NoSuchRunError as error:
+        latest = store.runs.latest(here())
+        if latest is None or given not in read_plan(store, latest).cells_of():
+            raise
+        hint = f"a job of run {latest} has that name: `flowq why {given}`, `flowq logs {given}`"
+        raise NoSuchRunError(f"{str(error).partition(':')[0]}; {hint}") from None
 
 
 def select_failed_run(store: "Store") -> str:

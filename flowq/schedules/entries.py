@@ -208,8 +208,17 @@ class Description:
 
 def events_of(description: str) -> str:
     """Return which events start the runs, of what a scheduler keeps of a trigger; "" of an entry of `schedule`."""
+    return _told(description, "events")
+
+
+def problem_told(description: str) -> str:
+    """Return why a schedule or trigger starts nothing now, of what a scheduler keeps of it; "" if it does."""
+    return _told(description, "problem")
+
+
+def _told(description: str, key: str) -> str:
     try:
-        return str(json.loads(description).get("events", ""))
+        return str(json.loads(description).get(key, ""))
     except (ValueError, AttributeError):
         return ""
 

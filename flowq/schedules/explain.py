@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flowq.schedules.entries import KnownEntry
+from flowq.schedules.entries import KnownEntry, events_of
 from flowq.schedules.requests import beside, known_schedule
 from flowq.schedules.views import ScheduleView, find_slot, local_ms, outcome_text, read_schedules
 from flowq.slots.timezones import named, time_in
@@ -25,8 +25,14 @@ def explain_schedule(store: "Store", schedule: str, time: str | None) -> tuple[i
         ValueError: `time` is no time.
         UsageError: nothing usable is known of the schedule.
     """
+    view = next(iter(read_schedules(store, [schedule])), None)
+    if view is not None and time is None and events_of(view.record.description):
+        latest = (
+            "no event has come yet" if view.last is None else _dealt_with(view.last, view.last.slot, view.timezone, "event")[0]
+        )
+        return None, [latest, f"events start its runs: {view.when}", *_now(store, view)]
     known, _ = known_schedule(store, schedule)
-    (view,) = read_schedules(store, [schedule])
+    assert view is not None, "it is known"
     if time is None:
         return None, [*_latest(view), *_now(store, view)]
     slot = _meant(time, view.timezone, store.now_ms())
@@ -50,18 +56,18 @@ def _meant(time: str, timezone: str, now: int) -> int:
     return round(moment.astimezone(UTC).timestamp() * 1000)
 
 
-def _dealt_with(found: SlotEntry, slot: int, timezone: str) -> list[str]:
-    when = time_in(slot, timezone)
+def _dealt_with(found: SlotEntry, slot: int, timezone: str, what: str = "slot") -> list[str]:
+    when = f"{what} {time_in(slot, timezone)}"
     match found.outcome:
         case "run":
             by = " by a user" if found.reason == "by_hand" else ""
-            return [f"the slot {when} ran: run {found.run} was started{by} at {time_in(found.at_ms, timezone)}"]
+            return [f"the {when} ran: run {found.run} was started{by} at {time_in(found.at_ms, timezone)}"]
         case "skipped":
-            return [f"the slot {when} was skipped: {outcome_text(found)}", f"run {found.run} was open"]
+            return [f"the {when} was skipped: {outcome_text(found)}", f"run {found.run} was open"]
         case "left_out":
-            return [f"the slot {when} was left out: {outcome_text(found)}"]
+            return [f"the {when} was left out: {outcome_text(found)}"]
         case _:
-            return [f"the slot {when} was refused: {found.reason}"]
+            return [f"the {when} was refused: {found.reason}"]
 
 
 def _not_dealt_with(store: "Store", view: ScheduleView, known: KnownEntry, slot: int) -> list[str]:
@@ -93,8 +99,8 @@ def _now(store: "Store", view: ScheduleView) -> list[str]:
     found = []
     if view.gone:
         found.append("it is not in the files any more")
-    if view.description is not None and view.description.problem:
-        found.append(f"its flow is not valid: {view.description.problem}")
+    if view.problem:
+        found.append(f"its flow is not valid: {view.problem}")
     if view.entry is not None and view.entry.paused:
         found.append("it is paused by its file (`paused: true`)")
     if pause := view.record.pause:

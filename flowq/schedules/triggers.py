@@ -15,7 +15,7 @@ from flowq.plan.trigger import Trigger
 from flowq.schedules.directory.spool import Spool
 from flowq.schedules.entries import FlowsOfDirectory
 from flowq.schedules.events.event_runs import KnownTrigger, start_run
-from flowq.schedules.slot_runs import Maker, log
+from flowq.schedules.slot_runs import Maker, first_problem, log
 from flowq.schedules.turns import NEVER, SOON, Turns
 from flowq.store.schedules import EventClaim, RunEnd, ScheduleState
 from flowq.store.schema.documents import iso
@@ -46,18 +46,27 @@ class Triggers:
         self._catalog = catalog
         self._spools: dict[str, Spool] = {}
         self._turns = Turns(self._schedules)
+        self._declared: dict[str, tuple[Trigger, ...]] = {}
 
     def all(self) -> list[KnownTrigger]:
-        """Return the triggers of all flows. Those of webhooks are known to users, too, but their events come to `flowq.schedules.events.webhooks`."""
+        """Return the triggers of all flows; of a flow that is not valid now those that it had when it was valid last.
+
+        Those of webhooks are known to users, too, but their events come to `flowq.schedules.events.webhooks`.
+        """
+        flows = self._catalog.flows
+        self._declared = {
+            name: flow.compilation.triggers if flow.valid else self._declared.get(name, flow.compilation.triggers)
+            for name, flow in flows.items()
+        }
         return [
             KnownTrigger(f"{self._catalog.name}/{flow.name}:{trigger.name}", flow, trigger)
-            for flow in self._catalog.flows.values()
-            for trigger in flow.compilation.triggers
+            for name, flow in flows.items()
+            for trigger in self._declared[name]
         ]
 
     def describe(self, known: Sequence[KnownTrigger]) -> None:
         """Keep what users are shown of the triggers, where it has changed."""
-        self._turns.describe({item.id: json.dumps({"events": item.trigger.events, "path": item.flow.path}) for item in known})
+        self._turns.describe({item.id: _description(item) for item in known})
 
     def turn(self, known: KnownTrigger, state: ScheduleState, now: int) -> int:
         """Deal with the events of a trigger; return the time (ms) at which to look again.
@@ -152,3 +161,9 @@ class Triggers:
         if claim.at_ms <= state.slot:  # while it was paused, or skipped by a user
             return self._schedules.settle_event(claim, "left_out", "paused")
         return start_run(self._maker, known, claim, event.data).outcome
+
+
+def _description(known: KnownTrigger) -> str:
+    flow = known.flow
+    problem = "" if flow.valid else flow.problem or first_problem(flow.compilation)
+    return json.dumps({"events": known.trigger.events, "path": flow.path, "problem": problem})

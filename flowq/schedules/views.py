@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,7 @@ from flowq.durations import format_duration
 from flowq.plan import Json
 from flowq.plan.schedule import Entry
 from flowq.schedules.due import backlog
-from flowq.schedules.entries import GONE, Description, events_of
+from flowq.schedules.entries import GONE, Description, events_of, problem_told
 from flowq.slots.series import jitter_of
 from flowq.slots.timezones import named
 from flowq.store.backfills import BackfillRecord
@@ -47,6 +47,7 @@ class ScheduleView:
         first_ms: the first of them.
         last: the latest entry of its log.
         gone: whether it is in the files no more.
+        last_status: that of the run of `last`; "" if there is none.
     """
 
     record: ScheduleRecord
@@ -56,6 +57,7 @@ class ScheduleView:
     first_ms: int
     last: SlotEntry | None
     gone: bool
+    last_status: str = ""
 
     @property
     def entry(self) -> Entry | None:
@@ -73,6 +75,11 @@ class ScheduleView:
         return "UTC" if self.entry is None else self.entry.timezone
 
     @property
+    def problem(self) -> str:
+        """Why it starts nothing now; "" if it does."""
+        return problem_told(self.record.description)
+
+    @property
     def paused(self) -> bool:
         """Whether it is paused, by a user or by its file."""
         return self.record.pause is not None or (self.entry is not None and self.entry.paused)
@@ -86,7 +93,9 @@ def read_schedules(store: "Store", names: Sequence[str]) -> list[ScheduleView]:
     for record in records:
         catalog = record.id.partition("/")[0]
         latest[catalog] = max(latest.get(catalog, 0), record.seen_ms)
-    return [_view(store, record, now, latest[record.id.partition("/")[0]]) for record in records]
+    views = [_view(store, record, now, latest[record.id.partition("/")[0]]) for record in records]
+    statuses = store.schedules.existing([view.last.run for view in views if view.last is not None and view.last.run])
+    return [view if view.last is None else replace(view, last_status=statuses.get(view.last.run, "")) for view in views]
 
 
 def _view(store: "Store", record: ScheduleRecord, now: int, latest: int) -> ScheduleView:
@@ -141,7 +150,7 @@ def schedule_json(view: ScheduleView) -> dict[str, Json]:
         "next_starts": None
         if view.next_ms is None or entry is None
         else iso(view.next_ms + jitter_of(record.id, view.next_ms, entry.jitter)),
-        "last": None if view.last is None else entry_json(view.last),
+        "last": None if view.last is None else entry_json(view.last) | {"status": view.last_status or None},
         "last_run": record.run,
         "open": list(record.open),
         "backlog": 0 if view.paused else view.backlog,
@@ -150,7 +159,7 @@ def schedule_json(view: ScheduleView) -> dict[str, Json]:
         "pause": None
         if pause is None
         else {"by": pause.by, "at": iso(pause.at_ms), "note": pause.note, "until": iso(pause.until_ms)},
-        "problem": None if view.description is None else view.description.problem or None,
+        "problem": view.problem or None,
         "file": None if view.description is None else view.description.path,
         "since": iso(record.since_ms),
         "seen": iso(record.seen_ms),

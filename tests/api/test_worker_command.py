@@ -125,7 +125,7 @@ def test_settings_name_queues_worker_and_logging(
     queue.enqueue(samples.nothing)
     process = start(*options, "--burst", "-P", str(ROOT))
     _, error = ended(process)
-    assert f"MINE worker from-settings listens on default, second with {slots} slots" in error
+    assert f"MINE worker from-settings listens on default, second with {slots} slot{'s' * (slots != 1)}" in error
     assert len(queue) == 0
 
 

@@ -12,6 +12,7 @@ from flowq.compiler import compile_text
 from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
+from tests.cli.test_doctor_config_completion import offered
 from tests.support.graphs import statuses
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -131,3 +132,13 @@ def test_an_approval_without_a_decision_times_out(cli: Cli, store: Store, run: s
 def test_a_run_by_prefix_and_as_the_latest(cli: Cli, run: str) -> None:
     assert cli("approve", run[:5], "sign[who=legal]").code == 0
     assert cli("approve", "@latest", "sign[who=sales]").code == 0
+
+
+def test_what_waits_is_offered(cli: Cli, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = ["ask", "sign[who=legal]", "sign[who=sales]"]
+    assert offered(cli, monkeypatch, "approve", run, "") == waiting
+    assert offered(cli, monkeypatch, "approve", run[:4]) == [run]
+    assert cli("approve", run, "ask").code == 0
+    assert offered(cli, monkeypatch, "approve", run, "") == waiting[1:]
+    assert cli("cancel", run).code == 0
+    until(lambda: offered(cli, monkeypatch, "approve", run[:4]) == [], message="it has ended")

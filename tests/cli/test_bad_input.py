@@ -263,3 +263,26 @@ def test_arguments_longer_than_names_can_be(words: list[str], home: Path, tmp_pa
     done = flowq(*words, "a" * 300, cwd=tmp_path)
     assert done.returncode in {2, 3}  # wrong usage, or a flow that cannot be read
     assert "went wrong" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["flow.yaml", "day=2026-01-31"], ["day=2026-01-31"]])
+@pytest.mark.parametrize("command", ["run", "plan", "validate", "graph"])
+def test_a_param_without_its_option(cli: Cli, tmp_path: Path, command: str, arguments: list[str]) -> None:
+    (tmp_path / "flow.yaml").write_text("params: {day: {type: date}}\njobs: {a: {run: x}}\n")
+    outcome = cli(command, *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "params are given with -p, as in `-p day=2026-01-31`" in outcome.err
+
+
+def test_a_word_for_help(cli: Cli) -> None:
+    assert cli("help", "run") == cli("run", "--help")
+    assert cli("help", "schedule", "list") == cli("schedule", "list", "--help")
+    assert cli("help") == cli("--help")
+    assert "there is no command 'nope'" in cli("help", "nope").err
+
+
+def test_a_missing_choice_is_told_in_one_line(cli: Cli) -> None:
+    assert cli("acl").err == (
+        "error: Missing argument '{worker|submitter|viewer}'. Choose from: worker, submitter, viewer; see `flowq acl --help`\n"
+    )
+    assert "`-u redis://flowq-viewer:PASSWORD@HOST`" in cli("acl", "viewer").err

@@ -159,6 +159,9 @@ def test_config_shows_the_source_of_each_value(cli: Cli, monkeypatch: pytest.Mon
     assert (rows["allow_eviction"]["value"], rows["allow_eviction"]["variable"]) == ("true", "FLOWQ_ALLOW_EVICTION")
     assert rows["namespace"]["source"] == "FLOWQ_NAMESPACE"
     assert rows["home"] == {"name": "home", "value": None, "source": "default", "variable": "FLOWQ_HOME"}
+    monkeypatch.delenv("FLOWQ_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert re.search(rf"^home +{re.escape(str(tmp_path / 'state' / 'flowq'))} +default", cli("config").out, re.MULTILINE)
     text = cli("config", "-u", "redis://me:secret@host/1").out
     assert "redis://me:***@host/1" in text
     assert "secret" not in text
@@ -219,6 +222,11 @@ def test_runs_and_jobs_are_offered(cli: Cli, report: str, monkeypatch: pytest.Mo
     assert offered(cli, monkeypatch, "why", "ba") == ["backfill"]
     assert "--fail" in offered(cli, monkeypatch, "plan", "--fa")
     assert offered(cli, monkeypatch, "stat") == ["status"]
+
+
+def test_schedules_are_offered_to_why(cli: Cli, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.schedules.beat("test", [("flows/etl/nightly:default", "", False)])
+    assert offered(cli, monkeypatch, "why", "etl") == ["etl/nightly:default"]
 
 
 def test_flow_files_and_directories_are_offered(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -132,6 +132,16 @@ def test_a_retried_attempt_is_shown(start: Start, store: Store, tmp_path: Path) 
     worker.close()
 
 
+def test_the_error_before_a_retry_at_once_is_read(store: Store, tmp_path: Path) -> None:
+    """The next attempt has begun before the first look at the run."""
+    run = submit(store, pair_plan(retries=1), directory=tmp_path)
+    worker = HandWorker(store, "default")
+    worker.fail(worker.claim(), "exit code 75")
+    worker.claim()
+    assert next(Follower(store, run, wait=0).updates()).errors == {0: "exit code 75"}
+    worker.close()
+
+
 def test_an_allowed_failure_is_shown_as_such(start: Start, store: Store, run_id: str) -> None:
     worker = HandWorker(store, "default")
     watching = start("status", "--watch", "--exit-status", run_id)

@@ -10,6 +10,7 @@ import pytest
 from flowq.compiler import compile_file
 from flowq.flows.actions.submit import submit
 from flowq.flows.views import flow_list
+from flowq.flows.views.flow_list import MAX_CHECKED
 from flowq.store import Store
 from tests.cli import process, samples
 from tests.cli.conftest import Cli
@@ -117,6 +118,22 @@ def test_flows_at_and_below(cli: Cli, tree: Path) -> None:
     assert cli("list", "deep").out.splitlines()[1].startswith("deep/down/c.yaml  ")
     assert cli("-C", "deep", "list").out.splitlines()[1].startswith("down/c.yaml  ")
     assert tree.exists()
+
+
+def test_a_flow_that_does_not_compile_is_marked(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("description: d\njobs:\n  a: {run: x, depends_on: b}\n")
+    (tmp_path / "asks.yaml").write_text("params: {day: {type: date}}\njobs:\n  a: {run: x}\n")
+    lines = cli("list").out.splitlines()
+    assert [line.split("  ")[0] for line in lines if "not valid: " in line] == ["bad.yaml"]
+    assert "`a` depends on `b`" in lines[2]
+    problems = {item["file"]: item["problem"] for item in json.loads(cli("list", "--json").out)}
+    assert problems["asks.yaml"] is None
+    assert "`a` depends on `b`" in problems["bad.yaml"]
+    for number in range(MAX_CHECKED):
+        (tmp_path / f"a{number}.yaml").write_text("jobs: {a: {run: x}}\n")
+    many = cli("list")
+    assert "not valid: " not in many.out, "it is the last one"
+    assert many.err == "only the first 100 flows were compiled: `flowq validate DIR` checks all of a directory\n"
 
 
 def test_the_last_run_is_shown(cli: Cli, store: Store, tree: Path) -> None:

@@ -1,11 +1,13 @@
 """Messages about runs on the command line: `flowq run`, `--no-notify`, `flowq notify`."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from flowq.flows.local_worker.messages import LONGEST
 from tests.examples.running import flowq
 from tests.support.endpoint import Endpoint
 
@@ -77,4 +79,14 @@ def test_messages_for_all_flows_of_a_project(home: Path, tmp_path: Path, endpoin
     assert "$OPS  there    finished" in flowq("notify", "plain.yaml", cwd=tmp_path).out
     (row,) = [row for row in json.loads(flowq("config", "--json", cwd=tmp_path).out) if row["name"] == "notify"]
     assert row == {"name": "notify", "value": "1 message", "source": str(tmp_path / "flowq.toml"), "variable": None}
+    assert home.is_dir()
+
+
+def test_a_run_does_not_wait_for_a_message_without_an_address(home: Path, place: Path) -> None:
+    begin = time.monotonic()
+    told = flowq("run", "nightly.yaml", "--output", "quiet", cwd=place)
+    assert time.monotonic() - begin < LONGEST
+    assert told.code == 0
+    assert "1 message about run " in told.err
+    assert " could not be sent yet (secret $OPS: the variable OPS is not set; export it before" in told.err
     assert home.is_dir()

@@ -144,9 +144,10 @@ def test_a_run_of_a_part_counts_selected_jobs(cli: Cli, store: Store, tmp_path: 
         driver.end(claim)
         driver.settle()
     driver.close()
-    assert cli("runs").out.splitlines()[1].endswith("  3/4, 1 skipped")  # the handler is for failures
+    assert cli("runs").out.splitlines()[1].endswith("  3/3")  # the handler is for failures
     (document,) = json.loads(cli("runs", "--json").out)
-    assert (document["id"], document["total"], document["selected"]) == (run, 5, 4)
+    assert (document["id"], document["total"], document["selected"], document["not_needed"]) == (run, 5, 4, 2)
+    assert json.loads(cli("status", run, "--json").out)["not_needed"] == 2
     assert cli("graph", run, "--job", "ship").code == 2
 
 

@@ -64,7 +64,8 @@ class Project:
         return {job["name"]: job["status"] for job in self.status()["jobs"]}
 
     def log(self, job: str) -> str:
-        return self.flowq("logs", job).out
+        """Return what the job printed, in all of its attempts."""
+        return "".join(f"{json.loads(line)['line']}\n" for line in self.flowq("logs", job, "--json").out.splitlines())
 
     @property
     def ran(self) -> list[str]:
@@ -238,7 +239,7 @@ params: {go: {type: boolean, default: true}}
         assert cli("logs", "b").out == "mended\n"
         assert sorted(cli("logs", "each").out.splitlines()) == ["each[0] | mended", "each[1] | mended"]  # they run side by side
         assert cli("retry", "--job", "b").code == 0, "a retry without --reload keeps the plan of the latest attempt"
-        assert cli("logs", "b").out == "mended\nmended\n"
+        assert cli("logs", "b").out == "mended\n── attempt 4 ──\nmended\n"
 
 
 def test_the_new_plan_is_signed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

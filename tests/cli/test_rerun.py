@@ -108,9 +108,10 @@ def test_handlers_run_again(store: Store, tmp_path: Path, *, only: bool) -> None
     handlers: dict[str, Shape] = {"success": {"tell": []}, "failure": {"page": []}, "exit": {"clean": []}}
     run = submit(store, plan({"a": [], "b": ["a"]}, extra=Extra(handlers=handlers)), directory=tmp_path)
     assert drain(store, failing={1}) == [0, 1, 3, 4]
+    assert store.runs.require(run).not_needed == 1
     plan_rerun(store, run, {1}, only=only).apply(store)
     assert drain(store) == [1, 2, 4]
-    assert store.runs.require(run).status == "finished"
+    assert (store.runs.require(run).status, store.runs.require(run).not_needed) == ("finished", 1)
     assert statuses(store, run)["failure/page"] == "skipped/not_selected"
 
 

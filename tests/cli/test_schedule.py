@@ -115,6 +115,8 @@ def test_the_history(cli: Cli, site: Site, store: Store) -> None:
     assert "2 slots: missed; the latest one ran (catch_up: latest)" in text
     item = listed(cli)[NIGHTLY]
     assert (item["open"], item["last"]["outcome"], item["last_run"]) == ([run["run"]], "run", run["run"])
+    assert item["last"]["status"] == "running"
+    assert " running" in next(line for line in cli("schedule", "list").out.splitlines() if line.startswith(NIGHTLY))
 
 
 @pytest.mark.parametrize("given", [NIGHTLY, "etl/nightly:default", "nightly:default", "nightly", "etl/nightly", "*nightly*"])

@@ -1,14 +1,16 @@
 """Views: the JSON of `status`, the reasons of waiting jobs, exit codes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flowq.cli import exit_codes
+from flowq.cli.render.run_table import run_lines
 from flowq.cli.render.runs_table import runs_table
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.json_documents import event_json, run_json
-from flowq.flows.views.run_view import Snapshot, elapsed, error_line, ordinal_of, run_view
+from flowq.flows.views.run_view import RunView, Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus
 from flowq.store.schema.documents import iso
 from flowq.store.schema.records import Event, RunRecord
@@ -185,3 +187,42 @@ def test_the_columns_of_runs_are_aligned() -> None:
     run = RunRecord("ab12cd34", "ci", RunStatus.FINISHED, counts={JobStatus.FINISHED: 1}, **told)
     head, line = ("".join(text for text, _style in row) for row in runs_table([run], Terminal(width=120)))
     assert head.index("STATUS") == line.index("finished")
+
+
+def shown(run: RunView, width: int | None, *, failed_only: bool = False) -> list[str]:
+    return ["".join(text for text, _style in line) for line in run_lines(run, Terminal(width=width), failed_only=failed_only)]
+
+
+def test_the_place_of_a_job_is_told_once() -> None:
+    run = samples.failed_run()
+    jobs = tuple(replace(job, error=f"{job.place.file}:{job.place.line}: job {job.job}: no such name") for job in run.jobs)
+    for lines in (shown(replace(run, jobs=jobs), None), shown(replace(run, jobs=jobs), None, failed_only=True)):
+        (line,) = (line for line in lines if "no such name" in line and "allowed" not in line)
+        assert "  no such name (attempt 2 of 2)" in line
+        assert "job build:" not in line
+
+
+def test_names_have_the_room_that_no_note_needs() -> None:
+    long = "a-name-of-a-job-that-takes-forty-columns"
+    run = samples.failed_run()
+    quiet = replace(run.jobs[0], name=long, job=long)
+    assert any(line.startswith(f"✔ {long}  finished") for line in shown(replace(run, jobs=(quiet,)), 60))
+    noted = replace(run, jobs=(quiet, replace(run.jobs[3], error="x" * 50)))
+    assert not any(long in line for line in shown(noted, 60)), "beside a long note it is cut"
+
+
+def test_the_failed_jobs_alone_are_aligned() -> None:
+    run = samples.failed_run()
+    bad = [replace(run.jobs[3], name=name, job=name) for name in ("a", "a-longer-name")]
+    lines = [line for line in shown(replace(run, jobs=tuple(bad)), None, failed_only=True) if line.startswith("✖")]
+    assert len({line.index("failed") for line in lines}) == 1
+
+
+def test_the_time_of_a_matrix_has_no_gap_in_it() -> None:
+    run = samples.failed_run()
+    times = [(0, 2_000), (1_000, 2_500), (86_400_000, 86_401_000)]  # the last one was retried a day later
+    cells = tuple(
+        replace(run.jobs[2], name=f"build[{n}]", started_ms=begin + 1, duration=(end - begin) / 1000)
+        for n, (begin, end) in enumerate(times)
+    )
+    assert any(line.split()[:4] == ["✔", "build", "finished", "3.50s"] for line in shown(replace(run, jobs=cells), None))

@@ -174,3 +174,19 @@ def test_the_end_of_a_followed_run_is_summed_up(cli: Cli, over: str, store: Stor
 
 def test_each_status_has_a_letter() -> None:
     assert set(LETTERS.values()) == {*JobStatus, None}
+
+
+def test_handlers_for_another_outcome_are_counted_apart(
+    cli: Cli, store: Store, tmp_path: Path, submit_plan: Callable[[Plan], str], worker: HandWorker
+) -> None:
+    numbers = ", ".join(map(str, range(LARGE)))
+    text = f"jobs:\n  first: {{run: x}}\n  part: {{run: x, depends_on: first, matrix: {{n: [{numbers}]}}}}\n"
+    run = submitted(store, tmp_path, submit_plan, text + "on_success: {good: {run: x}}\non_failure: {page: {run: x}}\n")
+    worker.fail(worker.claim(), "boom")
+    worker.finish(worker.claim())
+    told = cli("status", run).out
+    assert f"{LARGE + 3} jobs: 1 finished, 1 failed, {LARGE} skipped, 1 handler not needed" in told
+    assert [" ".join(line.split()) for line in told.splitlines() if line.startswith("  on_")] == [
+        "on_success/ 1 1 handler not needed", "on_failure/ 1 1 finished",
+    ]  # fmt: skip
+    assert cli("runs").out.splitlines()[1].endswith(f"  1/{LARGE + 2}, 1 failed, {LARGE} skipped")

@@ -60,6 +60,13 @@ def test_a_single_argument(cli: Cli, store: Store, report: str, worker: HandWork
     assert other == "fetch123"
 
 
+def test_a_job_where_a_run_is_expected(cli: Cli, report: str) -> None:
+    hint = f"a job of run {report} has that name: `flowq why build`, `flowq logs build`"
+    for command in ("status", "cancel", "delete"):
+        assert cli(command, "build").err == f"error: no run with the id 'build'; {hint}\n"
+    assert cli("status", "nothing").err == "error: no run with the id 'nothing': `flowq runs` lists them all\n"
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -143,7 +150,7 @@ def test_commands_that_read_say_whose_run_it_is(cli: Cli, elsewhere: str, report
     assert outcome.code == 0
     latest = report if report in outcome.err else elsewhere
     assert f"no run was started in this directory: this is run {latest} of nightly-report in " in outcome.err
-    assert outcome.err.count("\n") == 1
+    assert outcome.err.count("no run was started") == 1
 
 
 @pytest.mark.parametrize("command", ["logs", "why", "result"])

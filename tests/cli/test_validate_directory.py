@@ -37,7 +37,7 @@ def test_a_flow_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
         "  |            ^^^^^\n"
         "  help: did you mean etl/load?\n"
     ) in outcome.out
-    assert "1 of 2 files are not valid" in outcome.out
+    assert "1 of 2 files is not valid" in outcome.out
 
 
 @pytest.mark.parametrize(

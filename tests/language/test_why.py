@@ -90,15 +90,15 @@ def test_skipped(lab: Lab, why: Why) -> None:
     assert "optional skipped: its `if: params.full` was false" in text
     assert "params.full = false" in text
     text = why(run, "after-bad")
-    assert "after-bad skipped: it needs bad to succeed, which failed" in text
+    assert "after-bad skipped: it needs bad to succeed, but it failed" in text
     assert "bad failed: exit code 3" in text
     assert f"flowq logs {run.id} bad" in text
     assert f"flowq retry {run.id} --failed" in text
     text = why(run, "after-skipped")
-    assert "it needs optional to succeed, which was skipped" in text
+    assert "it needs optional to succeed, but it was skipped" in text
     assert "optional skipped: its `if: params.full` was false" in text
     text = why(run, "repair")
-    assert "it needs fine to fail, which finished" in text
+    assert "it needs fine to fail, but it finished" in text
     text = why(run, "on_success/tell")
     assert "the run's outcome is not the one that this handler is for" in text
 
@@ -108,7 +108,7 @@ def test_canceled_by_a_user_and_skipped_because_of_that(lab: Lab, why: Why) -> N
     lab.store.jobs.cancel(run.until_job("slow", "scheduled").id)
     run.ended()
     text = why(run, "after")
-    assert "it needs slow to succeed, which was canceled" in text
+    assert "it needs slow to succeed, but it was canceled" in text
     assert "slow canceled: this job was canceled" in text
     assert "it had not been started" in why(run, "slow")
     assert f"flowq retry {run.id} --failed" in text
@@ -374,7 +374,7 @@ def test_through_a_stage(lab: Lab, why: Why, held: Callable[[str], Started]) -> 
     assert "one running: it is running" in told
     ended = lab.run(text.replace(BLOCK, "{run: exit 9"))
     told = why(ended, "check")
-    assert "it needs stage build to succeed, which failed" in told
+    assert "it needs stage build to succeed, but it failed" in told
     assert "one failed: exit code 9" in told
 
 
@@ -400,7 +400,7 @@ def test_through_a_sub_flow(lab: Lab, why: Why, held: Callable[[str], Started]) 
         "  after: {depends_on: part, run: 'true'}"
     )
     told = why(skipped, "part/one")
-    assert "it needs part to succeed, which was skipped" in told
+    assert "it needs part to succeed, but it was skipped" in told
     assert "part skipped: its `if: params.full` was false" in told
     assert "params.full = false" in told
     assert "part skipped: was never begun" in why(skipped, "after")
@@ -422,7 +422,7 @@ def test_through_a_matrix_of_sub_flows(lab: Lab, why: Why, held: Callable[[str],
     assert "part[n=1] failed: 1 of 1 jobs failed" in told
     assert "part[n=1]/one failed: exit code 1" in told
     told = why(ended, "part[n=2]/one")
-    assert "it needs part[n=2] to succeed, which was skipped" in told
+    assert "it needs part[n=2] to succeed, but it was skipped" in told
     assert "part[n=2] skipped: its `if: matrix.n < 2` was false" in told
     assert "matrix.n = 2" in told
     assert "@" not in told
@@ -442,8 +442,8 @@ def test_a_sub_flow_whose_if_cannot_be_evaluated_has_failed(lab: Lab, why: Why) 
     }  # fmt: skip
     assert run.result("on_failure/tell") == ["part"]
     told = why(run, "part/one")
-    assert "it needs part to succeed, which failed" in told
-    assert "job part: if: " in told
+    assert "it needs part to succeed, but it failed" in told
+    assert "failed: if: " in told
     assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one", "on_failure/tell"]
 
 

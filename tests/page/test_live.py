@@ -35,6 +35,7 @@ def test_output_is_followed(login: Login, served: Served, tmp_path: Path) -> Non
         page.get_by_role("log").get_by_text("seen").wait_for()  # while the job runs
     marker.unlink()
     served.wait(run, "finished")
+    whole.locator(".runhead .jobsbar").get_by_text("1/1").wait_for()  # the handler for a failure is no job of it
 
 
 def test_new_runs_wait_behind_a_pill(login: Login, served: Served) -> None:

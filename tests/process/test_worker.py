@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,16 @@ def test_an_idle_worker_starts_a_job_at_once(store: Store, url: str, tmp_path: P
             assert job.started_ms is not None
             waits.append(job.started_ms - job.enqueued_ms)
     assert sorted(waits)[2] < 200  # not a poll: the sweep comes every second
+
+
+def test_a_handler_starts_at_once(store: Store, url: str, tmp_path: Path) -> None:
+    """The end of the graph queues it after the claims in the same call: its hint is there before the reply, which knows of no job."""
+    made = flow(node("a", script("true")), node("clean", script("true")))
+    made = replace(made, cells=(made.cells[0], replace(made.cells[1], phase="exit")))
+    with WorkerProcess(url, "--slots", "4"):
+        jobs = [ended(store, start(store, made, tmp_path))[1] for _ in range(3)]
+    waits = sorted(job.started_ms - job.enqueued_ms for job in jobs if job.started_ms and job.enqueued_ms)
+    assert waits[1] < 500  # not a poll: a heartbeat comes every three seconds
 
 
 @pytest.mark.parametrize(("shape", "slots"), [("singles", 1), ("chain", 4)])

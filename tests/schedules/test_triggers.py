@@ -16,9 +16,10 @@ from flowq.exceptions import UsageError
 from flowq.flows.actions.retry import plan_retry
 from flowq.flows.actions.submit import submit
 from flowq.plan.trigger import Trigger
+from flowq.schedules.explain import explain_schedule
 from flowq.schedules.requests import known_schedule
 from flowq.schedules.scheduler import Scheduler
-from flowq.schedules.views import read_schedules
+from flowq.schedules.views import read_schedules, schedule_json
 from flowq.store import Store
 from flowq.store.schedules import ENDED_KEPT
 from tests.schedules.flows import FLOW, Flow, Flows
@@ -311,3 +312,26 @@ def test_users_see_what_starts_the_runs(store: Store, driver: Driver) -> None:
     assert (view.when, view.next_ms) == ("after load (finished)", None)
     with pytest.raises(UsageError, match=r"has no slots, because events start its runs \(after load \(finished\)\)"):
         known_schedule(store, NAME)
+
+
+def test_a_trigger_of_a_flow_that_is_not_valid_stays_known_with_the_reason(store: Store, driver: Driver) -> None:
+    flows = followers(AFTER)
+    scheduler = looking(store, flows)
+    assert explain_schedule(store, NAME, None)[1][:2] == [
+        "no event has come yet",
+        "events start its runs: after load (finished)",
+    ]
+    upstream(store, driver)
+    look(scheduler)
+    valid = flows.flows["follower"]
+    flows.flows = {**flows.flows, "follower": replace(valid, text="jobs: {a: {run: x, depends_on: b}}\n", triggers=())}
+    look(scheduler)
+    (view,) = read_schedules(store, [NAME])
+    assert (view.gone, schedule_json(view)["problem"]) == (False, view.problem)
+    latest, _events, reason, *_ = explain_schedule(store, NAME, None)[1]
+    assert latest.startswith("the event ")
+    assert "ran: run " in latest
+    assert reason == "its flow is not valid: FQ301: `a` depends on `b`, which is not a job of this flow"
+    flows.flows = {**flows.flows, "follower": valid}
+    look(scheduler)
+    assert read_schedules(store, [NAME])[0].problem == ""

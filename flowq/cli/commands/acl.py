@@ -4,7 +4,7 @@ import secrets
 
 import click
 
-from flowq.cli.context import url_option
+from flowq.cli.context import complain, url_option
 from flowq.cli.terminal import echo
 from flowq.config import load_settings
 from flowq.exceptions import UsageError
@@ -33,3 +33,7 @@ def command(role: str, user: str | None, *, keep_password: bool) -> None:
     password = [] if keep_password else [f">{secrets.token_urlsafe(24)}"]
     words = ["on", *password, *rules(ServerRole(role), load_settings().namespace.value)]
     echo(" ".join(["ACL", "SETUSER", name, *(f"'{word}'" if word[0] in "~%>" else word for word in words)]))
+    if password:
+        complain(
+            f"an administrator of the server runs this line; then `-u redis://{name}:PASSWORD@HOST`, with the password in it, uses it"
+        )

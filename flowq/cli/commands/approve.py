@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli import exit_codes
-from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
+from flowq.cli.completion.candidates import complete_approvals, complete_approvals_and_runs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog='Example: flowq approve sign-off --comment "figures checked"')
-@click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
-@click.argument("job", required=False, shell_complete=complete_jobs)
+@click.argument("run", required=False, shell_complete=complete_approvals_and_runs)
+@click.argument("job", required=False, shell_complete=complete_approvals)
 @click.option("--reject", is_flag=True, help="Reject it: the job fails with reason `rejected`.")
 @click.option("--comment", metavar="TEXT", default="", help="Comment, stored with the decision.")
 @click.option("--by", metavar="NAME", default=None, help="Who decides.  [default: the user who runs this command]")

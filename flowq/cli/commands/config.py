@@ -6,10 +6,10 @@ from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line, columns, fit, pad
 from flowq.config import load_settings
+from flowq.embedded.directory import locate
+from flowq.exceptions import ConfigError
 from flowq.flows.documents.settings_document import settings_json
 from flowq.flows.views.text import safe_line
-
-_DEFAULTS = {"url": "(the embedded server)", "home": "(the user's state directory)"}
 
 
 @click.command(epilog="Example: flowq config --json")
@@ -27,7 +27,7 @@ def command(session: CliContext, *, as_json: bool) -> None:
         show_json(rows)
         return
     terminal = session.out
-    values = [safe_line(str(row["value"] or "") or _DEFAULTS.get(str(row["name"]), "")) for row in rows]
+    values = [safe_line(str(row["value"] or "") or _default(str(row["name"]))) for row in rows]
     widest = max(map(columns, values))
     lines: list[Line] = [((f"{'SETTING':<16}{pad('VALUE', widest)}  {'FROM':<28}VARIABLE", "dim"),)]
     for row, value in zip(rows, values, strict=True):
@@ -40,3 +40,13 @@ def command(session: CliContext, *, as_json: bool) -> None:
             )
         )
     show((fit(line, terminal.width, unicode=terminal.unicode) for line in lines), terminal)
+
+
+def _default(name: str) -> str:
+    """Return what holds where a setting has no value."""
+    if name == "url":
+        return "(the embedded server)"
+    try:
+        return locate().root if name == "home" else ""
+    except ConfigError:  # this user has no home
+        return "(none)"

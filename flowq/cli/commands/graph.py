@@ -7,6 +7,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_flows_and_runs
 from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.flow_choice import flow_file
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
 from flowq.cli.render.output import show, show_json
@@ -110,6 +111,7 @@ def _style(vertex: Vertex, *, stated: bool) -> str:
 
 
 def _read(session: CliContext, target: str | None, inputs: Inputs, part: Part) -> "tuple[Plan, RunView | None]":
+    target = target and flow_file(target, "graph")
     if target is not None and looks_like_file(target):
         return part.of(compile_flow(target, inputs, session.err)), None
     if part:

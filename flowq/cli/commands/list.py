@@ -13,7 +13,7 @@ from flowq.cli.render.styled_text import Line, columns, fit, pad
 from flowq.cli.render.vocabulary import clock, clock_width
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerError
-from flowq.flows.views.flow_list import MAX_ENTRIES, FlowList, ListedFlow, list_flows
+from flowq.flows.views.flow_list import MAX_CHECKED, MAX_ENTRIES, FlowList, ListedFlow, list_flows
 from flowq.flows.views.text import safe_line
 from flowq.store.schema.documents import record_json
 
@@ -30,7 +30,7 @@ _STATUS = len("finished  ")
 def command(session: CliContext, directory: str, *, as_json: bool) -> None:
     """List the flows at and below a directory.
 
-    Each with its last run and its description. Directories with a dot in front (except `.flowq`), `node_modules` and environments of
+    Each with its last run and its description, or its first error. Directories with a dot in front (except `.flowq`), `node_modules` and environments of
     Python are left out. `flowq runs` lists runs.
     """
     found = _find(session, directory)
@@ -42,6 +42,8 @@ def command(session: CliContext, directory: str, *, as_json: bool) -> None:
     else:
         complain("no flows here and below: `flowq init` writes one; `flowq runs` lists runs")
     tell_damaged(found.damaged)
+    if found.unchecked:
+        complain(f"only the first {MAX_CHECKED} flows were compiled: `flowq validate DIR` checks all of a directory")
     if not found.complete:
         complain(f"only the first {MAX_ENTRIES:,} files were looked at: `flowq list DIR` searches a smaller directory")
 
@@ -62,7 +64,7 @@ def _document(item: ListedFlow, directory: str) -> dict[str, Any]:
         "file": _path(item, directory),
         "name": item.outline.name,
         "description": item.outline.description,
-        "problem": item.outline.problem or None,
+        "problem": item.problem or None,
         "last_run": None if item.last_run is None else record_json(item.last_run, orphaned=item.orphaned),
     }
 
@@ -93,8 +95,8 @@ def _last_run(item: ListedFlow, width: int, zone: str) -> Line:
 
 
 def _text(item: ListedFlow) -> Line:
-    if item.outline.problem:
-        return ((f"not valid: {safe_line(item.outline.problem)}", "bad"),)
+    if item.problem:
+        return ((f"not valid: {safe_line(item.problem)}", "bad"),)
     return ((safe_line(item.outline.description), ""),)
 
 

@@ -16,10 +16,11 @@ from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
 from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
+from flowq.exceptions import UsageError
 from flowq.flows.views.follow import START, Follower
-from flowq.flows.views.run_view import ordinal_of, run_view
+from flowq.flows.views.run_view import Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
-from flowq.flows.views.text import safe_line
+from flowq.flows.views.text import plural, safe_line
 from flowq.plan import Plan
 from flowq.slots.timezones import moment_in
 from flowq.states import JobStatus
@@ -89,10 +90,32 @@ def command(
         return
     if store.runs.logs_dropped(run_id):
         complain(f"run {run_id} printed more than is kept (16 MiB of a job, 64 MiB of a run): the oldest output is gone")
+    if attempt is not None and (snapshot.run.ended or not follow):
+        _check_attempt(attempt, plan, snapshot, selection)
     position = _show_past(store, run_id, selection, tail, session.out)
+    if not selection.has_output and wanted is None and since is None and not follow:
+        complain("nothing was printed" if snapshot.run.ended else "nothing was printed so far")
     if follow:
         tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
+
+
+def _check_attempt(wanted: int, plan: Plan, snapshot: Snapshot, selection: "_Selection") -> None:
+    """Check that a selected job has been executed so often.
+
+    Raises:
+        UsageError: none has.
+    """
+    records = (snapshot.jobs[ordinal] for ordinal in selection.ordinals)
+    last = max((record for record in records if record is not None), key=lambda record: record.execution, default=None)
+    if last is None or last.execution >= wanted:
+        return  # records that have expired do not know
+    name = safe_line(plan.cells[last.ordinal or 0].name)
+    had = f"had {plural(last.execution, 'attempt')}" if last.execution else "not been executed"
+    if len(selection.ordinals) == 1:
+        raise UsageError(f"job {name} has {had} so far; there is no attempt {wanted}")
+    most = f"; the most are {last.execution}, of {name}" if last.execution else ": none has been executed"
+    raise UsageError(f"no job of these has had an attempt {wanted}{most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,8 @@ class _Selection:
         self._store = store
         self._run_id = run_id
         self._filter = chosen_filter
+        self._executions: dict[str, int] = {}
+        self.has_output = False
         self._use_plan(plan)
 
     def _use_plan(self, plan: Plan) -> None:
@@ -143,19 +168,35 @@ class _Selection:
             return
         if entry.at_ms < self._filter.since_ms:
             return
+        self.has_output = True
         for line in job_lines(entry.data, entry.stream):
             text = "".join(part for part, _style in line)
             if self._filter.wanted is None or self._filter.wanted in text:
                 yield self._json_line(entry, text) if self._filter.as_json else self._styled(entry, line)
 
+    def marked(self, found: "Iterable[tuple[LogEntry, Line]]", terminal: Terminal) -> Iterator[Line]:
+        """Yield the lines to print of those of entries: where another attempt of a job begins, a line says so.
+
+        Not in JSON, which has it in each document, nor among lines that were picked by their text.
+        """
+        for entry, line in found:
+            before = self._executions.setdefault(entry.job, entry.execution)
+            self._executions[entry.job] = entry.execution
+            if before != entry.execution and not self._filter.as_json and self._filter.wanted is None:
+                rule = ("─" if terminal.unicode else "-") * 2
+                yield ((self._prefix(entry) + f"{rule} attempt {entry.execution} {rule}", "dim"),)
+            yield line
+
     def _styled(self, entry: LogEntry, line: Line) -> Line:
-        """Return a line after its time and the name of its job, where these are shown."""
+        return ((self._prefix(entry), "dim"), *line)
+
+    def _prefix(self, entry: LogEntry) -> str:
+        """Return what stands before a line: its time and the name of its job, where these are shown."""
         time = ""
         if self._filter.timestamps:
             zone = self._filter.zone
             time = f"{iso(entry.at_ms) if zone == 'UTC' else moment_in(entry.at_ms, zone)} "
-        name = f"{safe_line(self._name(entry))} | " if self._named else ""
-        return ((time + name, "dim"), *line)
+        return time + (f"{safe_line(self._name(entry))} | " if self._named else "")
 
     def _json_line(self, entry: LogEntry, text: str) -> Line:
         document = {"at": iso(entry.at_ms), "run": self._run_id, "job": self._name(entry), "id": entry.job}
@@ -174,10 +215,10 @@ def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | N
     while entries := store.runs.logs(run_id, after=position):
         position = entries[-1].seq
         if tail is None:
-            show((line for entry in entries for line in selection.lines(entry)), terminal)
+            show(selection.marked(_lines_of(entries, selection), terminal), terminal)
         else:
             last.add(entries, selection)
-    show(last.lines(), terminal)
+    show(selection.marked(last.lines(), terminal), terminal)
     return position
 
 
@@ -192,7 +233,7 @@ def _show_future(
             complain(f"{update.lost}; waiting for it")
         lost = update.lost is not None
         if not selection.failed_only:
-            show((line for entry in update.logs for line in selection.lines(entry)), terminal)
+            show(selection.marked(_lines_of(update.logs, selection), terminal), terminal)
             continue
         ended = {ordinal_of(event.job) for event in update.events if event.new in _BAD} - {None}
         new = {ordinal for ordinal in ended if ordinal is not None and ordinal not in update.allowed} - shown
@@ -201,19 +242,22 @@ def _show_future(
             _show_past(store, run_id, selection.failed(new), tail, terminal)
 
 
+def _lines_of(entries: Iterable[LogEntry], selection: _Selection) -> Iterator[tuple[LogEntry, Line]]:
+    return ((entry, line) for entry in entries for line in selection.lines(entry))
+
+
 class _LastLines:
     """The last lines of each job, in the order in which they were printed."""
 
     def __init__(self, limit: int | None) -> None:
-        self._kept: defaultdict[str, deque[tuple[int, Line]]] = defaultdict(lambda: deque(maxlen=limit))
+        self._kept: defaultdict[str, deque[tuple[int, LogEntry, Line]]] = defaultdict(lambda: deque(maxlen=limit))
         self._count = 0
 
     def add(self, entries: Iterable[LogEntry], selection: _Selection) -> None:
-        for entry in entries:
-            for line in selection.lines(entry):
-                self._count += 1
-                self._kept[entry.job].append((self._count, line))
+        for entry, line in _lines_of(entries, selection):
+            self._count += 1
+            self._kept[entry.job].append((self._count, entry, line))
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[tuple[LogEntry, Line]]:
         ordered = sorted((item for kept in self._kept.values() for item in kept), key=lambda item: item[0])
-        return (line for _count, line in ordered)
+        return ((entry, line) for _count, entry, line in ordered)

@@ -6,7 +6,7 @@ in parallel.
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,21 +67,17 @@ if TYPE_CHECKING:
 @pass_context
 def command(
     session: CliContext,
-    file: str | None,
+    /,
+    *,
     labels: tuple[tuple[str, str], ...],
-    run_id: str | None,
     resume: str | None,
     again: str | None,
-    *,
-    inputs: Inputs,
-    part: Part,
-    timeout: float | None,
     scheduled_at: "datetime | None",
     no_notify: bool,
-    ship: bool,
     ui: bool,
     dry_run: bool,
     manner: Manner,
+    **chosen: Any,
 ) -> int:
     """Run a flow, or a part of it, and follow it to its end.
 
@@ -89,11 +85,11 @@ def command(
     The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out, 7 skipped by its concurrency group; 3 if
     the file is not a valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
+    request = _Request(labels=dict(labels), **chosen)
     if scheduled_at is not None:
-        inputs = replace(inputs, run={"scheduled_at": scheduled_at.isoformat(), "date": scheduled_at.date().isoformat()})
+        request = request.at(scheduled_at)
     if resume is not None:
-        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache or no_notify or ship
-        if given or inputs or labels or part or dry_run:
+        if again is not None or dry_run or no_notify or not manner.cache or not request.is_empty:
             raise click.UsageError(
                 "--resume continues a run as it was submitted: it excludes options that say what to run, such as FILE, -p, --params-file or --no-cache"
             )
@@ -101,20 +97,15 @@ def command(
         from flowq.cli.execution import resume as resume_run
 
         return resume_run(session, resume, manner)
-    if file is not None and again is not None:
-        raise click.UsageError("--again takes the file of the earlier run: give no FILE")
-    if again is not None and inputs.file is not None:
-        raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
-    if run_id is not None:
-        checked_run_id(run_id)
+    if request.run_id is not None:
+        checked_run_id(request.run_id)
     manner = replace(manner, notify=not no_notify, page=ui)
     manner.check()
     if ui:
         from flowq.cli.options.page import require_server
 
         require_server()
-    request = _Request(file or "", inputs, dict(labels), run_id, part, timeout, ship=ship)
-    request = replace(request, file=flow_file(file, "run")) if again is None else _again(session, again, request)
+    request = replace(request, file=flow_file(request.file, "run")) if again is None else _again(session, again, request)
     if dry_run:
         _preview(session, request, as_json=manner.as_json)
         return 0
@@ -126,23 +117,36 @@ def command(
             waiting.let_go()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """The run to start. `directory`: its working directory; None: the current one."""
+    """The run to start, with the names of the command's parameters. `directory`: its working directory; None: the current one."""
 
-    file: str
+    file: str | None
     inputs: Inputs
     labels: "Mapping[str, str]"
     run_id: str | None
     part: Part
     timeout: float | None
-    ship: bool = False
+    ship: bool
     directory: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said."""
+        return (self.file, self.run_id, self.timeout) == (None,) * 3 and not (
+            self.inputs or self.labels or self.part or self.ship
+        )
+
+    def at(self, moment: "datetime") -> "_Request":
+        """Return it as of a schedule whose slot is this moment."""
+        known = {"scheduled_at": moment.isoformat(), "date": moment.date().isoformat()}
+        return replace(self, inputs=replace(self.inputs, run=known))
 
     def plan(self, session: CliContext) -> "Plan":
         """Compile it."""
         from flowq.cli.flow_file import compile_flow
 
+        assert self.file is not None, "the default is known"
         plan = self.part.of(compile_flow(self.file, self.inputs, session.err))
         if self.ship:
             from flowq.flows.actions.shipment import with_shipment
@@ -153,6 +157,10 @@ class _Request:
 
 def _again(session: CliContext, given: str, request: _Request) -> _Request:
     """Return the request of an earlier run, with the values given now."""
+    if request.file is not None:
+        raise click.UsageError("--again takes the file of the earlier run: give no FILE")
+    if request.inputs.file is not None:
+        raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     from flowq.cli.targets import select_run
     from flowq.flows.views.snapshot import read_plan
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
 @click.option("--schedule", metavar="NAME", help="Only runs of the slots of this schedule.", shell_complete=complete_schedules)
 @click.option("--cause", type=click.Choice(CAUSES), help="Only runs that were started by this.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @zone_option
 @url_option

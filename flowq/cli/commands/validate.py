@@ -37,7 +37,7 @@ def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_j
     """
     if files.count(STDIN) > 1:
         raise click.UsageError("standard input can be read once: give one `-`")
-    files = files or tuple(default_files()) or (flow_file(None, "validate"),)
+    files = tuple(flow_file(file, "validate") for file in files) or tuple(default_files()) or (flow_file(None, "validate"),)
     checked = [item for file in files for item in _check_all(file, inputs)]
     invalid = sum(not item.valid for item in checked)
     if as_json:
@@ -48,7 +48,7 @@ def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_j
         if item.valid:
             show([item.verdict()], session.out)
     if invalid and len(checked) > 1:
-        show([((f"{invalid} of {len(checked)} files are not valid", "bad"),)], session.out)
+        show([((f"{invalid} of {len(checked)} files {'is' if invalid == 1 else 'are'} not valid", "bad"),)], session.out)
     return exit_codes.INVALID if invalid else exit_codes.OK
 
 

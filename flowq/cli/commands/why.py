@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
+from flowq.cli.completion.candidates import complete_jobs, complete_runs_jobs_and_schedules
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.run_table import commands_lines, retry_command, where, worker_command
@@ -32,7 +32,7 @@ _ROWS = 200  # maximal rows of one fact: of the error text of a job
 
 
 @click.command(epilog="Example: flowq why @latest publish")
-@click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
+@click.argument("run", required=False, shell_complete=complete_runs_jobs_and_schedules)
 @click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print the chain as a JSON document.")
 @url_option

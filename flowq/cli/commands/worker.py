@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +25,9 @@ _NOT_NEEDED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _WorkerOptions:
-    """The options of the worker."""
+    """The options of the worker, with the names of the command's parameters."""
 
     queues: tuple[str, ...]
     concurrency: int | None
@@ -38,13 +38,33 @@ class _WorkerOptions:
     results_ttl: float
     worker_ttl: float | None
     dequeue_strategy: str | None
-    exception_handlers: tuple[str, ...]
+    handlers: tuple[str, ...]
     unlisted: bool
     preload: tuple[str, ...]
     allow: tuple[str, ...]
     isolation: str | None
     executor: str | None
-    log: dict[str, str] = field(default_factory=dict)
+    log: dict[str, str]
+
+    def needs_this_process(self, common: QueueOptions) -> bool:
+        """Return whether the worker has classes or functions of the user, which this process imports."""
+        classes = (common.worker_class, common.job_class, common.queue_class, common.serializer, common.connection_class)
+        return any((*classes, *self.handlers, self.unlisted, common.settings.get("DICT_CONFIG")))
+
+    def refusal(self, *, is_own: bool) -> tuple[str, int] | None:
+        """Return why there is no such worker, and the exit code. `is_own`: it needs this process."""
+        if self.dequeue_strategy not in {None, *_STRATEGIES}:
+            expected = f"--dequeue-strategy must be one of {', '.join(_STRATEGIES)}"
+            return f"{expected}, found {self.dequeue_strategy!r}", exit_codes.FAILED  # as in RQ
+        if (wrong := _isolation_problem(self.isolation)) is not None:
+            return f"--isolation: {wrong}", exit_codes.USAGE
+        for option, given, reason in (
+            ("--isolation", self.isolation, "each job of these has its process"),
+            ("--executor", self.executor, "each job of these is forked from a copy of the worker"),
+        ):
+            if is_own and given is not None:
+                return f"{option} is not for workers with classes or functions of their own: {reason}", exit_codes.USAGE
+        return None
 
 
 class _NumberOrModule(click.IntRange):
@@ -145,25 +165,13 @@ def _not_needed(command: Any) -> Any:
 @queue_options(config=None)
 def command(
     session: CliContext,
-    queues: tuple[str, ...],
-    concurrency: int | None,
-    name: str | None,
-    max_jobs: int | None,
-    max_idle_time: float | None,
-    results_ttl: str,
-    worker_ttl: float | None,
-    dequeue_strategy: str | None,
-    handlers: tuple[str, ...],
-    preload: tuple[str, ...],
-    allow: tuple[str, ...],
-    isolation: str | None,
-    executor: str | None,
-    pid: str | None,
-    log: dict[str, str],
     common: QueueOptions,
     *,
-    burst: bool,
-    unlisted: bool,
+    queues: tuple[str, ...],
+    name: str | None,
+    results_ttl: str,
+    pid: str | None,
+    **chosen: Any,
 ) -> int:
     """Execute the jobs of queues.
 
@@ -172,57 +180,26 @@ def command(
     """
     from flowq.durations import parse_duration
 
-    if dequeue_strategy not in {None, *_STRATEGIES}:
-        complain(f"error: --dequeue-strategy must be one of {', '.join(_STRATEGIES)}, found {dequeue_strategy!r}")
-        return exit_codes.FAILED  # as in RQ
-    if (wrong := _isolation_problem(isolation)) is not None:
-        complain(f"error: --isolation: {wrong}")
-        return exit_codes.USAGE
     options = _WorkerOptions(
-        queues or common.queues() or (defaults.QUEUE,),
-        concurrency,
-        name or common.settings.get("NAME"),
-        burst,
-        max_jobs,
-        max_idle_time,
-        parse_duration(results_ttl, never=True),
-        worker_ttl,
-        dequeue_strategy,
-        handlers,
-        unlisted,
-        preload,
-        allow,
-        isolation,
-        executor,
-        log,
+        queues=queues or common.queues() or (defaults.QUEUE,),
+        name=name or common.settings.get("NAME"),
+        results_ttl=parse_duration(results_ttl, never=True),
+        **chosen,
     )
+    is_own = options.needs_this_process(common)
+    if (refusal := options.refusal(is_own=is_own)) is not None:
+        text, code = refusal
+        complain(f"error: {text}")
+        return code
     common.set_up_logging()
-    if (
-        burst and session.store().queues.suspended()
-    ):  # a burst that executes nothing is no success; without one, the worker waits
+    # A burst that executes nothing is no success; without one, the worker waits.
+    if options.burst and session.store().queues.suspended():
         complain("error: workers are suspended, so nothing is executed: `flowq resume` resumes them")
         return exit_codes.FAILED  # as in RQ
     if pid is not None:
         _write_pid(pid)
     sys.stdout.flush()
-    own = (
-        common.worker_class,
-        common.job_class,
-        common.queue_class,
-        common.serializer,
-        common.connection_class,
-        *handlers,
-        unlisted,
-        common.settings.get("DICT_CONFIG"),
-    )
-    for option, reason in (
-        ("--isolation" if isolation is not None else "", "each job of these has its process"),
-        ("--executor" if executor is not None else "", "each job of these is forked from a copy of the worker"),
-    ):
-        if any(own) and option:
-            complain(f"error: {option} is not for workers with classes or functions of their own: {reason}")
-            return exit_codes.USAGE
-    if any(own):
+    if is_own:
         _run_worker(options, common, session)
     else:
         _exec_worker(options, common, session)
@@ -273,7 +250,7 @@ def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliConte
     from flowq.dotted_names import load_class
     from flowq.worker.worker import Worker
 
-    handlers = [common.function(name, "--exception-handler") for name in options.exception_handlers]
+    handlers = [common.function(name, "--exception-handler") for name in options.handlers]
     for module in options.preload:
         common.module(module, "--preload")
     if os.environ.get("FLOWQ_COMPAT"):

@@ -15,6 +15,7 @@ from flowq.cli.flow_choice import DIRECTORY, SUFFIXES, default_files
 if TYPE_CHECKING:
     from flowq.compiler.outline import Outline
     from flowq.compiler.params.params import ParamSpec
+    from flowq.flows.views.run_view import JobView
     from flowq.plan import Plan
     from flowq.store import Store
 
@@ -184,6 +185,42 @@ def _typed_file() -> str | None:
 def complete_runs_and_jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer runs and the jobs of the latest run."""
     return [*complete_runs(ctx, param, incomplete), *complete_jobs(ctx, param, incomplete)]
+
+
+def complete_runs_jobs_and_schedules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer runs, the jobs of the latest run, and schedules."""
+    return [*complete_runs_and_jobs(ctx, param, incomplete), *complete_schedules(ctx, param, incomplete)]
+
+
+def complete_approvals(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the approvals that wait in the run given before, else in the latest one of this directory, with their questions."""
+    found: list[CompletionItem] = []
+    with suppress(Exception):  # as above
+        store = _store()
+        if store is not None:
+            from flowq.cli.targets import here, select_run
+            from flowq.flows.views.snapshot import read_view
+
+            given = ctx.params.get("run")
+            run = select_run(store, given) if given else store.runs.latest(here())
+            waiting = read_view(store, run or "").approvals
+            found = [CompletionItem(job.name, help=_question(job)) for job in waiting if job.name.startswith(incomplete)]
+    return found
+
+
+def _question(job: "JobView") -> str:
+    return " ".join(job.approval.message.split()) if job.approval is not None else ""
+
+
+def complete_approvals_and_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the approvals that wait in the latest run of this directory, then runs that have not ended."""
+    open_runs: list[CompletionItem] = []
+    with suppress(Exception):  # as above
+        store = _store()
+        if store is not None:
+            latest = store.runs.readable([run for run in store.runs.recent(_RUNS) if run.startswith(incomplete.lower())])
+            open_runs = [CompletionItem(run.id, help=f"{run.flow} {run.status}") for run in latest if not run.ended]
+    return [*complete_approvals(ctx, param, incomplete), *open_runs]
 
 
 def _store() -> "Store | None":

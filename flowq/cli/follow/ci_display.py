@@ -13,7 +13,7 @@ from flowq.cli.render.vocabulary import reason_text, symbol, took, word
 from flowq.flows.render.ci_annotations import Annotation, Annotations, Fold
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.job_output import output_lines, plain_line
-from flowq.flows.views.run_view import error_line, ordinal_of
+from flowq.flows.views.run_view import error_of, ordinal_of
 from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus
 from flowq.store.schema.records import Event, LogEntry
@@ -88,7 +88,7 @@ class AnnotatedDisplay(PlainDisplay):
             key = f"flowq_{event.run}_{ordinal}_{event.execution}"
             yield from self._dialect.fold(Fold(key, title, lines, begun // 1000, event.at_ms // 1000, failed))
         if failed:
-            why = error_line(error) or reason_text(event.reason) or str(status)
+            why = error_of(self._progress.plan, ordinal, error) or reason_text(event.reason) or str(status)
             plan = self._progress.plan
             place = plan.place_of(plan.node_of(plan.cells[ordinal]))
             yield from self._dialect.mark(Annotation(_relative(place.file), place.line, f"{name} {status}", why))

@@ -22,7 +22,7 @@ from flowq.cli.render.styled_text import Line
 from flowq.cli.render.summary import Tails, summary_lines, summed_up_lines
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows.local_worker.messages import await_messages
+from flowq.flows.local_worker.messages import await_messages, missing_address
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
@@ -112,16 +112,16 @@ class Following:
         finally:
             display.close()
             if self.worker is not None:
-                unsent = await_messages(self.store, self.run_id) if ended else 0
+                unsent = await_messages(self.store, self.run_id, plan.notify) if ended else 0
                 self.worker.end(idle=ended)
         if not ended:
             writer.raw(display.last_words())
             self._say_how_to_come_back()
             return exit_codes.INTERRUPTED
         if unsent:
-            complain(
-                f"{plural(unsent, 'message')} about run {self.run_id} could not be sent yet: the worker of a later run tries again"
-            )
+            why = "".join(dict.fromkeys(f" ({text})" for text in map(missing_address, plan.notify) if text))
+            told = f"{plural(unsent, 'message')} about run {self.run_id} could not be sent yet{why}"
+            complain(f"{told}: the worker of a later run tries again")
         quiet = self.manner.output == "quiet"
         view = self._show_end(writer, tails, table=live or quiet, apart=not quiet)
         if not self.manner.as_json:

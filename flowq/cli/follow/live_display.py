@@ -172,7 +172,7 @@ def _rewraps(environment: Mapping[str, str]) -> bool:
 
 def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Line:
     """Return the progress bar with the counts after it, and the remaining seconds if known."""
-    jobs = run.selected_jobs
+    jobs = [job for job in run.selected_jobs if not job.is_idle_handler]
     ended = sum(job.ended for job in jobs)
     total = max(1, len(jobs))
     cells = min(_BAR, max(4, (terminal.width or 80) // 3))

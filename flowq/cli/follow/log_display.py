@@ -12,7 +12,7 @@ from flowq.cli.render.vocabulary import approval_command, note, run_count_text, 
 from flowq.durations import format_duration
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
-from flowq.flows.views.run_view import JobView, error_line, ordinal_of
+from flowq.flows.views.run_view import JobView, error_of, ordinal_of
 from flowq.flows.views.text import safe_line
 from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus, Reason
@@ -135,10 +135,10 @@ class PlainDisplay:
         if event.new == JobStatus.STARTED:
             return f"attempt {event.attempt}" if event.attempt > 1 else ""
         allowed = "allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else ""
-        ended_with_run = event.reason == Reason.RUN_TIMEOUT
         error = ""
-        if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
-            error = safe_line(error_line(update.errors.get(ordinal, "")))
+        executed_in_vain = event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED}
+        if (executed_in_vain or event.new == JobStatus.FAILED) and event.reason != Reason.RUN_TIMEOUT:
+            error = safe_line(error_of(self._progress.plan, ordinal, update.errors.get(ordinal, "")))
         text = ": ".join(part for part in (allowed, with_reason(event.reason, error)) if part)
         return "; ".join(part for part in (text, self._next_attempt(ordinal, event)) if part)
 

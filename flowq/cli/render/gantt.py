@@ -7,7 +7,7 @@ from flowq.cli.render.vocabulary import symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.render.gantt import Bar, Stretch
 from flowq.flows.render.timeline import Activity
-from flowq.flows.views.text import safe_line
+from flowq.flows.views.text import plural, safe_line
 
 _NAME = 32  # cells of a name before it is cut
 _LEAST = 10  # cells of the time axis
@@ -39,7 +39,8 @@ def gantt_lines(bars: Sequence[Bar], terminal: Terminal) -> list[Line]:
     if critical:
         length = sum(bar.needed for bar in critical)
         mark = "█" if terminal.unicode else "#"
-        lines += [(("", ""),), ((f"critical path {mark}: {took(length)} of {end}", "bold"), (f", {len(critical)} jobs", "dim"))]
+        jobs = plural(len(critical), "job")
+        lines += [(("", ""),), ((f"critical path {mark}: {took(length)} of {end}", "bold"), (f", {jobs}", "dim"))]
     legend: list[Line] = []
     seen = {item.activity for bar in bars for item in bar.before}
     if seen - {Activity.WORKER}:

@@ -122,7 +122,7 @@ def _worker_lines(picture: Picture) -> Iterator[Line]:
         yield (
             (f"{safe_line(worker.name)}  ", "bold"),
             (f"{safe_line(worker.state)}  ", "busy" if worker.busy else ""),
-            (f"{worker.busy}/{worker.slots} slots  {', '.join(safe_line(name) for name in worker.queues)}  ", ""),
+            (f"{worker.busy}/{plural(worker.slots, 'slot')}  {', '.join(safe_line(name) for name in worker.queues)}  ", ""),
             (f"{worker.finished} finished, {worker.failed} failed, {worker.working_ms / 1000:.1f}s working", "dim"),
         )
     yield ((f"{plural(len(workers), 'worker')}" if workers else "no workers: `flowq worker` starts one", "dim"),)

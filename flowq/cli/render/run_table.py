@@ -25,7 +25,7 @@ NAMES_SHOWN: Final = 3  # failed jobs named by the commands to run next
 _WORD: Final = 8  # cells of the widest word for a status
 _TIME: Final = 6  # cells of a duration
 _NARROW: Final = 48  # width below which only mark, name and word are shown
-_NOTE: Final = 24  # minimal cells left for notes
+_NOTE: Final = 24  # cells that notes have at least, if they are so long
 _RUN_STYLES: Final = {
     RunStatus.QUEUED: "warn",
     RunStatus.RUNNING: "busy",
@@ -151,8 +151,9 @@ def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
         names, wide = longest, True
     else:
         wide = width >= _NARROW
-        fixed = 2 + 2 + _WORD + (2 + _TIME + 2 if wide else 0)
-        names = min(longest, max(8 if wide else 4, width - fixed - (_NOTE if wide else 0)))
+        notes = min(_NOTE, max((columns(row.note) for row in rows), default=0))
+        fixed = 2 + 2 + _WORD + (2 + _TIME + (2 if notes else 0) if wide else 0)
+        names = min(longest, max(8 if wide else 4, width - fixed - (notes if wide else 0)))
     for row in rows:
         name = pad(cut(row.name, names, unicode=terminal.unicode), names)
         yield fit(_segments(row, name, wide=wide), width, unicode=terminal.unicode)
@@ -167,7 +168,7 @@ def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
         for job in run.bad_jobs
     ]
     longest = max((columns(row.name) for row, _place in rows), default=0)
-    names = min(longest, (terminal.width or longest) // 2)
+    names = longest if terminal.width is None else min(longest, terminal.width // 2)
     for row, place in rows:
         line: Line = (*_segments(row, pad(row.name, names), wide=True), (f"  ({place})" if place else "", "dim"))
         yield from wrap(line, terminal.width, below="    ", unicode=terminal.unicode)
@@ -299,7 +300,7 @@ def _matrix_rows(name: str, cells: Sequence[JobView], run: RunView, *, unicode: 
         name=safe_line(name),
         state=state,
         style=style,
-        time=took(_span(cells, run.now_ms)),
+        time=took(_busy_time(cells)),
         note=_matrix_note(cells, run.now_ms),
         rank=min(_rank(job) for job in cells),
     )
@@ -337,14 +338,18 @@ def _asks_for_attention(job: JobView) -> bool:
     return job.bad or job.status in {JobStatus.STARTED, JobStatus.SCHEDULED} or job.reason == Reason.APPROVAL
 
 
-def _span(cells: Sequence[JobView], now_ms: int) -> float | None:
-    """Return the seconds from the first start to the last end of the cells, or to now."""
-    starts = [job.started_ms for job in cells if job.started_ms is not None]
-    if not starts:
-        return None
-    ends = [job.ended_ms for job in cells if job.ended_ms is not None]
-    last = max(ends) if ends and all(job.ended for job in cells) else now_ms
-    return max(0, last - min(starts)) / 1000
+def _busy_time(cells: Sequence[JobView]) -> float | None:
+    """Return the seconds in which a cell was executed, by the latest execution of each: a cell that is retried later leaves a gap."""
+    executed = sorted(
+        (job.started_ms, job.started_ms + round(job.duration * 1000))
+        for job in cells
+        if job.started_ms is not None and job.duration is not None
+    )
+    total, until = 0, 0
+    for start, end in executed:
+        total += max(0, end - max(start, until))
+        until = max(until, end)
+    return total / 1000 if executed else None
 
 
 def _cached(jobs: Iterable[JobView]) -> int:

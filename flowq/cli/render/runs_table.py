@@ -45,7 +45,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
 
 def _jobs(run: RunRecord) -> str:
     failed = run.counts.get(JobStatus.FAILED, 0) + run.counts.get(JobStatus.STOPPED, 0)
-    left = max(0, run.counts.get(JobStatus.SKIPPED, 0) - run.left_out) if run.ended else 0
-    parts = [f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}"]
-    parts += [f"{count} {what}" for count, what in ((failed, "failed"), (left, "skipped")) if count]
+    skipped = max(0, run.counts.get(JobStatus.SKIPPED, 0) - run.not_needed) if run.ended else 0
+    parts = [f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.not_needed}"]
+    parts += [f"{count} {what}" for count, what in ((failed, "failed"), (skipped, "skipped")) if count]
     return ", ".join(parts)

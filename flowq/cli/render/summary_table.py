@@ -40,12 +40,16 @@ def summary_table(summary: RunSummary, terminal: Terminal) -> list[Line]:
 
 def total_line(summary: RunSummary) -> Line:
     """Return the number of jobs, and how many have which status."""
-    return ((f"{plural(sum(summary.counts.values()), 'job')}: ", ""), *count_segments(summary.counts))
+    return ((f"{plural(_size(summary), 'job')}: ", ""), *count_segments(summary.counts, idle=summary.idle))
 
 
 def every_job(summary: RunSummary) -> tuple[str, str]:
     """Return the command that shows each job, and its purpose."""
-    return f"flowq status {summary.run.id} --all", f"all {plural(sum(summary.counts.values()), 'job')}, one by one"
+    return f"flowq status {summary.run.id} --all", f"all {plural(_size(summary), 'job')}, one by one"
+
+
+def _size(summary: RunSummary) -> int:
+    return sum(group.jobs for group in summary.groups)
 
 
 def group_lines(groups: tuple[JobGroup, ...], terminal: Terminal) -> Iterator[Line]:
@@ -58,7 +62,7 @@ def group_lines(groups: tuple[JobGroup, ...], terminal: Terminal) -> Iterator[Li
         line: Line = (
             (f"  {pad(names[group.name], widest)}  ", ""),
             (f"{group.jobs:>{digits}}  ", "dim"),
-            *count_segments(group.counts),
+            *count_segments(group.counts, idle=group.idle),
         )
         yield from wrap(line, terminal.width, below=" " * (widest + digits + 6), unicode=terminal.unicode)
     if len(shown) < len(groups):

@@ -35,7 +35,8 @@ def schedules_table(views: Sequence[ScheduleView], terminal: Terminal) -> Iterat
     for view in views:
         paused = view.paused or view.next_ms is None
         coming = "" if paused or view.next_ms is None else time_in(view.next_ms, view.timezone)
-        last = "" if view.last is None else f"{time_in(view.last.slot, view.timezone)} {view.last.outcome.replace('_', ' ')}"
+        what = "" if view.last is None else view.last_status or view.last.outcome.replace("_", " ")
+        last = "" if view.last is None else f"{time_in(view.last.slot, view.timezone)} {what}"
         when = view.when
         rows.append((view.record.id, when, coming, last, _now(view)))
     return _table(rows, terminal, {"paused": "warn", "not valid": "badbold"})
@@ -45,8 +46,8 @@ def _now(view: ScheduleView) -> str:
     parts = []
     if view.gone:
         parts.append("not in the files any more")
-    if view.description is not None and view.description.problem:
-        parts.append(f"not valid: {view.description.problem}")
+    if view.problem:
+        parts.append(f"not valid: {view.problem}")
     if view.entry is not None and view.entry.paused:
         parts.append("paused by its file")
     if pause := view.record.pause:

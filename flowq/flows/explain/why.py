@@ -218,7 +218,7 @@ class _Explanation:
         edge = broken[0]
         end = self._ends[edge.parent]
         ended = "ended" if end is None else _ended_word(end)
-        text = f"it needs {self._name(edge)} {ASKS[Condition(edge.condition)]}, which {ended}"
+        text = f"it needs {self._name(edge)} {ASKS[Condition(edge.condition)]}, but it {ended}"
         return text, [], [item.parent for item in broken]
 
     def _turned_away(self, job: JobView, how: str) -> str:

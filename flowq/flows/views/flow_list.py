@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flowq.compiler import Code, compile_file
 from flowq.compiler.outline import Outline, read_outline
 from flowq.flows.views.orphans import orphaned
 from flowq.store.schema.records import RunRecord
@@ -19,6 +21,9 @@ MAX_ENTRIES: Final = 100_000
 MAX_RUNS: Final = 1_000
 """Latest runs among which the last one of a flow is looked for."""
 
+MAX_CHECKED: Final = 100
+"""Flows that are compiled: 10 ms for each. Of others only the outline is read."""
+
 _SUFFIXES: Final = (".yaml", ".yml")
 _LARGEST: Final = 4 * 1024 * 1024  # bytes; larger YAML files are data
 _WITHOUT: Final = frozenset({"node_modules", "__pycache__"})  # and directories with a dot in front, except `.flowq`
@@ -27,20 +32,25 @@ _OWN: Final = ".flowq"
 
 @dataclass(frozen=True, slots=True)
 class ListedFlow:
-    """A flow file, as a path relative to the directory that was searched, and its last run."""
+    """A flow file, as a path relative to the directory that was searched, and its last run. `problem`: its first error, or ""."""
 
     file: str
     outline: Outline
+    problem: str = ""
     last_run: RunRecord | None = None
     orphaned: bool = False  # no worker executes the last run, which has not ended
 
 
 @dataclass(frozen=True, slots=True)
 class FlowList:
-    """The flows that were found. `complete`: the whole directory was searched. `damaged`: why runs could not be read, by id."""
+    """The flows that were found.
+
+    `complete`: the whole directory was searched. `unchecked`: how many were not compiled. `damaged`: why runs could not be read, by id.
+    """
 
     flows: tuple[ListedFlow, ...]
     complete: bool = True
+    unchecked: int = 0
     damaged: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -66,10 +76,11 @@ def list_flows(directory: str, store: "Store | None") -> FlowList:
     runs = {} if store is None else _last_runs(store, {os.path.realpath(path) for path in found}, damaged)
     lost = set() if store is None else orphaned(store, [run.id for run in runs.values() if not run.ended], damaged)
     flows = []
-    for path, item in found.items():
+    for number, (path, item) in enumerate(found.items()):
         run = runs.get(os.path.realpath(path))
-        flows.append(ListedFlow(os.path.relpath(path, directory), item, run, run is not None and run.id in lost))
-    return FlowList(tuple(flows), left >= 0, damaged)
+        problem = item.problem or (_problem(path) if number < MAX_CHECKED else "")
+        flows.append(ListedFlow(os.path.relpath(path, directory), item, problem, run, run is not None and run.id in lost))
+    return FlowList(tuple(flows), left >= 0, max(0, len(found) - MAX_CHECKED), damaged)
 
 
 def _files(directory: str) -> Iterator[str]:
@@ -87,6 +98,12 @@ def _outline(path: str) -> Outline | None:
         return read_outline(path) if Path(path).stat().st_size <= _LARGEST else None
     except OSError:  # a link to nothing, or deleted in between
         return None
+
+
+def _problem(path: str) -> str:
+    """Return the first error of a flow, other than that a param has no value."""
+    found = compile_file(path, date=datetime.now(UTC)).diagnostics
+    return next((item.message for item in found if item.severity == "error" and item.code != Code.MISSING_PARAM), "")
 
 
 def _last_runs(store: "Store", files: set[str], damaged: dict[str, str]) -> dict[str, RunRecord]:

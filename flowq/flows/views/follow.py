@@ -29,6 +29,7 @@ _PATIENCE: Final = 60.0  # s without a server before the following gives up
 _ASK: Final = 0.3  # s between looks at approvals
 _EVENTS: Final = 1000  # read at once
 _LOGS: Final = 500  # likewise
+_HISTORIES: Final = 50  # jobs whose earlier results are read at once
 _READS: Final = 20  # reads a second of a run in which much happens; as many may come at once before
 GONE: Final = "-"  # the new status of an entry that is no longer a job
 EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
@@ -133,7 +134,7 @@ class Follower:
         update = Update(
             events=events,
             logs=logs,
-            errors=read_errors(self._store, self._run_id, failed),
+            errors=self._errors(failed, events),
             allowed=self._allowed(failed),
             members=self._members(events),
             questions=self._questions(),
@@ -166,6 +167,20 @@ class Follower:
         if run is None:
             raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted, or the server lost its data")
         self._ended = run.ended
+
+    def _errors(self, failed: Sequence[int], events: Sequence[Event]) -> dict[int, str]:
+        """Read the errors of the jobs that failed, and those of executions after which another one has begun already."""
+        found = read_errors(self._store, self._run_id, failed)
+        retried = {
+            ordinal_of(event.job): event for event in events if event.old == JobStatus.STARTED and event.new in _MAY_FAIL
+        }
+        begun = [ordinal for ordinal in failed if ordinal in retried and ordinal not in found]
+        for ordinal in begun[:_HISTORIES]:
+            results = self._store.jobs.results(member_id(self._run_id, ordinal))
+            error = next((result.error for result in results if result.execution == retried[ordinal].execution), None)
+            if error is not None:
+                found[ordinal] = error
+        return found
 
     def _members(self, events: Sequence[Event]) -> dict[int, range]:
         """Read the cells of the foreach jobs in these events."""

@@ -36,6 +36,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "ended_at": iso(run.ended_ms),
         "duration": run.duration,
         "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
+        "not_needed": run.not_needed,
         "file": run.file,
         "directory": run.directory,
         "changed_files": list(run.changed),

@@ -16,7 +16,7 @@ from flowq.flows.views.sources import changed_files
 from flowq.ids import member_id
 from flowq.plan.bulk import no_collection
 from flowq.plan.outline import PlanOutline
-from flowq.states import ENDED, LETTERS, JobStatus, Reason
+from flowq.states import ENDED, LETTERS, JobStatus, Reason, RunStatus
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 
 LARGE: Final = 1000  # jobs of a run above which it is summed up
 _SHOWN: Final = {"F": 10, "S": 10, "r": 5}  # jobs that are read, by letter
+_HANDLERS: Final = {"on_success/": RunStatus.FINISHED, "on_failure/": RunStatus.FAILED, "on_cancel/": RunStatus.CANCELED}
 _APPROVALS: Final = 20  # of those that have not been decided
 
 
 @dataclass(frozen=True, slots=True)
 class JobGroup:
-    """Jobs that are counted together. `counts` is by status, None for records that have expired."""
+    """Jobs that are counted together. `counts` is by status, None for records that have expired; `idle` handlers are not in it."""
 
     name: str
     counts: Mapping[JobStatus | None, int]
+    idle: int = 0  # handlers for another outcome of the run
 
     @property
     def jobs(self) -> int:
         """How many jobs it has."""
-        return sum(self.counts.values())
+        return sum(self.counts.values()) + self.idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,13 @@ class RunSummary:
 
     @property
     def counts(self) -> Mapping[JobStatus | None, int]:
-        """All jobs by status."""
+        """All jobs by status, without idle handlers."""
         return sum((Counter(dict(group.counts)) for group in self.groups), Counter())
+
+    @property
+    def idle(self) -> int:
+        """How many handlers were for another outcome."""
+        return sum(group.idle for group in self.groups)
 
 
 def read_summary(store: "Store", run: "RunRecord") -> RunSummary:
@@ -69,7 +76,7 @@ def read_summary(store: "Store", run: "RunRecord") -> RunSummary:
         count = _Count(outline, nodes)
         for letters in statuses:
             count.add(letters)
-        return RunSummary(_view_of(store, run, outline, count), count.groups(), count.bad)
+        return RunSummary(_view_of(store, run, outline, count), count.groups(run.outcome), count.bad)
 
 
 class _Count:
@@ -129,12 +136,17 @@ class _Count:
         """How many jobs make the run fail."""
         return sum(count for (group, letter), count in self._counts.items() if group >= 0 and letter in "FS")
 
-    def groups(self) -> tuple[JobGroup, ...]:
-        """Return the groups in the order of the flow."""
+    def groups(self, outcome: RunStatus | None) -> tuple[JobGroup, ...]:
+        """Return the groups in the order of the flow. `outcome` of the run: handlers for another one were not needed."""
         found: dict[int, Counter[JobStatus | None]] = {}
         for (group, letter), count in self._counts.items():
             found.setdefault(group, Counter())[LETTERS[letter]] += count
-        return tuple(JobGroup(name, found[number]) for number, name in enumerate(self._names) if number in found)
+        return tuple(_group(name, found[number], outcome) for number, name in enumerate(self._names) if number in found)
+
+
+def _group(name: str, counts: Counter[JobStatus | None], outcome: RunStatus | None) -> JobGroup:
+    is_idle = outcome is not None and _HANDLERS.get(name, outcome) is not outcome
+    return JobGroup(name, counts, counts.pop(JobStatus.SKIPPED, 0) if is_idle else 0)
 
 
 def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, count: _Count) -> RunView:

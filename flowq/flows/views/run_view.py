@@ -115,8 +115,12 @@ class JobView:
 
     @property
     def error_line(self) -> str | None:
-        """The most informative line of the error."""
-        return None if self.error is None else error_line(self.error)
+        """The most informative line of the error, without the place of the job: `place` has it."""
+        return (
+            None
+            if self.error is None
+            else error_line(self.error).removeprefix(f"{self.place.file}:{self.place.line}: job {self.job}: ")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,11 @@ class RunView:
     def selected_jobs(self) -> tuple[JobView, ...]:
         """The jobs without those that were not selected."""
         return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
+
+    @property
+    def not_needed(self) -> int:
+        """How many of the jobs were not to run at all: those that were not selected, and handlers for another outcome."""
+        return sum(job.is_idle_handler or not job.selected for job in self.jobs)
 
     @property
     def approvals(self) -> tuple[JobView, ...]:
@@ -258,6 +267,11 @@ def elapsed(started_ms: int | None, ended_ms: int | None, now_ms: int) -> float 
     if started_ms is None:
         return None
     return max(0, (now_ms if ended_ms is None else ended_ms) - started_ms) / 1000
+
+
+def error_of(plan: Plan, ordinal: int, text: str) -> str:
+    """Return the most informative line of the error of a job, without its place and name."""
+    return error_line(text).removeprefix(f"{plan.where(plan.node_of(plan.cells[ordinal]))}: ")
 
 
 def error_line(text: str) -> str:

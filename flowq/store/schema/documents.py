@@ -39,6 +39,7 @@ def record_json(run: RunRecord, *, orphaned: bool = False) -> dict[str, Any]:
         "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
         "total": run.total,
         "selected": run.total - run.left_out,
+        "not_needed": run.not_needed,
         "file": run.file,
         "directory": run.directory,
     }

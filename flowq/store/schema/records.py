@@ -109,6 +109,7 @@ class RunRecord:
     plan_attempt: str = ""  # attempt with which it got its present plan; empty: its first one
     sources: str = "{}"  # JSON: digests of its flow files, see `flowq.plan.sources`
     left_out: int = 0  # of `total`: jobs that were not selected
+    idle_handlers: int = 0  # of `total`: handlers that were skipped because they are for another outcome
     date: str = ""  # `run.date`; empty: that of its creation
     root: str = ""  # the directory of the flow's files, where one was given
     notifies: bool = False  # its flow has `notify`
@@ -132,6 +133,11 @@ class RunRecord:
     def ended(self) -> bool:
         """Whether the run has ended."""
         return self.status in RUN_ENDED
+
+    @property
+    def not_needed(self) -> int:
+        """How many of `total` were not to run at all; they are skipped."""
+        return self.left_out + self.idle_handlers
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         bundle_requires=fields.get("bundle_requires", ""),
         turned_away_by=fields.get("turned_away_by", ""),
         left_out=int(fields.get("left_out", 0)),
+        idle_handlers=int(fields.get("idle_handlers", 0)),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,
     )

@@ -75,6 +75,7 @@ class Supervisor:
         self._queues = QueueOrder(options.queues, options.strategy)
         self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
+        self._news = False  # it became so after the claims that are under way were sent: their reply does not know
         self._released = False  # dependents are about to be released: not dry yet
         self._swept_once = False  # a burst worker is not dry before it has seen to what is overdue
         self._sent: tuple[float, list[LogLines], list[ExecutionReport]] = (0.0, [], [])
@@ -132,7 +133,7 @@ class Supervisor:
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
             if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
-                _log.error("the server is still unreachable: %d ends could not be reported", self._jobs.unreported)
+                _log.error("the server is still unreachable; ends that could not be reported: %d", self._jobs.unreported)
                 return
             self._send_what_is_due()
             self._loop.turn(self._patience())
@@ -166,7 +167,7 @@ class Supervisor:
             workers.unclaim(claim.id, claim.token)
         elif kind is FollowUp.RELEASE:
             workers.vacate(claim)
-            self._hungry = True
+            self._hungry = self._news = True
         else:
             workers.called(claim)
 
@@ -182,7 +183,7 @@ class Supervisor:
         if not self._stopping.claiming or not self._connections.online:
             self._conditions.forget()  # they are handed out again, to any worker
         elif self._conditions.resolve(_EVALUATING):
-            self._hungry = True
+            self._hungry = self._news = True
             self._periodic.sweep_at(time.monotonic() + _FLUSH)
 
     def _patience(self) -> float:
@@ -233,8 +234,8 @@ class Supervisor:
         self._periodic.beat(now, busy=bool(executions))
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
-        working = "away" if self._fork_servers.away else "busy" if executions else "idle"
-        state = working if self._stopping.claiming else "stopping"
+        away = self._fork_servers.away
+        state = "stopping" if not self._stopping.claiming else "away" if away else "busy" if executions else "idle"
         worker = self._registration
         assert worker is not None
         self._connections.send(lambda link: link.heartbeat(worker, state, executions, self._jobs.counters))
@@ -242,9 +243,8 @@ class Supervisor:
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
         logs, reports = self._jobs.take_logs(_LOG_BUDGET), self._jobs.take_reports()
-        self._sent = (platform.boottime(), logs, reports)
-        wanted = [ids.nonce() for _ in range(claims)]
-        queues = self._queues.next()
+        self._sent, self._news = (platform.boottime(), logs, reports), False
+        wanted, queues = [ids.nonce() for _ in range(claims)], self._queues.next()
         self._connections.send(lambda link: link.exchange(queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: ExchangeReply | SweepReply | BeatReply) -> None:
@@ -271,10 +271,10 @@ class Supervisor:
                 self._queues.served(claim.queue)
                 self._jobs.take(claim, since)
         if reply.claims:
-            self._hungry = None not in reply.claims
+            self._hungry = self._news or None not in reply.claims
             self._periodic.claimed(time.monotonic())
-        if reports:
-            self._hungry = self._hungry or not reply.claims
+        elif reports:
+            self._hungry = True
         self._released = reply.more
         self._deliveries.wanted |= reply.webhooks
         if reply.more:
@@ -289,8 +289,7 @@ class Supervisor:
         self._lost_callbacks |= reply.reaped > 0
         self._released = reply.more or bool(reply.decide)
         self._deliveries.wanted |= reply.webhooks > 0
-        if reply.released or reply.due or reply.reaped or reply.decide:
-            self._hungry = True
+        self._hungry |= bool(reply.released or reply.due or reply.reaped or reply.decide)
         if self._stopping.claiming:
             self._conditions.add(reply.decide)
 
@@ -307,7 +306,7 @@ class Supervisor:
         elif queue == "@decide":
             self._periodic.sweep_at(time.monotonic())
         else:
-            self._hungry = True
+            self._hungry = self._news = True
 
     def _obey(self) -> None:
         """Carry out the command that this worker received, if there is one."""
@@ -338,7 +337,8 @@ class Supervisor:
         self._connections.connect()
         self._fork_servers.renew()
         self._start_ahead()
-        _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
+        slots = f"{options.slots} slot{'s' * (options.slots != 1)}"
+        _log.info("worker %s listens on %s with %s", options.name, ", ".join(options.queues), slots)
 
     def _start_ahead(self) -> None:
         """Start the fork server that will be wanted while the first claim is under way."""

@@ -223,7 +223,7 @@ def report(store: Store, delivery: Taken, verdict: str, text: str) -> None:
         _log.warning("%s: %s; tried again in %g s", what, text, wait)
         store.webhooks.again(delivery, wait)
         return
-    _log.error("%s: %s; given up after %d tries", what, text, delivery.tries)
+    _log.error("%s: %s; given up after try %d", what, text, delivery.tries)
     store.webhooks.over(delivery)
 
 

@@ -35,6 +35,7 @@ _WORDS: Final = {
     "waiting": "waits for a decision",
     "refused": "did not run: its flow is not valid",
 }
+_KEY: Final = "of the signature"
 _LONGEST: Final = 2000  # characters of a text
 
 
@@ -59,9 +60,9 @@ def request_to(notice: Notice, document: Mapping[str, Json], message: str, heade
     Raises:
         SecretError: the address, or the key for the signature, is not available here.
     """
-    references = {"to": notice.to, **({} if notice.secret is None else {"secret": notice.secret})}
-    values = resolve(references)
-    url, request = values["to"].strip(), {"timeout": TIMEOUT, "shown": notice.address}
+    key = {} if notice.secret is None else {_KEY: notice.secret}
+    values = resolve({notice.address: notice.to, **key})  # by their names in messages
+    url, request = values[notice.address].strip(), {"timeout": TIMEOUT, "shown": notice.address}
     if not url.startswith(("http://", "https://")):
         return {**request, "apprise": url, "title": message.partition("\n")[0][:200], "body": message}
     body = json.dumps(document).encode()
@@ -71,8 +72,8 @@ def request_to(notice: Notice, document: Mapping[str, Json], message: str, heade
         "X-Flowq-Event": str(document["event"]),
         **headers,
     }
-    if "secret" in values:
-        digest = hmac.new(values["secret"].encode("utf-8", "surrogateescape"), body, hashlib.sha256).hexdigest()
+    if key:
+        digest = hmac.new(values[_KEY].encode("utf-8", "surrogateescape"), body, hashlib.sha256).hexdigest()
         sent["X-Flowq-Signature"] = f"sha256={digest}"
     return {**request, "url": url, "method": "POST", "headers": sent, "body": body}
 

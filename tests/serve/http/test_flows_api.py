@@ -168,7 +168,9 @@ def test_schedules_are_those_of_the_command_line(
     assert page.api("GET", "/schedules", token=operator).document["items"] == [said]
     slots = page.api("GET", f"{tick}/next?n=3", token=operator).document
     assert slots["items"][0]["slot"] == said["next"]
-    assert len(slots["items"]) == 3
+    assert (len(slots["items"]), slots["more"]) == (3, None)
+    slots = page.api("GET", f"{tick}/next?n=3&from=2999-01-01&until=2999-01-02", token=operator).document
+    assert [len(slots["items"]), slots["more"]] == [3, 21]
 
 
 def test_a_schedule_is_paused_and_resumed(page: PageServer, store: Store, tick: str, operator: str) -> None:

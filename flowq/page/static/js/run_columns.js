@@ -7,7 +7,7 @@ import { Time, Took, secondsBetween } from "./time.js";
 const COLUMNS = {
   Run: [(run) => html`<${Link} to=${runPath(run.id)}>${run.flow}<//> <span class="muted mono">${run.id}</span>`, { main: true }],
   Status: [(run) => html`<${Status} status=${run.status} orphaned=${run.orphaned} canceling=${run.canceling} />`],
-  Jobs: [(run) => html`<${JobsBar} counts=${run.counts} total=${run.selected ?? run.total} />`],
+  Jobs: [(run) => html`<${JobsBar} run=${run} size=${run.total} />`],
   Started: [(run) => html`<${Time} at=${run.started_at ?? run.created_at} />`],
   Ended: [(run) => html`<${Time} at=${run.ended_at} />`],
   Took: [(run, now) => html`<${Took} seconds=${secondsBetween(run.started_at, run.ended_at, now)} />`, { right: true }],

@@ -98,7 +98,7 @@ export function useRun(id) {
     const changes = message.jobs ?? [];
     const known = jobs ? jobs.apply(changes) : true;
     const ended = message.status && ENDED.has(message.status);
-    show({ run: { ...run, status: message.status ?? run.status, counts: message.counts ?? run.counts } });
+    show({ run: { ...run, status: message.status ?? run.status, counts: message.counts ?? run.counts, not_needed: message.not_needed ?? run.not_needed } });
     if (!known || ended) later("jobs", loadJobs, ended ? 150 : 800);
     // Errors, workers and allowed failures are in no message: the table is read again, seldom.
     else if (changes.some(([, status]) => status === "failed" || status === "started" || status === "deferred")) later("jobs", loadJobs, jobs && jobs.rows.length > 2000 ? 5000 : 1500);

@@ -67,9 +67,13 @@ export function countsText(counts) {
   return [...sums].map(([word, count]) => `${count} ${word}`).join(", ");
 }
 
-export function JobsBar({ counts = {}, total }) {
+// `run.counts` without the jobs that were not to run at all (`not_needed`): not selected, or handlers for another outcome.
+export const neededCounts = ({ counts = {}, not_needed = 0 }) => ({ ...counts, skipped: Math.max(0, (counts.skipped ?? 0) - not_needed) });
+
+export function JobsBar({ run, size }) {
+  const counts = neededCounts(run);
   const parts = ORDER.filter((status) => counts[status]);
-  const all = Math.max(total ?? 0, parts.reduce((sum, status) => sum + counts[status], 0)) || 1;
+  const all = Math.max((size ?? 0) - (run.not_needed ?? 0), parts.reduce((sum, status) => sum + counts[status], 0)) || 1;
   const done = (counts.finished ?? 0) + (counts.skipped ?? 0) + (counts.failed ?? 0) + (counts.stopped ?? 0) + (counts.canceled ?? 0);
   return html`<span class="jobsbar" title=${countsText(counts)}>
     <span class="jobsbar-track" aria-hidden="true">${parts.map((status) => html`<i class=${`fill-${look(status).tone}`} style=${{ width: `${(100 * counts[status]) / all}%` }}></i>`)}</span>

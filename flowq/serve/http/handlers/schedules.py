@@ -1,9 +1,10 @@
 """Schedules and backfills."""
 
-from itertools import islice
+from itertools import islice, takewhile
 
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.cancellation import cancel_run
+from flowq.flows.views.text import plural
 from flowq.plan import Json
 from flowq.schedules.backfill import Range
 from flowq.schedules.coming import coming_slots
@@ -38,6 +39,7 @@ _SCHEDULE = f"{API}/schedules/{{schedule}}"
 _BACKFILL = f"{API}/backfills/{{backfill}}"
 _TIME = text(40)
 _AHEAD = 366 * 86_400_000  # ms
+_COUNTED = 2_000  # further slots of an answer
 _LATEST = 221_845_392_000_000  # ms: the year 9000
 
 
@@ -88,9 +90,14 @@ def _next(call: ApiCall) -> Json:
     begin = call.store.now_ms()
     if "from" in call.query:
         begin = _moment(call.query["from"], known.entry.timezone, "from")
-    found = islice(coming_slots(known.entry, begin), call.query["n"])
+    coming = coming_slots(known.entry, begin)
+    found = islice(coming, call.query["n"])
     items = [{"slot": iso(item.slot), "local": time_in(item.slot, known.entry.timezone), "note": item.note} for item in found]
-    return {"items": items, "next": None, "timezone": known.entry.timezone}
+    more = None
+    if "until" in call.query:
+        end = _moment(call.query["until"], known.entry.timezone, "until")
+        more = sum(1 for _ in takewhile(lambda item: item.slot < end, islice(coming, _COUNTED)))
+    return {"items": items, "next": None, "timezone": known.entry.timezone, "more": more}
 
 
 def _pause(call: ApiCall) -> Json:
@@ -142,7 +149,7 @@ def _backfill(call: ApiCall) -> Json:
     if call.given("dry_run", False):
         return answer
     if not wanted:
-        raise InvalidRunOperation(f"nothing is missing: {len(slots)} slots have runs")
+        raise InvalidRunOperation(f"nothing is missing ({plural(len(slots), 'slot')} with runs)")
     wish = BackfillWish(
         call.target.schedule,
         part,
@@ -216,8 +223,8 @@ ROUTES = (
         method="GET",
         path=f"{_SCHEDULE}/next",
         role=Role.VIEWER,
-        summary="Its next slots",
-        query={"n": integer(1, 500, 10), "from": _TIME},
+        summary="Its next slots; with `until`, `more` says how many follow these before that time (2,000: or more)",
+        query={"n": integer(1, 500, 10), "from": _TIME, "until": _TIME},
         answer=page(MAP),
         handler=_next,
     ),

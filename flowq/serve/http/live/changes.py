@@ -21,6 +21,7 @@ def run_message(run: RunRecord, rows: Iterable[Sequence[Json]], position: str, *
         "started_at": iso(run.started_ms),
         "ended_at": iso(run.ended_ms),
         "counts": {str(status): count for status, count in run.counts.items()},
+        "not_needed": run.not_needed,
         "jobs": list(rows),
         "expanded": expanded,
         "position": position,

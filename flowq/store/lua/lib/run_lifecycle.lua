@@ -75,6 +75,7 @@ function L.step.hooks(run, cursor, budget)
     if job and job.status == 'deferred' and (job.phase == 'exit') == (found[1] == 'exit') then
       if job.phase ~= 'exit' and job.phase ~= FITS[found[2]] then
         L.end_job(job, 'skipped', 'not_selected')
+        L.add(run, 'idle_handlers', 1)
       elseif tonumber(job.pending) == 0 then
         L.ready(job)
       else

@@ -16,7 +16,7 @@ function T.retry()
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   if found[2] ~= nonce or tonumber(found[3]) ~= chunks or tonumber(found[4]) ~= attempt then return { 'wrong_state' } end
   call('HSET', key, 'attempt', attempt + 1, 'retry_applied', nonce)
-  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'turned_away_by', 'unserved_since', 'expiry_step', 'expiry_cursor')
+  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'idle_handlers', 'turned_away_by', 'unserved_since', 'expiry_step', 'expiry_cursor')
   call('ZREM', K.timers(), 'collect|' .. run, 'fade|' .. run)
   L.forget_run(run)
   if found[8] then call('ZADD', K.holders(found[8]), now, run) end -- an open run of its schedule again, without waiting: the user asked for it

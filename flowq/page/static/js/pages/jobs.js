@@ -1,7 +1,7 @@
 // The table of a run's jobs: only the rows in view are drawn, sorting and filtering happen here, on all of them.
 import { useNow } from "../data.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
-import { Empty, Waiting } from "../parts.js";
+import { Empty, Waiting, plural } from "../parts.js";
 import { setSearch, usePlace } from "../router.js";
 import { ENDED, Status, look, reasonText } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
@@ -46,7 +46,7 @@ export function JobsTab({ run, jobs, version, openJob, chosen }) {
   return html`<div class="filters" role="search" aria-label="Filter of jobs">
       <label>Job<input class="input" type="search" data-search value=${text} onInput=${(event) => { setText(event.target.value); setSearch({ find: event.target.value || null }); }} placeholder="part of its name" /></label>
       <label>Status<select class="input" value=${wanted} onChange=${(event) => setSearch({ show: event.target.value || null })}><option value="">any</option>${words.map((word) => html`<option value=${word} selected=${word === wanted}>${word}</option>`)}</select></label>
-      <span class="grow"></span><span class="count">${rows.length === jobs.rows.length ? `${rows.length} jobs` : `${rows.length} of ${jobs.rows.length} jobs`}</span>
+      <span class="grow"></span><span class="count">${rows.length === jobs.rows.length ? plural(rows.length, "job") : `${rows.length} of ${jobs.rows.length} jobs`}</span>
     </div>
     ${rows.length ? html`<${Virtual} rows=${rows} sort=${sort} down=${down} by=${by} now=${now} openJob=${openJob} chosen=${chosen} />` : html`<${Empty}>No job fits.<//>`}`;
 }

@@ -3,7 +3,7 @@ import { get } from "../api.js";
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../html.js";
 import { useTopic } from "../live.js";
 import { LogView } from "../log_view.js";
-import { Empty, Waiting } from "../parts.js";
+import { Empty, Waiting, plural } from "../parts.js";
 import { runPath } from "../router.js";
 
 const MOST = 200000; // lines that are kept
@@ -116,7 +116,7 @@ export function LogsTab({ run, jobs, openJob }) {
       <label>Job<input class="input" type="search" value=${job} onInput=${(event) => setJob(event.target.value)} placeholder="part of its name" /></label>
       <label>Text<input class="input" type="search" data-search value=${find} onInput=${(event) => setFind(event.target.value)} placeholder="part of a line" /></label>
       <label>Stream<select class="input" value=${stream} onChange=${(event) => setStream(event.target.value)}><option value="">both</option><option value="out">stdout</option><option value="err">stderr</option></select></label>
-      <span class="grow"></span><span class="count">${shown.length} lines${before ? ", earlier ones as you scroll up" : ""}${dropped ? "; the oldest were not kept" : ""}</span>
+      <span class="grow"></span><span class="count">${plural(shown.length, "line")}${before ? ", earlier ones as you scroll up" : ""}${dropped ? "; the oldest were not kept" : ""}</span>
       <label class="check"><input type="checkbox" checked=${follow} onChange=${() => setFollow(!follow)} /> follow</label>
     </div>
     ${shown.length ? html`<${LogView} lines=${shown} follow=${follow} setFollow=${setFollow} onTop=${before ? earlier : null} label="Output of all jobs" names=${names} find=${find} open=${(ordinal) => openJob(ordinal, { view: "log" })} />`

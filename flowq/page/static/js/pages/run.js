@@ -3,10 +3,10 @@ import { post, remove, segment } from "../api.js";
 import { useNow } from "../data.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Later, lazily } from "../lazy.js";
-import { Button, Chips, Confirm, Copy, Dialog, Tabs, Waiting, say } from "../parts.js";
+import { Button, Chips, Confirm, Copy, Dialog, Tabs, Waiting, plural, say } from "../parts.js";
 import { Link, navigate, runPath, setSearch, usePlace } from "../router.js";
 import { useRun } from "../run_model.js";
-import { ENDED, JobsBar, Status, countsText, look } from "../status.js";
+import { ENDED, JobsBar, Status, countsText, look, neededCounts } from "../status.js";
 import { Time, Took, secondsBetween } from "../time.js";
 import { Retry } from "./retry.js";
 
@@ -64,7 +64,7 @@ function Head({ run, reload }) {
   return html`<div class="runhead">
     <div class="pagehead"><h1>${run.flow}</h1><span class="mono muted">${run.id}</span><${Status} status=${run.status} orphaned=${run.orphaned} canceling=${run.canceling} />
       <span class="grow"></span><${RunActions} run=${run} running=${running} reload=${reload} /></div>
-    <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}<div><dt>Jobs</dt><dd><${JobsBar} counts=${run.counts} total=${run.size} /> <span class="muted small">${countsText(run.counts)}</span></dd></div></dl>
+    <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}<div><dt>Jobs</dt><dd><${JobsBar} run=${run} size=${run.size} /> <span class="muted small">${countsText(neededCounts(run))}</span></dd></div></dl>
     ${Object.keys(run.params ?? {}).length || Object.keys(run.labels ?? {}).length ? html`<p class="runparams"><span class="muted small">Params</span> <${Chips} values=${run.params} />${Object.keys(run.labels ?? {}).length ? html` <span class="muted small">Labels</span> <${Chips} values=${run.labels} />` : null}</p>` : null}
     ${run.orphaned ? html`<p class="note note-wait">No worker executes this run: start one, or continue it with its command.</p>` : null}
     ${run.changed_files?.length ? html`<p class="note">Its flow file was changed since it began; the run keeps the stored text.</p>` : null}
@@ -86,7 +86,7 @@ function RunActions({ run, running, reload }) {
     ${open === "cancel" ? html`<${Confirm} title="Cancel the run?" action="Cancel the run" kind="danger" onClose=${close} run=${() => post(`${path}/cancel`).then(reload)}>
       <p>Running jobs are asked to stop; jobs that have not begun are canceled.</p><//>` : null}
     ${open === "delete" ? html`<${Confirm} title="Delete the run?" action="Delete the run" kind="danger" role="admin" onClose=${close} run=${async () => { await remove(path); say(`Run ${run.id} deleted`); navigate("/runs"); }}>
-      <p>Its ${run.size} jobs, their results and logs are deleted with it. This cannot be taken back.</p><//>` : null}
+      <p>Its ${plural(run.size, "job")}, with results and logs, will be gone. This cannot be taken back.</p><//>` : null}
     ${open === "commands" ? html`<${Commands} run=${run} onClose=${close} />` : null}
   </span>`;
 }

@@ -8,7 +8,7 @@ import { Link, runPath, setSearch, usePlace } from "../router.js";
 import { useObservable } from "../store.js";
 import { Time, formatDay, formatHour, timeMode, zoneName, zoneOf } from "../time.js";
 import { Backfill, Backfills } from "./backfill.js";
-import { Badge, Paused } from "../status.js";
+import { Badge, Paused, Status, look } from "../status.js";
 
 const DAY = 86400000;
 export const schedulePath = (id) => `/schedules/${segment(id)}`;
@@ -58,8 +58,9 @@ function Actions({ row, reload, ask }) {
 const OUTCOMES = { run: ["✔", "good"], skipped: ["↷", "idle"], left_out: ["↷", "idle"], refused: ["✖", "bad"], waiting: ["◷", "wait"] };
 
 function Outcome({ item, zone }) {
-  const [mark, tone] = OUTCOMES[item.outcome] ?? ["·", "idle"];
-  const text = item.outcome.replaceAll("_", " ");
+  const seen = item.status ? look(item.status) : null;
+  const [mark, tone] = seen ? [seen.mark, seen.tone] : OUTCOMES[item.outcome] ?? ["·", "idle"];
+  const text = seen ? seen.word : item.outcome.replaceAll("_", " ");
   return html`<span class=${`status is-${tone} status-small`}><span class="mark" aria-hidden="true">${mark}</span>${item.run ? html`<${Link} to=${runPath(item.run)}>${text}<//>` : text}</span> <${Time} at=${item.slot ?? item.at} zone=${zone} slot=${Boolean(item.slot)} />`;
 }
 
@@ -71,7 +72,7 @@ function Details({ row }) {
     ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption="What became of its slots, latest first" rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
       ["Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
       ["Outcome", (item) => html`<${Badge} tone=${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]} mark=${(OUTCOMES[item.outcome] ?? ["·"])[0]}>${item.outcome.replaceAll("_", " ")}<//>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
-      ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>` : null)],
+      ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>${item.status ? html` <${Status} status=${item.status} small />` : null}` : null)],
       ["Why", (item) => html`<span class="wraps">${item.text}</span>`],
       ["Decided", (item) => html`<${Time} at=${item.at} zone=${row.timezone} />`],
     ]} />` : html`<${Empty}>No slot has come yet.<//>`}</div><//>`;
@@ -93,10 +94,11 @@ function Strip({ rows, week }) {
   const ids = rows.filter((row) => !row.paused && row.next).map((row) => row.id).join("\n");
   const load = async () => {
     setNow(Date.now());
-    const found = await Promise.all(ids.split("\n").filter(Boolean).slice(0, 60).map(async (id) => [id, (await get(`${schedulePath(id)}/next`, { n: 100 }).catch(() => ({ items: [] }))).items]));
+    const until = new Date(Date.now() + span).toISOString();
+    const found = await Promise.all(ids.split("\n").filter(Boolean).slice(0, 60).map(async (id) => [id, await get(`${schedulePath(id)}/next`, { n: 100, until }).catch(() => ({ items: [], more: 0 }))]));
     setSlots(new Map(found));
   };
-  useEffect(() => { load(); const timer = setInterval(load, 60000); return () => clearInterval(timer); }, [ids]);
+  useEffect(() => { load(); const timer = setInterval(load, 60000); return () => clearInterval(timer); }, [ids, span]);
   useTopic("schedules", () => setNow(Date.now()), []);
   const zone = zoneOf(mode, rows[0]?.timezone);
   const marks = useMemo(() => Array.from({ length: 9 }, (_, index) => now + (span * index) / 8), [now, span]);
@@ -104,7 +106,7 @@ function Strip({ rows, week }) {
   return html`<${Card} title=${week ? "The next 7 days" : "The next 24 hours"} tools=${html`<span class="muted small">${zoneName(zone)}</span><${Button} small onClick=${() => setSearch({ span: week ? null : "7d" })}>${week ? "24 hours" : "7 days"}<//>`}>
     <div class="strip" role="region" aria-label="Coming slots" tabindex="0"><div class="strip-in">
       <div class="strip-axis" aria-hidden="true">${marks.slice(0, -1).map((at, index) => html`<span key=${at} style=${{ left: `${(100 * index) / 8}%` }}>${week ? formatDay(at, zone) : formatHour(at, zone)}</span>`)}</div>
-      <ul>${rows.map((row) => { const coming = (slots.get(row.id) ?? []).map(moment).filter((at) => at - now < span && at >= now - 60000); return html`<li key=${row.id} class="strip-row"><span class="strip-name mono" title=${row.id}>${row.id}</span>
-        <span class="strip-lane"><span class="sr">${row.paused ? "paused" : `${coming.length} slots`}</span>${row.paused ? html`<span class="muted small" aria-hidden="true">paused</span>` : coming.map((at) => html`<i key=${at} class="slot" style=${{ left: `${(100 * (at - now)) / span}%` }} title=${`${row.id}: ${formatDay(at, row.timezone)} ${formatHour(at, row.timezone)} ${row.timezone}`}></i>`)}</span></li>`; })}</ul>
+      <ul>${rows.map((row) => { const known = slots.get(row.id); const more = known?.more ? `and ${known.more}${known.more < 2000 ? "" : " or more"} later` : ""; const coming = (known?.items ?? []).map(moment).filter((at) => at - now < span && at >= now - 60000); return html`<li key=${row.id} class="strip-row"><span class="strip-name mono" title=${row.id}>${row.id}</span>
+        <span class="strip-lane"><span class="sr">${row.paused ? "paused" : `${plural(coming.length, "slot")} ${more}`}</span>${row.paused ? html`<span class="muted small" aria-hidden="true">paused</span>` : coming.map((at) => html`<i key=${at} class="slot" style=${{ left: `${(100 * (at - now)) / span}%` }} title=${`${row.id}: ${formatDay(at, row.timezone)} ${formatHour(at, row.timezone)} ${row.timezone}`}></i>`)}${more && coming.length ? html`<span class="slots-more muted small" aria-hidden="true" style=${{ left: `calc(${(100 * (coming.at(-1) - now)) / span}% + 8px)` }}>${more}</span>` : null}</span></li>`; })}</ul>
     </div></div><//>`;
 }
