@@ -18,7 +18,9 @@ function T.publish()
   local claim = L.read_claim(A.list())
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks', 'cells')
-  if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict', '' } end
+  if found[1] and found[1] ~= 'staging' then
+    return { found[2] == nonce and found[1] ~= 'collecting' and 'duplicate' or 'conflict', '' }
+  end
   if found[1] and found[2] ~= nonce then return { 'conflict', '' } end
   if tonumber(found[3] or 0) ~= chunks then return { 'wrong_state', '' } end
   local bundle = L.bundle_of(fields)
