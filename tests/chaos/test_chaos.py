@@ -155,7 +155,9 @@ def test_too_many_holders_of_a_place_are_found() -> None:
     rows = {name: {"status": "finished", "semaphores": "1 job/red"} for name in "ab"}
     right = run("1 a queued started 1", "2 b queued started 1", "2 a started finished 1")  # the order within 1 ms is not known
     assert found("over their limits", Evidence(Picture(jobs=rows), right, [], [])) == []
-    brief = run("1 a queued started 1", "1 a started finished 1", "2 b queued started 1")  # one that is claimed again, by its report
+    brief = run(
+        "1 a queued started 1", "1 a started finished 1", "2 b queued started 1"
+    )  # one that is claimed again, by its report
     assert found("over their limits", Evidence(Picture(jobs=rows), brief, [], [])) == []
     wrong = run("1 a queued started 1", "2 b queued started 1", "3 a started finished 1")
     assert found("over their limits", Evidence(Picture(jobs=rows, holders={"job/red": {"a": 1.0}}), wrong, [], [])) == [

@@ -80,7 +80,9 @@ def a_run_that_is_open_is_not_retried(store: Store) -> None:
     upload(store, run, "one")
     assert apply(store, run, "one", 1) is Outcome.DONE
     assert [upload(store, run, "two"), apply(store, run, "two", 2)] == [Outcome.WRONG_STATE] * 2
-    store.client.hset(store.session.keys("run", run), mapping={"retry_nonce": "two", "retry_chunks": 1})  # staged before the first one
+    store.client.hset(
+        store.session.keys("run", run), mapping={"retry_nonce": "two", "retry_chunks": 1}
+    )  # staged before the first one
     assert apply(store, run, "two", 2) is Outcome.WRONG_STATE
     assert epoch(store, run) == (RunStatus.RUNNING, 2)
 

@@ -59,7 +59,7 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: HookDelivery) -> EventR
         delivery: the request.
 
     Returns:
-        What became of it. `CONFLICT`: its run is being uploaded by another process, which may have died, or an upload is being deleted.
+        What became of it. `CONFLICT`, `WRONG_STATE`: its run is being uploaded by another process, which may have died, or deleted.
 
     Raises:
         NotVerifiedError: it is not signed as the trigger wants.
@@ -81,7 +81,7 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: HookDelivery) -> EventR
         found = start_run(maker, known, claim, {"id": key, **data})
     except EvalError as error:  # not noted as dealt with: the same delivery may run once the flow reads it
         raise NotReadyError(f"{known.id}: {error}") from error
-    if found.outcome is Outcome.CONFLICT and not schedules.unseen(known.id, [key]):
+    if found.outcome is Outcome.CONFLICT and not found.run and not schedules.unseen(known.id, [key]):
         return EventRun(Outcome.DONE, repeated=True)
     return found
 

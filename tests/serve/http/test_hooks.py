@@ -65,9 +65,9 @@ def left(server: PrivateServer, store: Store, flows: Path, tmp_path: Path) -> st
 
     proxy = Proxy(server.socket, kill)
     env = {"FLOWQ_REDIS_URL": proxy.url, "FLOWQ_NAMESPACE": NAMESPACE, "PAGE_HOOK": SECRET}
-    with PageServer(str(flows), "--trust-proxy=127.0.0.1", log=tmp_path / "log", env=env) as dying:
-        with pytest.raises(OSError, match=r"reset|closed|Remote"):
-            push(dying)
+    dying = PageServer(str(flows), "--trust-proxy=127.0.0.1", log=tmp_path / "log", env=env)
+    with dying, pytest.raises(OSError, match=r"reset|closed|Remote"):
+        push(dying)
     proxy.close()
     (key,) = store.client.scan_iter(store.session.keys("run", "*"), count=1000)
     assert store.client.hget(key, "status") == b"staging"
@@ -75,7 +75,10 @@ def left(server: PrivateServer, store: Store, flows: Path, tmp_path: Path) -> st
 
 
 def test_a_delivery_whose_page_died_in_the_middle_is_taken_over(page: PageServer, store: Store, left: str) -> None:
-    assert [(answer.status, answer.document) for answer in (push(page), push(page))] == [(202, {"id": left}), (200, {"id": left})]
+    assert [(answer.status, answer.document) for answer in (push(page), push(page))] == [
+        (202, {"id": left}),
+        (200, {"id": left}),
+    ]
     assert store.runs.recent() == [left]
 
 

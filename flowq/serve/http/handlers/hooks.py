@@ -51,7 +51,7 @@ def _reply(known: KnownTrigger, found: EventRun) -> Reply:
         raise RefusedError(503, "busy", f"{known.id}: ten runs wait already", headers={"Retry-After": "60"})
     if found.outcome is Outcome.SUSPENDED:
         raise RefusedError(409, "paused", f"{known.id} is paused")
-    if found.outcome is Outcome.CONFLICT:
+    if found.outcome in {Outcome.CONFLICT, Outcome.WRONG_STATE}:
         # As long as the upload of a process that died is kept: the same delivery starts the run afterwards.
         text = f"{known.id}: the run of this delivery is not complete yet"
         raise RefusedError(503, "not_complete", text, headers={"Retry-After": "60"})

@@ -1,8 +1,7 @@
 -- run/upload_jobs: stages jobs of a run that is being submitted, and a piece of its plan, invisible until the flip
 -- edges: - -> deferred
 -- args: run nonce chunk rows piece
--- guard: the run id is free or staged by the same nonce; chunks arrive in order, one that was staged before is a duplicate; a run that is being
---   deleted has no duplicates: what is submitted again would be gone
+-- guard: the run id is free or staged by the same nonce; chunks arrive in order, one that was staged before is a duplicate
 -- replies: {done | duplicate | conflict | wrong_state}
 -- uses: lib/status
 -- `rows` is JSON, a list of jobs: [ordinal, [field, value, ...], ["<ordinal of a child>|<condition>", ...]], all texts. A job with very many
@@ -15,7 +14,7 @@ function T.upload_jobs()
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks')
   if found[1] and (found[1] ~= 'staging' or found[2] ~= nonce) then
-    return { found[2] == nonce and found[1] ~= 'collecting' and 'duplicate' or 'conflict' }
+    return { found[2] == nonce and 'duplicate' or 'conflict' }
   end
   local staged = tonumber(found[3] or 0)
   if staged > chunk then return { 'duplicate' } end
