@@ -16,10 +16,11 @@ from flowq.schedules.events.webhooks import HookDelivery, NotVerifiedError, _ver
 from flowq.schedules.requests import FlowFile
 from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
-from tests.serve.http.conftest import NAMESPACE, SECRET, execute
+from tests.serve.http.conftest import HOOK, NAMESPACE, SECRET, execute
 from tests.support.page_server import Answer, PageServer, token_of
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
+from tests.support.wait import until
 
 MAIN = {"ref": "refs/heads/main", "after": "c0ffee"}
 
@@ -97,6 +98,13 @@ def test_a_delivery_that_cannot_take_an_upload_over_comes_later(page: PageServer
     execute(store, left, a="finished")
     store.runs.delete(left)
     assert [(answer.status, answer.document) for answer in (push(page, changed), push(page))] == [(200, {"id": None})] * 2
+
+
+def test_a_delivery_while_the_flow_changes_comes_later(page: PageServer, store: Store, flows: Path) -> None:
+    (flows / "hook.yaml").write_text(f"{HOOK}# changed\n")
+    answer = push(page)
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "flow_changed", "5")
+    until(lambda: push(page).status == 202, message="the page to know the changed file")
 
 
 def test_a_delivery_that_is_none_of_the_triggers_is_answered(page: PageServer, store: Store) -> None:

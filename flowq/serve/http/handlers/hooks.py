@@ -1,5 +1,6 @@
 """Deliveries of webhooks. Their signature is the only credential: cookies and tokens are not looked at."""
 
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.events.event_runs import EventRun, KnownTrigger
 from flowq.schedules.events.webhooks import MOST, NOT_VERIFIED, HookDelivery, NotReadyError, NotVerifiedError, deliver
 from flowq.serve.http.calls import ApiCall
@@ -25,6 +26,8 @@ def _deliver(call: ApiCall) -> Reply:
         raise RefusedError(401, "signature", str(error)) from error
     except NotReadyError as error:
         raise RefusedError(422, "delivery", str(error)) from error
+    except FlowChangedError as error:
+        raise RefusedError(503, "flow_changed", str(error), headers={"Retry-After": "5"}) from error
 
 
 def _known(call: ApiCall) -> KnownTrigger:
