@@ -176,6 +176,7 @@ def slots(log: list[SlotEntry], *made: int, schedule: str = "flows/late:default"
 def test_a_slot_that_was_not_dealt_with_once_is_found() -> None:
     late = "flows/late:default"
     assert slots([SlotEntry(4000, "left_out", "", "", 2000, 2, 6100)], 0, 6000) == []
+    assert slots([SlotEntry(2000, "skipped", "too_many_waiting", "r", 2000, 1, 2100)], 0, 4000) == [], "ten may wait"
     assert slots([], 0, 4000) == [f"slot 2000 has 0 runs, and was 0 times left without one ({late})"]
     assert slots([], 0, 2000, 2000) == [f"slot 2000 has 2 runs, and was 0 times left without one ({late})"]
     assert slots([SlotEntry(2000, "left_out", "", "", 2000, 1, 4100)], 0, 2000, 4000) == [
