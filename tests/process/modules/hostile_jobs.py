@@ -149,7 +149,6 @@ def leaves_one_that_adopts(directory):
 def begin_a_namespace(directory):
     LIBC.unshare(0x10000000 | 0x20000000)  # of users and of process ids, where that is allowed
     if os.fork() == 0:
-        note(directory)
         (Path(directory) / "namespace").touch()
         deaf()
     wait_without_end()
