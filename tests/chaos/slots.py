@@ -16,7 +16,9 @@ def wrong_slots(evidence: Evidence) -> Iterator[str]:
 
 def _wrong_slots(evidence: Evidence, name: str, schedule: Ticking) -> Iterator[str]:
     rows = (row for row in evidence.picture.runs.values() if row.get("schedule") == name)
-    runs = Counter(int(row["slot"]) for row in rows if name != PAST or row["cause"] == "backfill")  # an hour may begin in a round
+    runs = Counter(
+        int(row["slot"]) for row in rows if name != PAST or row["cause"] == "backfill"
+    )  # an hour may begin in a round
     log = evidence.schedules.get(name, [])
     dealt = Counter(runs)
     for entry in log:
