@@ -11,6 +11,7 @@ import pytest
 from flowq import Callback, Dependency, Queue, Repeat, Retry, Worker
 from flowq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.job import Job
+from flowq.store.schema.outcomes import ExecutionReport
 from tests.api import samples
 from tests.api.conftest import Background
 from tests.support.wait import until
@@ -72,6 +73,19 @@ def test_a_draft_can_be_canceled_and_deleted_without_hanging_dependents(queue: Q
         drafts[2].cancel()
     with pytest.raises(DuplicateJobError, match="it is created"):
         queue.enqueue(samples.add, job_id=drafts[2].id, unique=True)
+
+
+def test_a_canceled_draft_that_is_requeued_leaves_nothing(queue: Queue) -> None:
+    draft = queue.create_job(samples.add, (1,), result_ttl=100, depends_on="missing")
+    draft.save()
+    draft.cancel()
+    draft.requeue()
+    claim = queue.store.workers.claim("w", [queue.name], 100)
+    assert claim is not None
+    queue.store.jobs.finish(ExecutionReport(claim.id, claim.token, "finished", value=b"x"))
+    keys = [key for key in queue.connection.scan_iter("*") if draft.id.encode() in key]
+    assert len(keys) > 1
+    assert [key for key in keys if queue.connection.pttl(key) == -1] == []
 
 
 def test_saving_a_created_job_whose_id_was_enqueued_meanwhile_saves_its_settings(queue: Queue) -> None:

@@ -129,8 +129,9 @@ def overlapping(evidence: Evidence) -> Iterator[str]:
         if "semaphore" in row:
             limits[f"run {run}"].append((row["semaphore"], int(row["max_runs"])))
     inside: dict[str, set[str]] = defaultdict(set)
-    for change in sorted(evidence.changes, key=lambda change: (change.at, _enters(change))):
-        who = change.job or f"run {change.stream}"
+    # Within a millisecond only the order of one job's changes is known: one that is claimed again and ends in it is out.
+    last = {(change.at, change.job or f"run {change.stream}"): change for change in evidence.changes}
+    for (_, who), change in sorted(last.items(), key=lambda item: (item[0][0], _enters(item[1]))):
         for name, most in limits.get(who, ()):
             if _enters(change):
                 inside[name].add(who)

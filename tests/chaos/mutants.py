@@ -113,6 +113,18 @@ MUTANTS: Final = {
             (),
         ),
     ),
+    "each delivery is another one": Mutant(
+        "schedules/events/webhooks.py",
+        "delivery.at_ms, key, over",
+        'delivery.at_ms, key + __import__("os").urandom(9).hex(), over',
+        ("events",),
+    ),
+    "a delivery is noted before its run is there": Mutant(
+        "schedules/events/webhooks.py",
+        "    claim = EventClaim(",
+        "    schedules.settle_event(EventClaim(known.id, delivery.at_ms, key))\n    claim = EventClaim(",
+        ("events",),
+    ),
     "children outlive serve": Mutant(
         "serve/child.py", 'options, passed = [f"--lifeline={lifeline}"], [lifeline]', "options, passed = [], []", ("processes",)
     ),

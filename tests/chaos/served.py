@@ -31,7 +31,7 @@ class Ticking:
 
     Attributes:
         every: ms from one slot to the next.
-        outcomes: what may become of a slot; one that was left out only because a later one was due.
+        outcomes: what may become of a slot, with the reason why it is skipped; one that was left out only because a later one was due.
     """
 
     every: int
@@ -40,8 +40,8 @@ class Ticking:
 
 TICKING: Final = {
     f"{DIRECTORY}/tick:default": Ticking(1000, frozenset({"run"})),
-    f"{DIRECTORY}/slow:default": Ticking(2000, frozenset({"run", "skipped", "left_out"})),
-    f"{DIRECTORY}/late:default": Ticking(2000, frozenset({"run", "left_out"})),
+    f"{DIRECTORY}/slow:default": Ticking(2000, frozenset({"run", "skipped/running", "left_out"})),
+    f"{DIRECTORY}/late:default": Ticking(2000, frozenset({"run", "skipped/too_many_waiting", "left_out"})),
     PAST: Ticking(HOUR, frozenset({"run"})),
 }
 

@@ -15,13 +15,16 @@ def wrong_slots(evidence: Evidence) -> Iterator[str]:
 
 
 def _wrong_slots(evidence: Evidence, name: str, schedule: Ticking) -> Iterator[str]:
-    runs = Counter(int(row["slot"]) for row in evidence.picture.runs.values() if row.get("schedule") == name)
+    rows = (row for row in evidence.picture.runs.values() if row.get("schedule") == name)
+    runs = Counter(
+        int(row["slot"]) for row in rows if name != PAST or row["cause"] == "backfill"
+    )  # an hour may begin in a round
     log = evidence.schedules.get(name, [])
     dealt = Counter(runs)
     for entry in log:
         if entry.outcome != "run":
             dealt.update(range(entry.first, entry.slot + 1, schedule.every))
-        if entry.outcome not in schedule.outcomes:
+        if (f"skipped/{entry.reason}" if entry.outcome == "skipped" else entry.outcome) not in schedule.outcomes:
             yield f"slot {entry.slot} was {entry.outcome} ({entry.reason}), which is not the policy"
         if entry.outcome == "left_out" and entry.at_ms < entry.slot + schedule.every:
             yield f"slot {entry.slot} was left out at {entry.at_ms}, before another one was due"

@@ -82,6 +82,10 @@ class _Node:
             def _take(self, execution: Any) -> None:
                 taken.append(execution.token)
 
+            def _kill(self, token: str, _number: int) -> None:
+                if token in taken:
+                    taken.remove(token)
+
         self._real = Bookkeeping()
         self.send: Callable[[Message], None] = said.append
 

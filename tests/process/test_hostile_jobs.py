@@ -1,10 +1,12 @@
 """Jobs that do what they can to keep their slot or to leave something: the slot is free in bounded time, and nothing is left.
 
-Each in three ways: as a call in a process of its own, as a call that shares its process, and as a command. They run side by side, each in a
+Each in four ways: as a call in a process of its own, as a call that shares its process, as a command and as a script. They run side by side, each in a
 slot, because most of the time is waited for.
 """
 
+import contextlib
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 
+from flowq.worker.supervisor import slot as slot_module
 from flowq.worker.supervisor.fork_servers import client
 from tests.support.supervisor_stub import MODULES, Execution, Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
@@ -24,7 +27,8 @@ GRACE: Final = 0.2  # s
 SHORT: Final = {
     "call": 0.5,
     "batch": 0.5,
-    "run": 3.0,
+    "argv": 3.0,
+    "shell": 3.0,
 }  # s, the timeout of jobs that are to reach it; an interpreter has to start in a command
 LONG: Final = 30.0  # s, that of all others
 BOUND: Final = 8.0  # s from the timeout to a free slot, while they all run on a busy machine; alone it takes less than one
@@ -40,6 +44,13 @@ ENDS = {
     "leaves_daemons": {FINISHED},
     "leaves_one_that_hops": {FINISHED},
     "leaves_a_daemon_that_floods": {FINISHED},
+    "leaves_one_that_hides": {FINISHED},
+    "leaves_a_stopped_one": {FINISHED},
+    "leaves_one_that_adopts": {FINISHED},
+    "leaves_a_namespace": {FINISHED},
+    "removes_its_directory": {FINISHED},
+    "is_traced_by_what_it_left": {TIMEOUT},
+    "is_held_by_what_it_left": {TIMEOUT},
     "leaves_a_thread": {FINISHED},
     "hangs_at_its_exit": {FINISHED},
     "closes_its_output": {FINISHED},
@@ -61,6 +72,15 @@ AS_COMMANDS = {
     "writes_to_every_descriptor": {FINISHED},
     "sends_what_is_no_outcome": {FINISHED},
     "kills_its_group": {KILLED},
+    "kills_above": {KILLED},  # the process of the job, which waits for its command
+    "stops_above": {TIMEOUT},
+    "stops_above_and_ends": {TIMEOUT},
+    "traces_above": {TIMEOUT},
+    "holds_above": {TIMEOUT},
+}
+
+IN_A_SHELL = {
+    "crashes": {ERROR},  # the exit code of its command is the script's
 }
 
 
@@ -75,14 +95,16 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         yield Path(directory)
 
 
-def job(way: str, attribute: str, directory: Path) -> dict[str, Any]:
-    expected = AS_COMMANDS.get(attribute, ENDS[attribute]) if way == "run" else ENDS[attribute]
-    timeout = SHORT[way] if expected == {TIMEOUT} else LONG
-    if way == "run":
-        code = f"import hostile_jobs; hostile_jobs.{attribute}({str(directory)!r})"
-        return task("argv", argv=[sys.executable, "-c", code], env={"PYTHONPATH": MODULES}, timeout=timeout)
+def job(way: str, attribute: str, directory: Path, *more: int, timeout: float = LONG) -> dict[str, Any]:
+    """Return the task of a job; `more`: further arguments."""
+    if way in {"argv", "shell"}:
+        code = f"import hostile_jobs; hostile_jobs.{attribute}{(str(directory), *more)}"
+        argv = [sys.executable, "-c", code]
+        if way == "argv":
+            return task("argv", argv=argv, env={"PYTHONPATH": MODULES}, timeout=timeout)
+        return shell(f"{shlex.join(argv)}; exit $?", env={"PYTHONPATH": MODULES}, timeout=timeout)
     return (
-        call(attribute, str(directory), timeout=timeout)
+        call(attribute, str(directory), *more, timeout=timeout)
         | {"module": "hostile_jobs"}
         | ({"batch": 100} if way == "batch" else {})
     )
@@ -115,38 +137,91 @@ def is_quiet(stand: Stand) -> bool:
     return set(survivors(stand.mark)) == {stand.fork_server.pid, *horses(stand)}
 
 
-@pytest.mark.parametrize("way", ["call", "batch", "run"])
+def ends(way: str) -> dict[str, set[str]]:
+    """Return the jobs of a way, and how each may end."""
+    return ENDS | {"call": {}, "batch": {}, "argv": AS_COMMANDS, "shell": AS_COMMANDS | IN_A_SHELL}[way]
+
+
+def is_there(pid: int) -> bool:
+    """Return whether a process runs that has no mark."""
+    with contextlib.suppress(OSError):
+        return b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+@pytest.mark.parametrize("way", ["call", "batch", "argv", pytest.param("shell", marks=pytest.mark.chaos)])
 def test_slots_are_free_in_time_and_nothing_is_left(way: str, tmp_path: Path, temporary: Path) -> None:
-    with Stand(slots=len(ENDS), grace=GRACE, preload=("hostile_jobs", "process_jobs")) as stand:
+    expected = ends(way)
+    with Stand(slots=len(expected), grace=GRACE, preload=("hostile_jobs", "process_jobs")) as stand:
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
         stand.turn(lambda: is_quiet(stand))
         before = held(stand)
         (tmp_path / "pids").mkdir()
         began = time.monotonic()
         executions = {
-            attribute: stand.start(job(way, attribute, tmp_path / "pids"), slot) for slot, attribute in enumerate(ENDS)
+            attribute: stand.start(
+                job(way, attribute, tmp_path / "pids", timeout=SHORT[way] if end == {TIMEOUT} else LONG), slot
+            )
+            for slot, (attribute, end) in enumerate(expected.items())
         }
         stand.turn(lambda: all(execution.freed for execution in executions.values()), timeout=SHORT[way] + 2 * GRACE + BOUND)
         assert time.monotonic() - began >= SHORT[way]
-        expected = ENDS | AS_COMMANDS if way == "run" else ENDS
-        ends = {attribute: end_of(execution) for attribute, execution in executions.items()}
         assert {
-            attribute: (end, executions[attribute].outcome) for attribute, end in ends.items() if end not in expected[attribute]
+            attribute: execution.outcome
+            for attribute, execution in executions.items()
+            if end_of(execution) not in expected[attribute]
         } == {}
         stand.turn(lambda: is_quiet(stand))
         pids = [int(file.name.partition("-")[2]) for file in (tmp_path / "pids").glob("pid-*")]
-        assert len(pids) >= len(ENDS)
+        assert len(pids) >= len(expected)
         assert [pid for pid in pids if pid not in horses(stand) and not gone(pid, stand.mark)] == []
+        (hidden,) = (tmp_path / "pids").glob("hidden-*")
+        assert not is_there(int(hidden.name.partition("-")[2]))
         assert stand.lost == [], "the fork server goes on"
         stand.turn(lambda: held(stand) <= before)
         (scratch,) = temporary.iterdir()
         stand.turn(lambda: not list(scratch.iterdir()))
-        for slot in range(len(ENDS)):
+        for slot in range(len(expected)):
             after = stand.start(call("echo", slot), slot)
             stand.turn(lambda e=after: e.freed)  # type: ignore[misc]
             assert after.outcome["value"] == b"%d" % slot, "the slot goes on"
     until(lambda: not survivors(stand.mark))
     assert list(temporary.iterdir()) == [], "the files of the fork server"
+
+
+ABOVE: Final = {"call": 1, "batch": 1, "argv": 2, "shell": 3}
+"""How far above a job its fork server is."""
+
+ATTACKS: Final = {
+    "stops_above_and_ends": FINISHED,
+    "leaves_one_that_traces_above": FINISHED,
+    "stops_above": TIMEOUT,
+    "traces_above": TIMEOUT,
+    "holds_above": TIMEOUT,
+    "kills_above": KILLED,  # the last one: the fork server is gone then
+}
+
+
+@pytest.mark.parametrize("way", ["batch", *(pytest.param(way, marks=pytest.mark.chaos) for way in ("call", "argv", "shell"))])
+def test_a_job_that_attacks_its_fork_server_holds_up_no_other(
+    way: str, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot_module, "EXIT_LIMIT", 0.5)  # s; until then the end of a process is waited for
+    with Stand(slots=2, grace=GRACE, preload=("hostile_jobs", "process_jobs")) as stand:
+        stand.fork_server.renew(60.0)  # as a worker does all the time
+        other = stand.start(call("block", str(tmp_path / "other")), slot=1)
+        stand.turn((tmp_path / "other").exists)
+        for attack, end in ATTACKS.items():
+            timeout = (0.2 if way in {"call", "batch"} else 1.0) if end == TIMEOUT else LONG
+            execution = stand.start(job(way, attack, tmp_path, ABOVE[way], timeout=timeout))
+            stand.turn(lambda e=execution: e.freed)  # type: ignore[misc]
+            assert end_of(execution) == end, (attack, execution.outcome)
+            pids = [int(file.name.partition("-")[2]) for file in tmp_path.glob("pid-*")]
+            assert [pid for pid in pids if pid not in horses(stand) and not gone(pid, stand.mark)] == [], attack
+            assert (other.freed, len(stand.lost)) == ((True, 1) if end == KILLED else (False, 0)), attack
+            if end != KILLED:
+                assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+    until(lambda: not survivors(stand.mark))
 
 
 DIGS: Final = f'{sys.executable} -ISc \'import os; [os.mkdir("deep") or os.chdir("deep") for _ in range(1200)]\''

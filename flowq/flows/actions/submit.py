@@ -150,7 +150,7 @@ def _difference(store: Store, run: str, plan: Plan, directory: str, fields: Mapp
     """Return the first difference between a plan and the run that has its id."""
     there = store.runs.get(run)
     if there is None:
-        return "it is being submitted"
+        return "it is being submitted or deleted"
     if there.flow != plan.name:
         return f"it is a run of the flow {there.flow}"
     for what, old, new in (

@@ -58,6 +58,9 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: HookDelivery) -> EventR
         known: the trigger.
         delivery: the request.
 
+    Returns:
+        What became of it. `CONFLICT`, `WRONG_STATE`: its run is being uploaded by another process, which may have died, or deleted.
+
     Raises:
         NotVerifiedError: it is not signed as the trigger wants.
         NotReadyError: it cannot be dealt with.
@@ -75,9 +78,12 @@ def deliver(maker: Maker, known: KnownTrigger, delivery: HookDelivery) -> EventR
     schedules.see_events(known.id, [])  # forgets those of a month ago
     claim = EventClaim(known.id, delivery.at_ms, key, overlap=known.trigger.overlap)
     try:
-        return start_run(maker, known, claim, {"id": key, **data})
+        found = start_run(maker, known, claim, {"id": key, **data})
     except EvalError as error:  # not noted as dealt with: the same delivery may run once the flow reads it
         raise NotReadyError(f"{known.id}: {error}") from error
+    if found.outcome is Outcome.CONFLICT and not found.run and not schedules.unseen(known.id, [key]):
+        return EventRun(Outcome.DONE, repeated=True)
+    return found
 
 
 def _verify(known: KnownTrigger, delivery: HookDelivery) -> None:

@@ -49,8 +49,14 @@ class Children:
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to the process group of a known child; a child that has been reaped is never signalled."""
-        if pid in self.known:
+        if pid not in self.known:
+            return
+        if number != _SIGKILL:
             _signal_group(pid, number)
+            return
+        _kill(pid)
+        if platform.has_ended(pid):
+            self._sweep()  # what traces it keeps it from being reaped, and may be among what it has left
 
     @property
     def sweeping(self) -> bool:
@@ -86,9 +92,9 @@ class Children:
     def kill_all(self) -> None:
         """Kill every child and everything below, and return when they are gone (or after a few seconds)."""
         deadline = time.monotonic() + _SWEEP_LIMIT
-        for pid in tuple(self.known):
-            _signal_group(pid, signal.SIGKILL)
         while time.monotonic() < deadline:
+            for pid in self.known:
+                _kill(pid)
             while (end := self._reap_one()) is not None:
                 self.known.discard(end[0])
             if self._sweep() == 0 and not self.known:
@@ -101,7 +107,7 @@ class Children:
         self._orphans &= unknown
         for pid in unknown:
             # Not reaped yet, so the pid is still theirs; they may lead a group of their own or be in any other.
-            _signal_group(pid, signal.SIGKILL)
+            _kill(pid)
         return len(unknown)
 
     def _look_at_orphans(self, former: int) -> None:
@@ -152,7 +158,7 @@ def kill_child_of(server: int, horse: int, others: set[int]) -> bool:
     ended = platform.has_ended(horse)  # first: what is below a horse becomes a child of the server before the horse has ended
     living = [pid for pid in platform.children_of(server) - others if not platform.has_ended(pid)]
     for pid in living:
-        _signal_group(pid, signal.SIGKILL)
+        _kill(pid)
     return ended and not living
 
 
@@ -185,7 +191,7 @@ def kill_orphans(keep: set[int]) -> None:
     try:
         while (unknown := listing.pids() - keep) and time.monotonic() < deadline:
             for pid in unknown:
-                _signal_group(pid, signal.SIGKILL)
+                _kill(pid)
             for pid in unknown:
                 try:
                     os.waitpid(pid, os.WNOHANG)
@@ -194,6 +200,14 @@ def kill_orphans(keep: set[int]) -> None:
             time.sleep(0.001)
     finally:
         listing.close()
+
+
+def _kill(pid: int) -> None:
+    """Kill a process that is not reaped yet, and its children if it does not die: one that traces it can keep it in its exit."""
+    _signal_group(pid, _SIGKILL)
+    if platform.is_stopped(pid):
+        for child in platform.children_of(pid):
+            _signal_group(child, _SIGKILL)
 
 
 def _signal_group(pid: int, number: int) -> None:

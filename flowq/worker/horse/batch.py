@@ -56,8 +56,11 @@ class Keeper:
         """Return whether the horse can take another job after this outcome."""
         if outcome["outcome"] != "finished" or "left" in outcome or self._jobs >= self._task["batch"]:
             return False
-        same = _set() == self._set and _kept() == self._kept and _allowance() == self._allowance
-        return same and _resident() - self._resident < _GROWTH
+        try:
+            same = _set() == self._set and _kept() == self._kept and _allowance() == self._allowance
+            return same and _resident() - self._resident < _GROWTH
+        except (OSError, MemoryError):  # it has lowered its limits so far that nothing can be looked at
+            return False
 
     def clear(self) -> None:
         """Take back what the job got: its variables, its task and its output."""
@@ -83,7 +86,14 @@ def _variables() -> Mapping[Any, Any]:
 
 def _set() -> tuple[Any, ...]:
     """Return what each job is given by flowq."""
-    return dict(_variables()), os.getcwd(), list(sys.path)
+    return dict(_variables()), _directory(), list(sys.path)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 def _kept() -> tuple[Any, ...]:

@@ -7,10 +7,12 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 _HELD = []
+LIBC = ctypes.CDLL(None)
 
 
 def note(directory):
@@ -99,6 +101,149 @@ def leaves_a_daemon_that_floods(directory):
         select.select((), (), (), 0.002)
 
 
+def wait_for(directory, pattern, number=1):
+    while len(list(Path(directory).glob(pattern))) < number:
+        select.select((), (), (), 0.002)
+
+
+def hide(directory):
+    """Close everything, and become a program without any variable."""
+    (Path(directory) / f"hidden-{os.getpid()}").touch()
+    os.closerange(0, 1024)
+    os.execve("/bin/sleep", ["sleep", "600"], {})
+
+
+def leaves_one_that_hides(directory):
+    fork_away(directory, hide)
+    wait_for(directory, "hidden-*")
+
+
+def stop(_directory):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    wait_without_end()
+
+
+def leaves_a_stopped_one(directory):
+    fork_away(directory, stop)
+    wait_for(directory, "away-*")
+
+
+def adopt(directory):
+    """Become the parent of what is left below, and leave some there."""
+    LIBC.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    for _ in range(3):
+        if os.fork() == 0:
+            if os.fork() == 0:
+                note(directory)
+                wait_without_end()
+            os._exit(0)
+    (Path(directory) / "adopted").touch()
+    wait_without_end()
+
+
+def leaves_one_that_adopts(directory):
+    fork_away(directory, adopt)
+    wait_for(directory, "adopted")
+
+
+def begin_a_namespace(directory):
+    LIBC.unshare(0x10000000 | 0x20000000)  # of users and of process ids, where that is allowed
+    if os.fork() == 0:
+        (Path(directory) / "namespace").touch()
+        deaf()
+    wait_without_end()
+
+
+def leaves_a_namespace(directory):
+    fork_away(directory, begin_a_namespace)
+    wait_for(directory, "namespace")
+
+
+def removes_its_directory(directory):
+    note(directory)
+    place = tempfile.mkdtemp()
+    os.chdir(place)
+    os.rmdir(place)
+
+
+def ancestor(level):
+    """Return the process so many levels above this one."""
+    pid = os.getpid()
+    for _ in range(level):
+        pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    return pid
+
+
+def trace(pid):
+    """Stop a process as a debugger does, where that is allowed: no signal but SIGKILL wakes it."""
+    LIBC.ptrace(16, pid, 0, 0)  # PTRACE_ATTACH
+
+
+def hold(pid):
+    """Trace a process so that not even SIGKILL ends it before its tracer has gone."""
+    LIBC.ptrace(0x4206, pid, 0, 0x40)  # PTRACE_SEIZE, PTRACE_O_TRACEEXIT
+
+
+def leave_one_on(directory, attack, pid):
+    """Leave a daemon that traces a process."""
+
+    def rest(directory):
+        attack(pid)
+        (Path(directory) / f"traced-{pid}").touch()
+        wait_without_end()
+
+    fork_away(directory, rest)
+    wait_for(directory, f"traced-{pid}")
+
+
+def is_traced_by_what_it_left(directory):
+    note(directory)
+    leave_one_on(directory, trace, os.getpid())
+    wait_without_end()
+
+
+def is_held_by_what_it_left(directory):
+    note(directory)
+    leave_one_on(directory, hold, os.getpid())
+    wait_without_end()
+
+
+def kills_above(directory, level=1):
+    note(directory)
+    os.kill(ancestor(level), signal.SIGKILL)
+    wait_without_end()
+
+
+def stops_above(directory, level=1):
+    note(directory)
+    victim = ancestor(level)  # once: who is above it then, when that one has ended, is the supervisor
+    deaf()
+    while True:
+        os.kill(victim, signal.SIGSTOP)
+
+
+def stops_above_and_ends(directory, level=1):
+    note(directory)
+    os.kill(ancestor(level), signal.SIGSTOP)
+
+
+def traces_above(directory, level=1):
+    note(directory)
+    trace(ancestor(level))
+    deaf()
+    wait_without_end()
+
+
+def holds_above(directory, level=1):
+    note(directory)
+    leave_one_on(directory, hold, ancestor(level))
+    wait_without_end()
+
+
+def leaves_one_that_traces_above(directory, level=1):
+    leave_one_on(directory, trace, ancestor(level))
+
+
 def leaves_a_thread(directory):
     note(directory)
     threading.Thread(target=wait_without_end).start()
@@ -185,12 +330,6 @@ def lowers_its_limits(directory):
     resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(3)
-
-
-def kills_its_parent(directory):
-    note(directory)
-    os.kill(os.getppid(), signal.SIGKILL)
-    wait_without_end()
 
 
 def kills_its_group(directory):

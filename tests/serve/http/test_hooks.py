@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,12 @@ from flowq.schedules.events.event_runs import KnownTrigger
 from flowq.schedules.events.webhooks import HookDelivery, NotVerifiedError, _verify
 from flowq.schedules.requests import FlowFile
 from flowq.store import Store
-from tests.serve.http.conftest import SECRET
+from flowq.store.schema.outcomes import Outcome
+from tests.serve.http.conftest import HOOK, NAMESPACE, SECRET, execute
 from tests.support.page_server import Answer, PageServer, token_of
+from tests.support.proxy import Proxy
+from tests.support.server import PrivateServer
+from tests.support.wait import until
 
 MAIN = {"ref": "refs/heads/main", "after": "c0ffee"}
 
@@ -46,6 +51,60 @@ def test_a_delivery_that_comes_twice_at_once_starts_one_run(page: PageServer, st
         answers = list(pool.map(lambda _: push(page), range(8)))
     assert {answer.document["id"] for answer in answers} == set(store.runs.recent())
     assert sorted(answer.status for answer in answers) == [200] * 7 + [202]
+
+
+@pytest.fixture
+def left(server: PrivateServer, store: Store, flows: Path, tmp_path: Path) -> str:
+    """The run of delivery d1, whose upload was left by a page that was killed before it was complete."""
+
+    def kill(_number: int) -> bool:
+        if b"publish" in proxy.request[:200]:
+            dying.process.kill()
+            dying.process.wait(15)
+            raise ConnectionAbortedError  # the call is not forwarded
+        return False
+
+    proxy = Proxy(server.socket, kill)
+    env = {"FLOWQ_REDIS_URL": proxy.url, "FLOWQ_NAMESPACE": NAMESPACE, "PAGE_HOOK": SECRET}
+    dying = PageServer(str(flows), "--trust-proxy=127.0.0.1", log=tmp_path / "log", env=env)
+    with dying, pytest.raises(OSError, match=r"reset|closed|Remote"):
+        push(dying)
+    proxy.close()
+    (key,) = store.client.scan_iter(store.session.keys("run", "*"), count=1000)
+    assert store.client.hget(key, "status") == b"staging"
+    return str(key.decode().rpartition(":")[2])
+
+
+def test_a_delivery_whose_page_died_in_the_middle_is_taken_over(page: PageServer, store: Store, left: str) -> None:
+    assert [(answer.status, answer.document) for answer in (push(page), push(page))] == [
+        (202, {"id": left}),
+        (200, {"id": left}),
+    ]
+    assert store.runs.recent() == [left]
+
+
+def test_a_delivery_that_cannot_take_an_upload_over_comes_later(page: PageServer, store: Store, left: str) -> None:
+    """The flow, or what it reads of the delivery, is not what it was: the sender is told to come again, until the upload was deleted."""
+    changed = {**MAIN, "after": "other"}
+    for _ in range(2):
+        answer = push(page, changed)
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "not_complete", "60")
+    assert store.runs.recent() == []
+    assert store.session.run("run/collect_garbage", left, 0) == [b"done", 1]  # as the timer of the upload does, with many jobs
+    assert [push(page, body).code for body in (changed, MAIN)] == ["not_complete"] * 2
+    assert store.runs.collect(left) is Outcome.DONE
+    assert [push(page, changed).status, push(page, changed).status] == [202, 200]
+    assert json.loads(store.runs.require(left).params) == {"commit": "other"}
+    execute(store, left, a="finished")
+    store.runs.delete(left)
+    assert [(answer.status, answer.document) for answer in (push(page, changed), push(page))] == [(200, {"id": None})] * 2
+
+
+def test_a_delivery_while_the_flow_changes_comes_later(page: PageServer, store: Store, flows: Path) -> None:
+    (flows / "hook.yaml").write_text(f"{HOOK}# changed\n")
+    answer = push(page)
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "flow_changed", "5")
+    until(lambda: push(page).status == 202, message="the page to know the changed file")
 
 
 def test_a_delivery_that_is_none_of_the_triggers_is_answered(page: PageServer, store: Store) -> None:

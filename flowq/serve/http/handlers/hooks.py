@@ -1,5 +1,6 @@
 """Deliveries of webhooks. Their signature is the only credential: cookies and tokens are not looked at."""
 
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.events.event_runs import EventRun, KnownTrigger
 from flowq.schedules.events.webhooks import MOST, NOT_VERIFIED, HookDelivery, NotReadyError, NotVerifiedError, deliver
 from flowq.serve.http.calls import ApiCall
@@ -25,6 +26,8 @@ def _deliver(call: ApiCall) -> Reply:
         raise RefusedError(401, "signature", str(error)) from error
     except NotReadyError as error:
         raise RefusedError(422, "delivery", str(error)) from error
+    except FlowChangedError as error:
+        raise RefusedError(503, "flow_changed", str(error), headers={"Retry-After": "5"}) from error
 
 
 def _known(call: ApiCall) -> KnownTrigger:
@@ -51,9 +54,11 @@ def _reply(known: KnownTrigger, found: EventRun) -> Reply:
         raise RefusedError(503, "busy", f"{known.id}: ten runs wait already", headers={"Retry-After": "60"})
     if found.outcome is Outcome.SUSPENDED:
         raise RefusedError(409, "paused", f"{known.id} is paused")
-    if found.outcome is Outcome.CONFLICT:  # dealt with before, without a run
-        return Reply(200, {"id": None})
-    if found.outcome is Outcome.DONE and found.repeated:
+    if found.outcome in {Outcome.CONFLICT, Outcome.WRONG_STATE}:
+        # As long as the upload of a process that died is kept: the same delivery starts the run afterwards.
+        text = f"{known.id}: the run of this delivery is not complete yet"
+        raise RefusedError(503, "not_complete", text, headers={"Retry-After": "60"})
+    if found.outcome is Outcome.DONE and found.repeated:  # dealt with before, without a run
         return Reply(200, {"id": None})
     raise RefusedError(422, "refused", f"{known.id}: {found.reason or found.outcome}")
 

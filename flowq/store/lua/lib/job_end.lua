@@ -21,7 +21,7 @@ local function keys_of(job)
   if L.execution_of(job.token) ~= 1 then return L.keys_of(id) end
   local keys = { K.job(id), K.payload(id), K.result(id), K.meta_data(id) }
   if job.has_dependents then keys[#keys + 1] = K.children(id) end
-  if job.pending then keys[#keys + 1] = K.parents(id) end
+  if job.pending or job.parents_released then keys[#keys + 1] = K.parents(id) end
   if job.logged then keys[#keys + 1] = K.logs(id) end
   return keys
 end
@@ -193,7 +193,8 @@ function L.end_job(job, status, reason, extra)
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'ended_at', now
   local parents = L.held_parents(job) -- before its keys may go
-  if #parents > 0 then extra[#extra + 1], extra[#extra + 2] = 'parents_released', '1' end
+  local drafted = job.status == 'created' and call('EXISTS', K.parents(job.id)) == 1 -- which it never held
+  if #parents > 0 or drafted then extra[#extra + 1], extra[#extra + 2] = 'parents_released', '1' end
   if job.allow_failure and job.kind ~= 'group' and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end

@@ -1,7 +1,7 @@
 -- run/publish: makes a staged run visible with all its jobs, at one instant
 -- edges: -
 -- args: run nonce chunks directory_key fields* claim*
--- guard: every chunk of this nonce is staged, and the bundle is there; the same nonce again is a duplicate; for a slot those of lib/slot_claims
+-- guard: every chunk of this nonce is staged, and the bundle is there; the same nonce again is a duplicate, unless the run is being deleted; for a slot those of lib/slot_claims
 -- replies: {done | duplicate | conflict | wrong_state | suspended | too_early | busy | skipped, run in its place}
 -- uses: job/release_dependents lib/run_turns lib/slot_claims
 -- The fields `handlers:early` and `handlers:exit` count the handlers, which are outside the graph, by when they have their turn. With the
@@ -18,7 +18,9 @@ function T.publish()
   local claim = L.read_claim(A.list())
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks', 'cells')
-  if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict', '' } end
+  if found[1] and found[1] ~= 'staging' then
+    return { found[2] == nonce and found[1] ~= 'collecting' and 'duplicate' or 'conflict', '' }
+  end
   if found[1] and found[2] ~= nonce then return { 'conflict', '' } end
   if tonumber(found[3] or 0) ~= chunks then return { 'wrong_state', '' } end
   local bundle = L.bundle_of(fields)
