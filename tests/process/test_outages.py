@@ -59,7 +59,14 @@ def full(server: PrivateServer, seconds: float) -> None:
         client.config_set("maxmemory", "0")
 
 
-OUTAGES = [restarted, frozen, paused, demoted, full]
+def forbidden(server: PrivateServer, seconds: float) -> None:
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-rpush")
+        last(seconds)
+        client.execute_command("ACL", "SETUSER", "default", "+rpush")
+
+
+OUTAGES = [restarted, frozen, paused, demoted, full, forbidden]
 
 
 @pytest.fixture
