@@ -27,7 +27,7 @@ from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
-from flowq.store.schema.job_rows import status_of
+from flowq.store.schema.job_rows import members_of, status_of
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 from flowq.store.schema.run_rows import event, log_entries, run_record, run_records
@@ -294,9 +294,9 @@ class Runs:
         except (zlib.error, ValueError) as error:
             raise CorruptRecordError(f"the stored plan of run {run} cannot be read: {error}") from error
 
-    def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
-        """Return the records of jobs of a run."""
-        return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
+    def jobs(self, run: str, ordinals: Iterable[int], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
+        """Return the records of jobs of a run, as `Jobs.get_many`."""
+        return self._jobs.get_many((member_id(run, ordinal) for ordinal in ordinals), damaged)
 
     def statuses(self, run: str, count: int) -> Iterator[str]:
         """Yield a letter for each of the first `count` jobs and groups of a run, many at once: the status, see `flowq.states.LETTERS`.
@@ -309,8 +309,12 @@ class Runs:
 
     def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
         """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""
-        found = self.jobs(run, groups) if groups else []
-        return {ordinal: None if record is None else record.members for ordinal, record in zip(groups, found, strict=True)}
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for ordinal in groups:
+                pipe.hget(self._keys("job", member_id(run, ordinal)), "members")
+            found = pipe.execute() if groups else []
+        return {ordinal: members_of(member_id(run, ordinal), text) for ordinal, text in zip(groups, found, strict=True)}
 
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""
