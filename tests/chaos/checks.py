@@ -129,8 +129,11 @@ def overlapping(evidence: Evidence) -> Iterator[str]:
         if "semaphore" in row:
             limits[f"run {run}"].append((row["semaphore"], int(row["max_runs"])))
     inside: dict[str, set[str]] = defaultdict(set)
+    latest = {(change.stream, change.job, change.at): change for change in evidence.changes}
     for change in sorted(evidence.changes, key=lambda change: (change.at, _enters(change))):
         who = change.job or f"run {change.stream}"
+        if _enters(change) and not _enters(latest[change.stream, change.job, change.at]):
+            continue  # and left at once, in the same step: a report gives a job that counts as lost back to its execution, and ends it
         for name, most in limits.get(who, ()):
             if _enters(change):
                 inside[name].add(who)
