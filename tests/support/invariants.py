@@ -169,7 +169,7 @@ def groups(picture: Picture) -> list[str]:
         if name is None or picture.expiries[job] < now:
             continue
         listed = picture.members.get(name, {}).get(job)
-        if listed is None or not 0 <= picture.expiries[job] - listed <= DRIFT:
+        if listed is None or not listed <= picture.expiries[job] <= listed + DRIFT:
             problems.append(f"job {job} lasts until {picture.expiries[job]}, its group {name} says {listed}")
     for name, members in picture.members.items():
         living = {job: picture.jobs[job] for job, score in members.items() if score > now and job in picture.jobs}
