@@ -101,9 +101,10 @@ page: $(DEVELOP) ## the page in a browser: Chromium on PATH, else skipped; two f
 	$(BIN)/python -m pytest tests/page -m 'not chaos' $(ARGS)
 
 servers: $(DEVELOP) ## the tests that talk to a server, and a round of chaos, on Redis 7, on a cluster and behind a Sentinel
-	$(BIN)/python -m pytest tests/embedded tests/store tests/process tests/chaos --server redis7 -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
-	$(BIN)/python -m pytest tests/store tests/process tests/chaos --server cluster -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
-	$(BIN)/python -m pytest tests/store tests/process tests/chaos --server sentinel -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@failed=; for on in "redis7 tests/embedded" cluster sentinel; do \
+	    $(BIN)/python -m pytest --server $$on tests/store tests/process tests/chaos -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS) \
+	        || failed="$$failed $${on%% *}"; \
+	done; test -z "$$failed" || { echo "make servers: tests failed on:$$failed" >&2; exit 1; }
 
 wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing of an earlier build gets in)
 	$(BIN)/python -m build --outdir dist .

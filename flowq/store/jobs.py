@@ -251,7 +251,7 @@ class Jobs:
     def get_many(self, jobs: Iterable[str], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
         """Return the records of many jobs in one round trip per 500, None where there is none.
 
-        With `damaged` a record that cannot be read is None, too, and `damaged` gets the reason, by the job's id.
+        With `damaged`, of a record that cannot be read there is what can be, and `damaged` gets the reason, by the job's id.
 
         Raises:
             CorruptRecordError: without `damaged`, one cannot be read.

@@ -26,11 +26,12 @@ from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
 from flowq.store.retry_upload import NewPlan, ResetJob
+from flowq.store.run_streams import RunStreams
 from flowq.store.run_upload import StagedJob
-from flowq.store.schema.job_rows import status_of
+from flowq.store.schema.job_rows import members_of, status_of
 from flowq.store.schema.outcomes import Outcome
-from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
-from flowq.store.schema.run_rows import event, log_entries, run_record, run_records
+from flowq.store.schema.records import JobRecord, RunRecord
+from flowq.store.schema.run_rows import run_record, run_records
 
 if TYPE_CHECKING:
     from flowq.store.schedules import EventClaim, SlotClaim
@@ -41,12 +42,11 @@ _DISMANTLED: Final = 200  # jobs that go with one call
 _STATUSES: Final = 1000  # jobs whose statuses are read by one call: 2 ms of the server
 
 
-class Runs:
+class Runs(RunStreams):
     """The store's view of runs."""
 
     def __init__(self, session: Session, jobs: Jobs) -> None:
-        self._session = session
-        self._keys = session.keys
+        super().__init__(session)
         self._jobs = jobs
 
     # -- transitions ----------------------------------------------------------------------------------------------------------
@@ -287,16 +287,19 @@ class Runs:
         """
         with self._session.translated:
             found = run_upload.read(partial(self._session.client.getrange, self._keys("plan", run)))
-        if not found:
+        if not found and self.get(run) is None:
             raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists them all")
+        unread = f"the stored plan of run {run} cannot be read: {{}} (`flowq delete {run}` removes such a run)"
+        if not found:
+            raise CorruptRecordError(unread.format("it is missing"))
         try:
             return run_upload.unpack(found)
         except (zlib.error, ValueError) as error:
-            raise CorruptRecordError(f"the stored plan of run {run} cannot be read: {error}") from error
+            raise CorruptRecordError(unread.format(error)) from error
 
-    def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
-        """Return the records of jobs of a run."""
-        return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
+    def jobs(self, run: str, ordinals: Iterable[int], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
+        """Return the records of jobs of a run, as `Jobs.get_many`."""
+        return self._jobs.get_many((member_id(run, ordinal) for ordinal in ordinals), damaged)
 
     def statuses(self, run: str, count: int) -> Iterator[str]:
         """Yield a letter for each of the first `count` jobs and groups of a run, many at once: the status, see `flowq.states.LETTERS`.
@@ -309,8 +312,12 @@ class Runs:
 
     def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
         """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""
-        found = self.jobs(run, groups) if groups else []
-        return {ordinal: None if record is None else record.members for ordinal, record in zip(groups, found, strict=True)}
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for ordinal in groups:
+                pipe.hget(self._keys("job", member_id(run, ordinal)), "members")
+            found = pipe.execute() if groups else []
+        return {ordinal: members_of(member_id(run, ordinal), text) for ordinal, text in zip(groups, found, strict=True)}
 
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""
@@ -335,47 +342,6 @@ class Runs:
                     pipe.hget(self._keys("job", job), "status")
                     pipe.get(self._keys("result", job))
                 yield pipe.execute()
-
-    def events(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 1000) -> list[Event]:
-        """Return the run's events after a position, oldest first; when there are none, wait for some, up to `block_ms`."""
-        rows = self._read_stream(self._keys("events", run), after, block_ms, count)
-        return [event(run, seq, row) for seq, row in rows]
-
-    def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
-        """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
-        rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
-        return [entry for seq, row in rows for entry in log_entries(seq, row)]
-
-    def latest_logs(self, run: str, count: int, before: str = "+") -> list[LogEntry]:
-        """Return the last entries of captured output before a position, newest first."""
-        end = before if before == "+" else f"({before}"
-        with self._session.translated:
-            rows = self._session.client.xrevrange(self._keys("logs", run), end, count=count)
-        return [entry for seq, row in rows for entry in reversed(log_entries(seq.decode(), row))]
-
-    def position(self, run: str) -> str:
-        """Return the position of the latest event of a run, "0" if none is kept."""
-        with self._session.translated:
-            rows = self._session.client.xrevrange(self._keys("events", run), count=1)
-        return rows[0][0].decode() if rows else "0"
-
-    def logs_dropped(self, run: str) -> int:
-        """Return how many entries of a run's output are not kept any more: the oldest, when it was more than the limit."""
-        key = self._keys("logs", run)
-        with self._session.translated:
-            if not self._session.client.exists(key):
-                return 0
-            info = self._session.client.xinfo_stream(key)
-        return int(info["entries-added"]) - int(info["length"])
-
-    def _read_stream(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
-        block = None if block_ms is None else int(self._session.bounded_wait(block_ms / 1000) * 1000)
-        with self._session.translated:
-            found = self._session.client.xread({key: after}, count=count, block=block)
-        if not found:
-            return []
-        entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
-        return [(seq.decode(), row) for seq, row in entries]
 
     def refuse(self, run: str, outcome: Outcome, wanted: str) -> None:
         """Raise the error for an outcome of a run other than done or duplicate.

@@ -273,3 +273,24 @@ def test_quantiles() -> None:
     assert quantile([], 0.5) == 0
     assert quantile([3, 1, 2], 0.5) == 2
     assert quantile(list(range(100)), 0.99) == 99
+
+
+def test_a_job_that_is_given_back_and_ends_in_one_step_leaves_its_group() -> None:
+    """Ends and starts of one millisecond have no order between jobs, and have one for the same job."""
+    steps = [
+        (1, "one", "queued", "started"),
+        (2, "one", "started", "queued"),
+        (3, "one", "queued", "started"),
+        (3, "one", "started", "finished"),
+        (5, "two", "queued", "started"),
+        (6, "two", "started", "finished"),
+        (6, "three", "queued", "started"),
+        (7, "three", "started", "finished"),
+    ]
+    over = CHECKS["over their limits"]
+    jobs = {name: {"semaphores": "1 job/red"} for name in ("one", "two", "three")}
+    changes = [Change(at, "-", job, old, new, "", 1) for at, job, old, new in steps]
+    assert list(over(Evidence(Picture(jobs=jobs), changes, [], []))) == []
+    changes.append(Change(5, "-", "four", "queued", "started", "", 1))
+    jobs["four"] = jobs["one"]
+    assert "['four', 'two'] were in job/red at once, which takes 1" in list(over(Evidence(Picture(jobs=jobs), changes, [], [])))

@@ -77,7 +77,6 @@ def test_no_server_is_an_error_before_anything_is_started(home: Path, monkeypatc
     assert not processes(home)
 
 
-@pytest.mark.not_on("redis7", "is about versions of Valkey")
 @pytest.mark.parametrize(
     ("written", "accepted"),
     [
@@ -91,6 +90,8 @@ def test_no_server_is_an_error_before_anything_is_started(home: Path, monkeypatc
 )
 def test_a_server_older_than_the_data_is_refused(home: Path, written: str, accepted: bool) -> None:
     """It could ignore the newer files and start empty, without an error."""
+    if find_server().product != "valkey":
+        pytest.skip("is about versions of Valkey")
     (home / "written-by").write_text(written)
     if accepted:
         attach().close()

@@ -16,6 +16,7 @@ from flowq.plan import Plan
 from flowq.states import ENDED
 from flowq.store import Store
 from flowq.store.schema.job_fields import FIELDS
+from flowq.store.schema.outcomes import LogLines
 from tests.support.page_server import PageServer, token_of
 from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver
@@ -187,6 +188,123 @@ def test_a_run_whose_plan_is_damaged_is_listed_and_named(
         assert err.startswith("warning: the stored plan of run torn cannot be read: ")
 
 
+def ended_run(store: Store, directory: Path) -> str:
+    """Let `a` of a run fail and `b` finish; return the run's id."""
+    run = submit(store, plan(), directory=directory, run_id="torn")
+    driver = Driver(store, name=OWNER)
+    driver.settle()
+    claim = driver.take()
+    driver.step(logs=(LogLines(claim.id, claim.token, 1, "out", b"a line\n"),))
+    driver.end(claim, "failed")
+    driver.end(driver.take())
+    driver.settle()
+    driver.close()
+    return run
+
+
+SALVAGED = [
+    ("attempt", b"letters", "attempt: invalid literal"),
+    ("started_at", b"-1", "started_at: '-1' is no time"),
+    ("cache", b"[1]", "cache: "),
+    ("status", b"odd", "status: 'odd' is not a valid"),
+]
+
+
+@pytest.mark.parametrize(("field", "junk", "why"), SALVAGED)
+def test_a_run_is_shown_although_the_record_of_a_job_is_damaged(
+    store: Store,
+    server: PrivateServer,
+    namespace: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    field: str,
+    junk: bytes,
+    why: str,
+) -> None:
+    env = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    run = ended_run(store, tmp_path)
+    job = f"{run}:0"
+    store.client.hset(store.session.keys("job", job), field, junk)
+    text = f"the record of job {job} cannot be read: {why}"
+    capfd.readouterr()
+
+    def said(*words: str, code: int = 0) -> str:
+        assert command(words) == code, (words, capfd.readouterr())
+        return capfd.readouterr().out
+
+    shown = said("status", run)
+    assert f"the record of this job cannot be read: {why}" in shown
+    assert "b  finished" in shown
+    (torn, other) = json.loads(said("status", run, "--json"))["jobs"]
+    assert torn["damaged"].startswith(text)
+    assert "damaged" not in other
+    assert text in said("why", run, "a")
+    assert "a line" in said("logs", run)
+    assert said("graph", run) == f"{'?' if field == 'status' else '✖'} a\n✔ b\n"
+    if field == "status":
+        assert f"flowq delete {run}" in shown
+        assert command(("retry", run, "--failed", "--detach")) == 2
+        assert (
+            f"such a run cannot be retried: run the flow again, and remove this run with `flowq delete {run}`"
+            in capfd.readouterr().err
+        )
+        return
+    assert f"flowq retry {run} --job a   # writes its damaged record anew" in shown
+    said("retry", run, "--job", "a", "--detach")
+    assert "cannot be read" not in said("status", run)
+
+
+def test_the_api_names_the_damaged_record_of_a_job_and_shows_the_run(
+    store: Store, server: PrivateServer, namespace: str, tmp_path: Path
+) -> None:
+    run = ended_run(store, tmp_path)
+    store.client.hset(store.session.keys("job", f"{run}:0"), "attempt", "letters")
+    text = f"the record of job {run}:0 cannot be read: attempt: {NO_NUMBER}"
+    env = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    with PageServer(str(tmp_path), log=tmp_path / "page", env=env) as page:
+        token = token_of(store, "viewer")
+
+        def read(path: str) -> Any:
+            return json.loads(page.api("GET", path, token=token).body)
+
+        assert read(f"/runs/{run}")["damaged"] == [{"ordinal": 0, "job": "a", "error": text}]
+        assert len(read(f"/runs/{run}/jobs")["rows"]) == 2
+        assert read(f"/runs/{run}/jobs/0")["damaged"] == text
+        assert read(f"/runs/{run}/jobs/0/why")["details"][-1] == text
+
+
+def test_entries_of_streams_that_cannot_be_read_are_left_out(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = ended_run(store, tmp_path)
+    whole = store.runs.events(run), store.runs.logs(run)
+    for kind in ("events", "logs"):
+        for entry in (
+            {"j": "x"},
+            {"j": b"\xff", "f": "a", "t": "b", "r": "", "x": "1", "a": "1", "s": "out", "d": "x"},
+            {"x": "letters"},
+        ):
+            store.client.xadd(store.session.keys(kind, run), entry)  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING):
+        assert (store.runs.events(run), store.runs.logs(run), store.runs.latest_logs(run, 2)) == (*whole, whole[1][::-1])
+        assert store.runs.events(run, after=whole[0][-1].seq) == []
+        assert store.runs.logs(run, after=whole[1][-1].seq) == []
+    assert len(caplog.messages) == 6, "each is told once"
+    assert all("torn cannot be read, and is left out: " in text for text in caplog.messages)
+
+
+def test_a_plan_that_is_missing_is_told_as_such(store: Store, tmp_path: Path) -> None:
+    run = ended_run(store, tmp_path)
+    store.client.delete(store.session.keys("plan", run))
+    with pytest.raises(
+        CorruptRecordError, match=f"the stored plan of run {run} cannot be read: it is missing .`flowq delete {run}`"
+    ):
+        store.runs.plan(run)
+
+
 def test_requeueing_all_failed_jobs_names_a_damaged_one_and_takes_the_others(
     store: Store, server: PrivateServer, namespace: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +317,7 @@ def test_requeueing_all_failed_jobs_names_a_damaged_one_and_takes_the_others(
     capfd.readouterr()
     assert command(("requeue", "--all", "-u", server.url, "--queue", "default")) == 1, "one was not"
     out, err = capfd.readouterr()
-    assert f"error: the record of job torn cannot be read: {NO_NUMBER}" in err
+    assert f"error: the record of job torn cannot be read: attempt: {NO_NUMBER}" in err
     assert "requeued 2 jobs in queue default" in out
     assert sorted(store.queues.job_ids("default")) == ["one", "two"]
 
@@ -237,7 +355,7 @@ def test_lists_of_the_api_name_what_is_damaged(store: Store, server: PrivateServ
         assert read("/runs?limit=1", viewer)["damaged"] == []
         assert (read("/runs", scoped)["items"], read("/runs", scoped)["damaged"]) == ([], [])
         (worker,) = read("/workers", viewer)["items"]
-        assert worker["jobs"] == [{"id": job, "error": f"the record of job {job} cannot be read: {NO_NUMBER}"}]
+        assert worker["jobs"] == [{"id": job, "error": f"the record of job {job} cannot be read: attempt: {NO_NUMBER}"}]
         assert read("/workers", scoped)["items"][0]["jobs"] == []
         assert read("/queues", viewer)["items"][0]["name"] == "default"
     driver.close()

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from flowq.plan import RetryPolicy
 from flowq.store import Store
 from tests.support.server import PrivateServer
+from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
 
@@ -59,7 +61,14 @@ def full(server: PrivateServer, seconds: float) -> None:
         client.config_set("maxmemory", "0")
 
 
-OUTAGES = [restarted, frozen, paused, demoted, full]
+def forbidden(server: PrivateServer, seconds: float) -> None:
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-rpush")
+        last(seconds)
+        client.execute_command("ACL", "SETUSER", "default", "+rpush")
+
+
+OUTAGES = [restarted, frozen, paused, demoted, full, forbidden]
 
 
 @pytest.fixture
@@ -119,3 +128,24 @@ def test_a_dead_worker_is_detected_one_lease_after_the_last_of_several_outages(
             over = time.monotonic()
             assert [(item.status, item.attempt) for item in ended(store, run)] == [("finished", 2)]
             assert time.monotonic() - over < 2.5 * LEASE, "one lease, the next sweep and the second attempt"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes of a job in /proc")
+@pytest.mark.slow
+def test_a_machine_sleeps_and_wakes(server: PrivateServer, store: Store, tmp_path: Path) -> None:
+    """The server, the worker, its fork servers and the job stop at once, for longer than a lease, and go on."""
+    job = script(f"echo >> {tmp_path}/begun; until test -e {tmp_path}/go; do sleep 0.05; done; echo one=1 > $FLOWQ_OUTPUT")
+    run = start(store, flow(node("a", job, retry=RetryPolicy(3))), tmp_path)
+    with WorkerProcess(server.url, *WORKER) as worker:
+        until(lambda: lines(tmp_path / "begun") == 1)
+        processes = [server.pid, *survivors(worker.mark)]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        last(AWAY)
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: at_work(store, 1))
+        (tmp_path / "go").touch()
+        (record,) = ended(store, run)
+    assert (record.status, record.attempt) == ("finished", 1)
+    assert lines(tmp_path / "begun") == 1

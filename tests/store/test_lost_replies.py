@@ -23,6 +23,7 @@ from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver, execution
 
+SHOWN = '{"hit": false, "reason": "", "run": null}'
 SHAPE: graphs.Shape = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "alarm": {"b": "failure"}}
 
 
@@ -49,8 +50,8 @@ def story(store: Store, driver: Driver) -> dict[str, str]:
     driver.settle()
     driver.end(claim, "failed")
     kept = [submit(store, graphs.plan({name: []}), directory="/d", run_id=f"story00{name}") for name in ("k", "h")]
-    driver.step(execution(driver.take(), value=b"5", cache=CacheReport("{}", "job", "digest", "{}", "{}")))
-    driver.step(execution(taking := driver.take(), cache=CacheReport("{}", "job", "digest", latest="{}")))
+    driver.step(execution(driver.take(), value=b"5", cache=CacheReport(SHOWN, "job", "digest", "{}", "{}")))
+    driver.step(execution(taking := driver.take(), cache=CacheReport(SHOWN, "job", "digest", latest="{}")))
     assert store.jobs.result(taking.id) == ResultRecord("successful", 1, ANY, b"5", ANY, ANY)
     return {name: status for one in (run, second, *kept) for name, status in graphs.statuses(store, one).items()}
 

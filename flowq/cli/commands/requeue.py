@@ -32,7 +32,7 @@ def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: Qu
     damaged: dict[str, str] = {}
     if all_jobs:
         failed = store.jobs.get_many(queue.failed_job_registry.get_job_ids(), damaged)
-        wanted = [item.id for item in failed if item is not None and item.run is None]
+        wanted = [item.id for item in failed if item is not None and item.run is None and item.id not in damaged]
         for why in damaged.values():
             complain(f"error: {why}")
     refused = 0

@@ -111,7 +111,7 @@ def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
 
 
 def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
-    text, style = word(cause.status)
+    text, style = word(cause.status, damaged=cause.damaged)
     place = where(run, cause.place)
     branch, corner, bar = ("├ ", "└ ", "│ ") if terminal.unicode else ("|- ", "`- ", "|  ")
     inner = below + (bar if cause.causes else "  ")

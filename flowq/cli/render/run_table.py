@@ -12,7 +12,17 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import approval_command, clock, item_text, note, run_count_text, symbol, took, word
+from flowq.cli.render.vocabulary import (
+    approval_command,
+    clock,
+    damaged_commands,
+    item_text,
+    note,
+    run_count_text,
+    symbol,
+    took,
+    word,
+)
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -196,6 +206,7 @@ def next_commands(run: RunView) -> list[tuple[str, str]]:
     commands += [
         (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
     ]
+    commands += damaged_commands(run)[:NAMES_SHOWN]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
         commands.append(retry_command(run))
     elif not run.ended:
@@ -263,7 +274,7 @@ def where(run: RunView, place: SourcePlace) -> str:
 
 
 def _row(job: JobView, name: str, run: RunView, *, unicode: bool) -> Row:
-    state, style = word(job.status)
+    state, style = word(job.status, damaged=bool(job.damaged))
     if job.allowed:
         style = "warn"
     return Row(
@@ -278,7 +289,7 @@ def _row(job: JobView, name: str, run: RunView, *, unicode: bool) -> Row:
 
 
 def _rank(job: JobView) -> int:
-    if job.bad:
+    if job.bad or job.damaged:
         return 0
     match job.status:
         case JobStatus.STARTED:
@@ -335,7 +346,9 @@ def _cells_worth_seeing(cells: Sequence[JobView]) -> set[int]:
 
 
 def _asks_for_attention(job: JobView) -> bool:
-    return job.bad or job.status in {JobStatus.STARTED, JobStatus.SCHEDULED} or job.reason == Reason.APPROVAL
+    return (
+        job.bad or bool(job.damaged) or job.status in {JobStatus.STARTED, JobStatus.SCHEDULED} or job.reason == Reason.APPROVAL
+    )
 
 
 def _busy_time(cells: Sequence[JobView]) -> float | None:
@@ -359,8 +372,11 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
     idle = sum(job.is_idle_handler for job in jobs)
+    unknown = sum(job.status is None and bool(job.damaged) for job in jobs)
     counts = Counter(job.status for job in jobs if not job.is_idle_handler)
-    return count_segments(counts, cached=_cached(jobs), idle=idle)
+    counts[None] -= unknown
+    segments = count_segments(counts, cached=_cached(jobs), idle=idle)
+    return (*segments, (f", {unknown} damaged", "warn")) if unknown else segments
 
 
 def count_segments(counts: Mapping[JobStatus | None, int], *, cached: int = 0, idle: int = 0) -> tuple[Segment, ...]:

@@ -75,9 +75,11 @@ def symbol(status: JobStatus | None, *, unicode: bool) -> str:
     return "?" if status is None else _SYMBOLS[status][0 if unicode else 1]
 
 
-def word(status: JobStatus | None) -> tuple[str, str]:
+def word(status: JobStatus | None, *, damaged: bool = False) -> tuple[str, str]:
     """Return the word for a status and its style."""
-    return ("expired", "dim") if status is None else WORDS[status]
+    if status is None:
+        return ("damaged", "warn") if damaged else ("expired", "dim")
+    return WORDS[status]
 
 
 def reason_text(reason: str | None) -> str:
@@ -93,13 +95,20 @@ def item_text(job: JobView) -> str:
 
 
 def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
-    """Return the note beside a job: the cause of its status, in few words.
+    """Return the note beside a job: the cause of its status, in few words, and why its record cannot be read.
 
     Args:
         job: the job.
         now_ms: the time.
         local: the run has its own worker, whose name means nothing to users.
     """
+    if not job.damaged:
+        return _note(job, now_ms, local=local)
+    told = "" if job.status is None else _note(job, now_ms, local=local)
+    return "; ".join(part for part in (told, safe_line(job.damaged.replace(f"job {job.id}", "this job", 1))) if part)
+
+
+def _note(job: JobView, now_ms: int, *, local: bool) -> str:
     match job.status:
         case None:
             return "its record has expired"
@@ -196,6 +205,17 @@ def took(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def damaged_commands(run: RunView) -> list[tuple[str, str]]:
+    """Return what to do about records that cannot be read: jobs of a run that has ended can be written anew by a retry."""
+    if not run.ended or not (damaged := [job for job in run.jobs if job.damaged]):
+        return []
+    if any(job.status is None for job in damaged):
+        return [(f"flowq delete {run.id}", "a record without its status cannot be mended: run the flow again")]
+    return [
+        (f"flowq retry {run.id} --job {shlex.quote(safe_line(job.name))}", "writes its damaged record anew") for job in damaged
+    ]
 
 
 def approval_command(job: JobView) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowq import ids
-from flowq.exceptions import InvalidRunOperation
+from flowq.exceptions import CorruptRecordError, InvalidRunOperation
 from flowq.flows.actions.reload import Reload, reload_plan
 from flowq.flows.forecast import graph_rules
+from flowq.ids import split_member_id
 from flowq.plan import Cell, Edge, Plan
 from flowq.plan.foreach import foreach_groups, order, with_foreach_cells
 from flowq.states import UPSTREAM, JobStatus, Reason, RunStatus
@@ -117,7 +118,13 @@ def read_ended(store: Store, run: str, fresh: Plan | None = None) -> EndedRun:
     plan = with_foreach_cells(stored, members)
     expanded = frozenset(ordinal for ordinal, cells in members.items() if cells)
     empty = frozenset(ordinal for ordinal, cells in members.items() if cells is not None) - expanded
-    records = store.runs.jobs(run, range(len(plan.cells)))
+    damaged: dict[str, str] = {}
+    records = store.runs.jobs(run, range(len(plan.cells)), damaged)
+    for job, why in damaged.items():
+        if records[split_member_id(job)[1]] is None:  # nothing tells how it has ended; all else is written anew by a retry
+            raise CorruptRecordError(
+                f"{why}; such a run cannot be retried: run the flow again, and remove this run with `flowq delete {run}`"
+            )
     return EndedRun(
         run,
         record.attempt,

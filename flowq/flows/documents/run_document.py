@@ -58,6 +58,7 @@ def run_document(plan: Plan, run: RunView, *, position: str, expected_end_ms: in
         "nodes": _nodes(plan, run),
         "stages": list(dict.fromkeys(node.stage for node in plan.nodes if node.stage)),
         "approvals": [approval_json(job) for job in run.approvals],
+        "damaged": [{"ordinal": job.ordinal, "job": job.name, "error": job.damaged} for job in run.jobs if job.damaged],
         "command": commands_of(run),
     }
 

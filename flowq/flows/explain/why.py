@@ -52,6 +52,7 @@ class Cause:
     causes: tuple["Cause", ...] = ()
     more: int = 0
     skipped: int = 0
+    damaged: bool = False  # not all of its record could be read
 
     def leaves(self) -> list["Cause"]:
         """Return the ends of the chains, which the user can act on."""
@@ -114,10 +115,11 @@ class _Explanation:
             reason=None if job is None else job.reason,
             text=text,
             place=self._plan.place_of(self._plan.node_of(cell)),
-            details=tuple(details),
+            details=(*details, *([job.damaged] if job is not None and job.damaged and job.status is not None else [])),
             causes=tuple(causes),
             more=len(before) - len(causes),
             skipped=skipped,
+            damaged=job is not None and bool(job.damaged),
         )
 
     # -- the causes of a cell: a sentence, more facts, and the ordinals of its causes ----------------------------------------
@@ -125,6 +127,8 @@ class _Explanation:
     def _job(self, cell: Cell) -> Answer:
         job, node = self._jobs[cell.ordinal], self._plan.node_of(cell)
         match job.status:
+            case None if job.damaged:
+                return job.damaged, [], []
             case None:
                 return "its record has expired: its result_ttl or failure_ttl has passed", [], []
             case JobStatus.DEFERRED:

@@ -83,7 +83,7 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
             break
         with suppress(CorruptRecordError):
             plan = read_plan(store, record.id)
-            found.append(PastRun(plan, store.runs.jobs(record.id, range(len(plan.cells))), whole=record.attempt == 1))
+            found.append(PastRun(plan, store.runs.jobs(record.id, range(len(plan.cells)), {}), whole=record.attempt == 1))
         if len(found) == _READ:
             break
     return summarize(found)

@@ -85,7 +85,7 @@ def _why_skipped(job: JobView) -> str:
     if job.allowed:
         return f"failed, but is allowed to: {job.error_line or job.reason}"
     if job.status is None:
-        return "its record has expired"
+        return job.damaged or "its record has expired"
     return f"{job.status}: {job.reason}" if job.reason and job.reason != str(job.status) else str(job.status)
 
 

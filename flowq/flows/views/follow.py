@@ -197,7 +197,7 @@ class Follower:
         self._asked = now
         if not (wanted := self._approvals()):
             return {}
-        records = zip(wanted, self._store.runs.jobs(self._run_id, wanted), strict=True)
+        records = zip(wanted, self._store.runs.jobs(self._run_id, wanted, {}), strict=True)
         return {
             ordinal: record.message for ordinal, record in records if record is not None and record.reason == Reason.APPROVAL
         }
@@ -206,7 +206,7 @@ class Follower:
         """Read the workers of the jobs that these events leave running."""
         latest = {ordinal_of(event.job): event.new for event in events}
         started = [ordinal for ordinal, new in latest.items() if ordinal is not None and new == JobStatus.STARTED]
-        records = self._store.runs.jobs(self._run_id, started) if started else []
+        records = self._store.runs.jobs(self._run_id, started, {}) if started else []
         return {
             ordinal: record.worker
             for ordinal, record in zip(started, records, strict=True)
@@ -216,7 +216,7 @@ class Follower:
     def _allowed(self, failed: Sequence[int]) -> frozenset[int]:
         if not failed:
             return frozenset()
-        records = self._store.runs.jobs(self._run_id, failed)
+        records = self._store.runs.jobs(self._run_id, failed, {})
         return frozenset(
             ordinal for ordinal, record in zip(failed, records, strict=True) if record is not None and record.allowed
         )

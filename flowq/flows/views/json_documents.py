@@ -89,6 +89,7 @@ def job_json(job: JobView) -> dict[str, Json]:
         "error": job.error,
         "file": job.place.file,
         "line": job.place.line,
+        **({"damaged": job.damaged} if job.damaged else {}),
         **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
         **({} if job.cache is None else {"cache": _cache_json(job.cache)}),
         **({"artifacts": {name: one.to_json() for name, one in job.artifacts.items()}} if job.artifacts else {}),

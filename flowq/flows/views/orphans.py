@@ -65,4 +65,4 @@ def _jobs(store: "Store", run: RunRecord) -> list[JobRecord | None]:
     plan = Plan.from_json(store.runs.plan(run.id))
     members = store.runs.members(run.id, foreach_groups(plan))
     last = max((cells.stop for cells in members.values() if cells), default=len(plan.cells))
-    return store.runs.jobs(run.id, range(last))
+    return store.runs.jobs(run.id, range(last), {})

@@ -152,7 +152,8 @@ def _group(name: str, counts: Counter[JobStatus | None], outcome: RunStatus | No
 def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, count: _Count) -> RunView:
     ordinals = list(count.worth_reading)
     plan = outline.part(ordinals)
-    records = store.runs.jobs(run.id, ordinals)
+    damaged: dict[str, str] = {}
+    records = store.runs.jobs(run.id, ordinals, damaged)
     failed = [ordinal for ordinal, letter in count.worth_reading.items() if letter in "FS"]
     errors = read_errors(store, run.id, failed)
     queues = frozenset(job.queue for job in records if job is not None and job.status in {JobStatus.QUEUED, JobStatus.STARTED})
@@ -160,6 +161,9 @@ def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, count: _Cou
     snapshot = Snapshot(
         run=run,
         jobs=records,
+        damaged={
+            index: damaged[job] for index, ordinal in enumerate(ordinals) if (job := member_id(run.id, ordinal)) in damaged
+        },
         errors={index: errors[ordinal] for index, ordinal in enumerate(ordinals) if ordinal in errors},
         unserved=queues - store.workers.serving(queues) if queues else queues,
         now_ms=time.time_ns() // 1_000_000,

@@ -38,6 +38,7 @@ class Snapshot:
     changed: tuple[str, ...] = ()  # see `flowq.flows.views.sources`
     orphaned: bool = False  # see `flowq.flows.views.orphans`
     items: Mapping[int, str] = field(default_factory=dict)  # of failed cells of a foreach, as JSON
+    damaged: Mapping[int, str] = field(default_factory=dict)  # by ordinal: why not all of a record could be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class CacheView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One job of a run. Times in ms since the epoch, durations in seconds. `status` is None once the record has expired."""
+    """One job of a run. Times in ms since the epoch, durations in seconds. `status` is None once the record has expired, or is damaged there."""
 
     name: str
     job: str
@@ -92,6 +93,7 @@ class JobView:
     has_artifacts: bool = False  # it has left files
     artifacts: Mapping[str, Manifest] = field(default_factory=dict)  # read by `views.artifacts`, where they are needed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
+    damaged: str = ""  # why not all of its record could be read
 
     @property
     def line(self) -> int:
@@ -331,6 +333,7 @@ def _job_view(
         outcome=None if record is None else record.fields.get("outcome"),
         has_artifacts=record is not None and "artifacts" in record.fields,
         lane=snapshot.lanes.get(cell.ordinal),
+        damaged=snapshot.damaged.get(cell.ordinal, ""),
     )
 
 

@@ -8,7 +8,7 @@ from flowq.exceptions import NoSuchRunError
 from flowq.flows.views.orphans import waits_for_a_person, without_worker
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.sources import changed_files
-from flowq.ids import member_id
+from flowq.ids import member_id, split_member_id
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.states import JobStatus
@@ -58,13 +58,15 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
         )
     ordinals = [cell.ordinal for cell in plan.jobs()]
     jobs: list[JobRecord | None] = [None] * len(plan.cells)
-    for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
+    damaged: dict[str, str] = {}
+    for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals, damaged), strict=True):
         jobs[ordinal] = record
     failed = [job.ordinal for job in jobs if job and job.ordinal is not None and _may_have_error(job)]
     queues = frozenset(job.queue for job in jobs if job is not None and job.status in {JobStatus.QUEUED, JobStatus.STARTED})
     return Snapshot(
         run=run,
         jobs=jobs,
+        damaged={split_member_id(job)[1]: why for job, why in damaged.items()},
         errors=read_errors(store, run_id, failed),
         items=read_items(store, run_id, plan, failed),
         unserved=queues - store.workers.serving(queues) if queues else queues,

@@ -11,7 +11,8 @@ stay, because it only saves work, stands on a line that says `-- outlives calls`
 
 Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called. A transition that says `-- memory: also when none is
-left` is not refused by a server that has reached its maxmemory: otherwise live workers would count as dead.
+left` is not refused by a server that has reached its maxmemory: otherwise live workers would count as dead. One that says `-- rights:` asks
+itself for the rights of its user, those first that it names (see lib/rights); the others are refused at their start.
 
 Arguments are flat texts read in order by the script; `flatten` writes lists with their length in front.
 """
@@ -24,13 +25,14 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Final
 
-from flowq.store.schema import constants, keys
+from flowq.store.schema import constants, keys, rights
 from flowq.store.schema.constants import with_constants
 from flowq.store.schema.keys import with_keys
 
 _LUA: Final = Path(__file__).parents[1] / "lua"
 _HEADER: Final = re.compile(r"^-- (?P<key>[\w/]+): *(?P<value>.*)$")
 _DEFINED: Final = re.compile(r"^(?:function )?L\.(step\.)?(\w+)(?:\(|, L\.| =)", re.MULTILINE)
+_COMMAND: Final = re.compile(r"'([A-Z]+)'")
 _LOADER: Final = """local rest = {{
 {functions}}}
 local function load(name)
@@ -51,22 +53,26 @@ L.step = setmetatable({{}}, {{ __index = function(steps, name)
 end }})
 """
 _LIBRARY: Final = """local LIBRARY = '{name}'
-local KEYS, ARGV, incarnation, suspended, served
+local KEYS, ARGV, rights, incarnation, suspended, served
 {prelude}
 local at_start = {{}}
 local function guard()
 {guard}end
-local function register(name, transition, flags, guarded)
+local function register(name, transition, flags, guarded, needed, asks)
   redis.register_function{{ function_name = LIBRARY .. '_' .. name, flags = flags, callback = function(keys, arguments)
-    KEYS, ARGV = keys, arguments
+    KEYS, ARGV, rights = keys, arguments, needed
     {values}
     for i = 1, #at_start do at_start[i]() end
-    return guarded and guard() or transition()
+    local refused = guarded and guard()
+    if refused then return refused end
+    if not asks then L.ask() end
+    return transition()
   end }}
 end
 """
 _ALWAYS: Final = "#!lua flags=allow-oom"
 _UNGUARDED: Final = frozenset({"namespace/open"})
+_RIGHTS: Final = "lib/rights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,9 @@ class Header:
     uses: tuple[str, ...]
     lazy: bool = False  # of a fragment: loaded on first use
     always: bool = False  # of a transition: carried out also when the server has no memory left
+    rights: tuple[str, ...] | None = (
+        None  # of a transition that asks for the rights of its user itself: the ones it asks for first
+    )
 
 
 class ScriptText(str):
@@ -146,6 +155,7 @@ def read_header(name: str) -> Header:
         uses=() if uses in {"-", "-."} else tuple(uses.rstrip(".").split()),
         lazy="loaded" in values,
         always="memory" in values,
+        rights=tuple(values["rights"].split()) if "rights" in values else None,
     )
 
 
@@ -156,14 +166,17 @@ def load(name: str, *, bare: bool = False) -> Script:
 
 
 def _compose(name: str, *, bare: bool) -> str:
-    order = [read_header(item) for item in _order(name, [])]
-    parts = [_ALWAYS] if read_header(name).always and not bare else []
-    parts.append(_text("lib/prelude"))
+    order = [read_header(item) for item in (_RIGHTS, *_order(name, []))]
+    own = order[-1]
+    parts = [_ALWAYS] if own.always and not bare else []
+    parts += [_text("lib/prelude"), f"local rights = {_rights(name)}"]
     if later := [header.name for header in order if header.lazy]:
         parts.append(_on_first_use(later))
     if name not in _UNGUARDED:
         parts.append(_text("lib/incarnation"))
     parts += [_text(header.name) for header in order if not header.lazy]
+    if not _asks(own):
+        parts.append("L.ask()")
     return with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
 
 
@@ -182,7 +195,7 @@ def library_name() -> str:
     digest = hashlib.sha1(usedforsecurity=False)
     for name in sorted(_names()):
         digest.update(_text(name).encode())
-    for module in (__file__, constants.__file__, keys.__file__):
+    for module in (__file__, constants.__file__, keys.__file__, rights.__file__):
         digest.update(Path(module).read_bytes())
     return f"flowq_{digest.hexdigest()[:16]}"
 
@@ -193,7 +206,7 @@ def library_text() -> str:
 
     Its closures are made once, when it is loaded; what belongs to one call is set at the start of each.
     """
-    order: list[str] = []
+    order = [_RIGHTS]
     for name in transition_names():
         _order(name, order)
     prelude, values = _split_per_call(_text("lib/prelude"))
@@ -213,9 +226,26 @@ def _block(name: str) -> str:
     if values:
         parts.append(f"at_start[#at_start + 1] = function()\n{values}\nend")
     if not name.startswith("lib/"):
-        verb, flags = name.rpartition("/")[2], "'allow-oom'" if read_header(name).always else ""
-        parts.append(f"register('{name.replace('/', '_')}', T.{verb}, {{ {flags} }}, {str(name not in _UNGUARDED).lower()})")
+        header, verb = read_header(name), name.rpartition("/")[2]
+        flags = "{ 'allow-oom' }" if header.always else "{}"
+        guarded, asks = (str(value).lower() for value in (name not in _UNGUARDED, _asks(header)))
+        parts.append(f"register('{name.replace('/', '_')}', T.{verb}, {flags}, {guarded}, {_rights(name)}, {asks})")
     return "\n".join([*parts, "end"])
+
+
+def commands_of(name: str) -> list[str]:
+    """Return the commands that a transition may come to, those first that its header names."""
+    first = list(read_header(name).rights or ())
+    found = {word.lower() for item in (_RIGHTS, *_order(name, [])) for word in _COMMAND.findall(_text(item))}
+    return first + sorted(found.intersection(rights.commands_of_scripts()).difference(first))
+
+
+def _rights(name: str) -> str:
+    return "{ " + "".join(f"'{command}', " for command in commands_of(name)) + "}"
+
+
+def _asks(header: Header) -> bool:
+    return header.rights is not None or header.name in _UNGUARDED
 
 
 def _split_per_call(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from flowq.store.client.session import Session
 from flowq.store.schema.records import Event, LogEntry
-from flowq.store.schema.run_rows import event, log_entries
+from flowq.store.schema.run_rows import events_of, logs_of
 
 _Entry = TypeVar("_Entry", Event, LogEntry)
 _AT_ONCE = 2000  # entries of a stream
@@ -67,7 +67,7 @@ class LiveStreams:
             entries = rows[0] if isinstance(found, dict) else rows
             read[kind, run] = entries[-1][0].decode()
             if kind == "events":
-                events[run] = [event(run, seq.decode(), row) for seq, row in entries]
+                events[run] = events_of(run, [(seq.decode(), row) for seq, row in entries])
             else:
-                logs[run] = [entry for seq, row in entries for entry in log_entries(seq.decode(), row)]
+                logs[run] = logs_of(run, [(seq.decode(), row) for seq, row in entries])
         return Changes(events, logs, read)

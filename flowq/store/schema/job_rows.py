@@ -1,6 +1,7 @@
 """Records of jobs and results, made from Redis data. `job_fields` defines each field of a job's hash."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq.exceptions import CorruptRecordError
@@ -9,6 +10,7 @@ from flowq.states import JobStatus
 from flowq.store.schema.instants import instant
 from flowq.store.schema.records import JobRecord, ResultRecord
 
+_UNREADABLE: Final = (ValueError, TypeError, KeyError, OverflowError)
 RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
 _RESULT_TYPES: Final = {
     "finished": "successful",
@@ -28,12 +30,16 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         return None
     try:
         return _job_record(job, row)
-    except (ValueError, KeyError, OverflowError) as error:
-        raise CorruptRecordError(f"the record of job {job} cannot be read: {error}") from error
+    except _UNREADABLE as error:
+        why = "; ".join(f"{name}: {text}" for name, text in _unreadable(row).items()) or str(error)
+        raise CorruptRecordError(f"the record of job {job} cannot be read: {why}") from error
 
 
 def job_records(rows: Iterable[tuple[str, Mapping[bytes, bytes]]], damaged: dict[str, str] | None) -> list[JobRecord | None]:
-    """Return the records of many jobs; with `damaged`, one that cannot be read is None, and `damaged` gets why, by id."""
+    """Return the records of many jobs.
+
+    With `damaged`, of one that cannot be read there is what can be, None if not even its status can, and `damaged` gets why, by id.
+    """
     found: list[JobRecord | None] = []
     for job, row in rows:
         try:
@@ -42,14 +48,29 @@ def job_records(rows: Iterable[tuple[str, Mapping[bytes, bytes]]], damaged: dict
             if damaged is None:
                 raise
             damaged[job] = str(error)
-            found.append(None)
+            found.append(_salvaged(job, row))
     return found
+
+
+def _salvaged(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
+    bad = _unreadable(row)
+    return None if "status" in bad else _job_record(job, {name: value for name, value in row.items() if _text(name) not in bad})
+
+
+def _unreadable(row: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the names of the fields that cannot be read, each with the reason."""
+    bad = {} if b"status" in row else {"status": "it is missing"}
+    for name, value in row.items():
+        try:
+            _READERS.get(name.decode(), str)(value.decode("utf-8", "replace"))
+        except _UNREADABLE as error:
+            bad[_text(name)] = str(error)
+    return bad
 
 
 def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
     fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
     run = fields.get("run")
-    retry = fields.get("retry")
     return JobRecord(
         id=job,
         status=JobStatus(fields["status"]),
@@ -63,11 +84,11 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
         ended_ms=instant(fields.get("ended_at")),
         due_ms=instant(fields.get("due")),
         attempt=int(fields.get("attempt", 0)),
-        execution=_execution(row.get(b"token")),
+        execution=_execution(fields.get("token")),
         worker=fields.get("worker"),
         pending=int(fields.get("pending", 0)),
         allowed=fields.get("allowed") == "1",
-        retries=int(retry.partition("|")[0]) if retry else 0,
+        retries=_retries(fields.get("retry")),
         exit_code=_integer(fields.get("exit_code")),
         kind=fields.get("kind", ""),
         members=_members(fields.get("members")),
@@ -81,9 +102,21 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
         decided_by=fields.get("decided_by"),
         decided_ms=instant(fields.get("decided_at")),
         comment=fields.get("comment", ""),
-        cache=fields.get("cache"),
+        cache=_cache(fields.get("cache")),
         fields=fields,
     )
+
+
+def members_of(job: str, text: bytes | None) -> range | None:
+    """Return the ordinals of the cells of a group of its field `members`, None of none.
+
+    Raises:
+        CorruptRecordError: it is not what flowq wrote.
+    """
+    try:
+        return None if text is None else _members(_text(text))
+    except ValueError as error:
+        raise CorruptRecordError(f"the record of job {job} cannot be read: members: {error}") from error
 
 
 def status_of(text: bytes | None) -> JobStatus | None:
@@ -106,8 +139,18 @@ def _integer(text: str | None) -> int | None:
     return None if text is None else int(float(text))
 
 
-def _execution(token: bytes | None) -> int:
-    return int(token.partition(b"-")[0]) if token else 0
+def _execution(token: str | None) -> int:
+    return int(token.partition("-")[0]) if token else 0
+
+
+def _retries(policy: str | None) -> int:
+    return int(policy.partition("|")[0]) if policy else 0
+
+
+def _cache(text: str | None) -> str | None:
+    if text is not None and not {"hit", "reason", "run"} <= dict(json.loads(text)).keys():
+        raise ValueError(f"{text[:100]!r} has not all of hit, reason and run")
+    return text
 
 
 def _members(text: str | None) -> range | None:
@@ -115,6 +158,19 @@ def _members(text: str | None) -> range | None:
         return None
     first, count = map(int, text.split())
     return range(first, first + count)
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "status": JobStatus,
+    **dict.fromkeys(("created_at", "enqueued_at", "started_at", "ended_at", "due", "decided_at"), instant),
+    **dict.fromkeys(("attempt", "pending", "returns", "repeated"), int),
+    **dict.fromkeys(("exit_code", "cell_of"), _integer),
+    "token": _execution,
+    "retry": _retries,
+    "members": _members,
+    "cache": _cache,
+}
+"""What reads the fields that are no texts."""
 
 
 def _result_type(outcome: bytes) -> str:
@@ -132,7 +188,7 @@ def latest_result(fields: Sequence[bytes | None], value: bytes | None) -> Result
         return None
     try:
         begun = int(started) if started else None
-        return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
+        return ResultRecord(_result_type(outcome), _execution(_text(token)), int(ended or 0), value, begun, _text(worker))
     except ValueError as error:
         raise CorruptRecordError(f"a result cannot be read: {error}") from error
 

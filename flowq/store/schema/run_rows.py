@@ -1,7 +1,10 @@
 """Records of runs, their history and their output, from the hashes and streams of the store."""
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Final, TypeVar
 
 from flowq.exceptions import CorruptRecordError
 from flowq.states import JobStatus, RunStatus
@@ -9,8 +12,38 @@ from flowq.store.schema.instants import instant
 from flowq.store.schema.log_streams import separate
 from flowq.store.schema.records import Event, LogEntry, RunRecord
 
+Row = tuple[str, Mapping[bytes, bytes]]
+"""An entry of a stream: its position and its fields."""
+_T = TypeVar("_T")
 
-def log_entries(seq: str, row: Mapping[bytes, bytes]) -> list[LogEntry]:
+_log = logging.getLogger(__name__)
+
+
+def events_of(run: str, rows: Iterable[Row]) -> list[Event]:
+    """Return entries of a run's history. One that cannot be read is left out, and logged once."""
+    return [one for seq, row in rows if (one := _readable("history", run, seq, partial(_event, run, seq, row))) is not None]
+
+
+def logs_of(run: str, rows: Iterable[Row]) -> list[LogEntry]:
+    """Return the output in entries of a run's log, likewise."""
+    return [one for seq, row in rows for one in _readable("output", run, seq, partial(_log_entries, seq, row)) or ()]
+
+
+def _readable(kind: str, run: str, seq: str, read: Callable[[], _T]) -> _T | None:
+    try:
+        return read()
+    except (ValueError, KeyError) as error:
+        why = f"it has no {error.args[0].decode()}" if isinstance(error, KeyError) else error
+        _tell(f"entry {seq} of the {kind} of run {run} cannot be read, and is left out: {why}")
+        return None
+
+
+@lru_cache(1000)  # readers come to an entry again as long as it is the last one
+def _tell(text: str) -> None:
+    _log.warning("%s", text)
+
+
+def _log_entries(seq: str, row: Mapping[bytes, bytes]) -> list[LogEntry]:
     """Return the output in one entry of a run's log: one for each change of streams."""
     job, execution, at_ms = row[b"j"].decode(), int(row[b"x"]), int(seq.partition("-")[0])
     offset = int(row[b"o"]) if b"o" in row else None
@@ -21,7 +54,7 @@ def log_entries(seq: str, row: Mapping[bytes, bytes]) -> list[LogEntry]:
     return found
 
 
-def event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:
+def _event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:
     """Return an entry of a run's history."""
     return Event(
         seq=seq,
@@ -48,7 +81,10 @@ def run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
     try:
         return _record_of(run, fields)
     except (ValueError, KeyError, OverflowError) as error:
-        raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
+        why = "; ".join(_unreadable(fields)) or str(error)
+        raise CorruptRecordError(
+            f"the record of run {run} cannot be read: {why} (`flowq delete {run}` removes such a run)"
+        ) from error
 
 
 def run_records(rows: Iterable[tuple[str, Mapping[bytes, bytes]]], damaged: dict[str, str]) -> list[RunRecord | None]:
@@ -80,8 +116,8 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         directory=fields.get("directory", ""),
         file=fields.get("file", ""),
         local=fields.get("local") == "1",
-        params=_object(fields, "params"),
-        labels=_object(fields, "labels"),
+        params=_object(fields.get("params", "{}")),
+        labels=_object(fields.get("labels", "{}")),
         total=int(fields.get("total", 0)),
         open=int(fields.get("open", 0)),
         warnings=int(fields.get("warnings", 0)),
@@ -91,7 +127,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
         plan_attempt=fields.get("plan_attempt", ""),
-        sources=_object(fields, "sources"),
+        sources=_object(fields.get("sources", "{}")),
         date=fields.get("date", ""),
         root=fields.get("root", ""),
         notifies="notify" in fields,
@@ -116,9 +152,27 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
     )
 
 
-def _object(fields: Mapping[str, str], name: str) -> str:
+def _object(text: str) -> str:
     """Return the text of a JSON object; it is decoded by those who need it."""
-    text = fields.get(name, "{}")
     if text != "{}" and not isinstance(json.loads(text), dict):
-        raise ValueError(f"{name} is no object: {text[:100]!r}")
+        raise ValueError(f"no object: {text[:100]!r}")
     return text
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    **dict.fromkeys(("status", "outcome"), RunStatus),
+    **dict.fromkeys(("attempt", "total", "open", "warnings", "left_out", "retention"), int),
+    **dict.fromkeys(("created_at", "started_at", "ended_at", "slot"), instant),
+    **dict.fromkeys(("params", "labels", "sources"), _object),
+}
+"""What reads the fields that are no texts; counts of jobs are integers, too."""
+
+
+def _unreadable(fields: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with each field that cannot be read."""
+    yield from (f"{name}: it is missing" for name in ("attempt", "created_at") if name not in fields)
+    for name, value in fields.items():
+        try:
+            _READERS.get(name, int if name.startswith("jobs:") else str)(value)
+        except (ValueError, OverflowError) as error:
+            yield f"{name}: {error}"

@@ -175,7 +175,7 @@ def daemon(file, setsid=True):
             block(file)
         os._exit(0)
     os.waitpid(pid, 0)
-    while not Path(file).exists():
+    while not (Path(file).exists() and Path(file).read_text()):  # written in two steps
         time.sleep(0.005)
     return "left a daemon"
 

@@ -49,7 +49,7 @@ def _current(call: ApiCall, worker: str) -> list[dict[str, Json]]:
     records = call.store.jobs.get_many(call.store.workers.jobs(worker), damaged)
     found: list[dict[str, Json]] = [{"id": job, "error": why} for job, why in damaged.items() if not call.principal.flows]
     for record in records:
-        if record is None or record.status is not JobStatus.STARTED or record.worker != worker:
+        if record is None or record.id in damaged or record.status is not JobStatus.STARTED or record.worker != worker:
             continue
         run_id = split_member_id(record.id)[0] if is_member_id(record.id) else None
         run = None if run_id is None else next(call.store.runs.readable([run_id]), None)

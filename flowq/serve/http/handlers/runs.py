@@ -130,7 +130,15 @@ ROUTES = (
         role=Role.VIEWER,
         summary="A run without its jobs",
         answer=document(
-            {"id": TEXT, "status": TEXT, "position": TEXT, "size": COUNT, "expected_end": TIME, "nodes": array(MAP)}
+            {
+                "id": TEXT,
+                "status": TEXT,
+                "position": TEXT,
+                "size": COUNT,
+                "expected_end": TIME,
+                "nodes": array(MAP),
+                "damaged": array(MAP),
+            }
         ),
         handler=_run,
     ),

@@ -77,7 +77,7 @@ class Approvals:
             self._ordinals = [cell.ordinal for cell in plan.jobs() if plan.node_of(cell).action.kind == "approval"]
         if not self._ordinals:
             return []
-        records = zip(self._ordinals, self._store.runs.jobs(self._run, self._ordinals), strict=True)
+        records = zip(self._ordinals, self._store.runs.jobs(self._run, self._ordinals, {}), strict=True)
         waiting = {ordinal for ordinal, record in records if record is not None and record.reason == Reason.APPROVAL}
         begun, self._waiting = waiting - self._waiting, waiting
         return _rows(sorted(begun), self._store.now_ms()) if begun else []

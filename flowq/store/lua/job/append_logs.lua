@@ -57,6 +57,7 @@ function L.logs()
   local found = call('HMGET', K.job(id), 'token', 'logged', 'run', 'log_bytes', 'log_written', 'log_first', 'log_trimmed')
   if not found[1] then return call('EXISTS', K.job(id)) == 1 and 'fenced' or 'not_found' end
   if found[1] ~= token then return 'fenced' end
+  L.ask()
   local execution = string.match(token, '^%d+')
   local stored_execution, stored = string.match(found[2] or '', '^(%d+):(%d+)$')
   local goes_on = stored_execution == execution

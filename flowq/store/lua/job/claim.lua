@@ -4,6 +4,7 @@
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
 -- replies: {names and values of its fields, then id, token, payload ('' for a job of a run)} or {} when every queue is empty
 -- uses: job/release_dependents lib/execution_history
+-- rights: hset zadd xadd
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
 
 local function repeated(worker, slot, claim_id)
@@ -39,6 +40,7 @@ end
 local function begin(worker, slot, claim_id, lease, id, place)
   local job, flat = L.load_flat(id)
   if job then job.popped = true end
+  if not (job and job.status == 'queued' and L.is_ordinary(flat)) then L.ask() end
   if not job or job.status ~= 'queued' then
     L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop
   elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
@@ -53,7 +55,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
   end
 end
 
--- A worker whose user has not all rights must not lose what it has popped.
+-- A call that is refused when it has seen the job must not lose it.
 local function put_back(id, queue, place)
   if call('HGET', K.job(id), 'status') == 'queued' then call('ZADD', K.queue(queue), place, id) end
 end
@@ -63,6 +65,7 @@ function L.claim(worker, slot, claim_id, lease, queues)
   local again = repeated(worker, slot, claim_id)
   if again then return again end
   if suspended and (suspended == 'forever' or tonumber(suspended) > now) then return {} end
+  L.ask(L.TO_START)
   local unseen = false
   for _, queue in ipairs(queues) do
     for pass = 1, SKIPS do

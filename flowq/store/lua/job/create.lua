@@ -4,6 +4,7 @@
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists and none waits for this job
 -- replies: {done | duplicate | conflict, status}, {not_found, parent id} or {cycle, ids of the cycle joined by ' -> '} ('': too many jobs depend on the id to say)
 -- uses: job/release_dependents lib/dependency_cycle
+-- rights: set hincrby hset sadd zadd llen rpush xadd
 -- `due` is a time in ms or -1: a job with a time is scheduled, also if that has passed: the next sweep queues it. `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 local ATTACHED = 100 -- parents that a job is attached to by the call itself; the others follow in bounded steps
@@ -61,6 +62,8 @@ function L.create(free)
   local parents, options = A.list(), A.list()
   due, coming = tonumber(due), tonumber(coming)
   local old = not free and L.load(id) or nil
+  local ordinary = not old and #parents == 0 and due < 0 and group == '' and L.is_ordinary(options)
+  L.ask(ordinary and L.TO_CREATE or nil)
   if old then
     if old.nonce == nonce then return { 'duplicate', old.status } end
     if unique == '1' or old.status == 'started' or old.run then

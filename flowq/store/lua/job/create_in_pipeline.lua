@@ -4,6 +4,7 @@
 -- guard: that of create
 -- replies: those of create where it is done; an error where it is refused
 -- uses: job/create
+-- rights: set hincrby hset sadd zadd llen rpush xadd
 -- The client has no other place to see a refusal: a pipeline raises the errors among its replies.
 local REFUSALS = {
   conflict = 'a job with this id exists already, it is ',

@@ -4,6 +4,7 @@
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job to another one gets fenced
 -- replies: {done | duplicate | fenced | not_found}
 -- uses: job/release_dependents lib/execution_history lib/retry lib/cache lib/regain lib/artifacts
+-- rights: hset zadd xadd zrem pexpire set del
 -- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
 -- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
 -- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and schedules the job again.
@@ -65,7 +66,9 @@ function L.finish()
   allowed, retryable, front, unlisted = allowed == '1', retryable == '1', front == '1', unlisted == '1'
   delay, max_returns = tonumber(delay), tonumber(max_returns)
   local cache, artifacts = L.cache_report(A.list()), A.list()
-  local job = L.load(id)
+  local job, flat = L.load_flat(id)
+  local ordinary = job and outcome == 'finished' and not cache.info and #artifacts == 0 and L.is_ordinary(flat, true)
+  L.ask(ordinary and L.TO_END or nil)
   if job and job.outcome == 'lost' then L.regain(job, token, now) end
   local standing = L.standing(job, token)
   if standing == 'fenced' and L.cache_hit(cache) and L.handed_back(job, token) then return 'duplicate' end

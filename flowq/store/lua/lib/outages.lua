@@ -15,6 +15,7 @@ function L.note_service(lease)
   local last = tonumber(served or '')
   local gap = now - (last or now)
   if last and gap >= 0 and gap < NOTED then return end
+  L.ask() -- a user whose calls are refused does not show that the server serves
   call('HSET', KEYS[1], 'served', now)
   if math.abs(gap) <= math.max(LEAST, lease * GAP) then return end
   local leases = call('ZRANGE', K.leases(), 0, MOVED - 1, 'WITHSCORES')

@@ -51,6 +51,7 @@ end
 
 -- A step that fails is set aside.
 local function step(kind, id, cursor, budget, job)
+  L.ask()
   local well, did, next_cursor = pcall(L.step[kind], id, cursor, budget, job)
   if well then return did, next_cursor end
   L.fault('outbox', kind .. '|' .. id, did)
@@ -101,18 +102,6 @@ local function settle()
   may_have_ended = {}
   for run in pairs(runs) do L.guarded('run', run, L.advance, run) end
   return #todo > 0
-end
-
--- Write what is in memory: the script is about to end with an error.
-function L.write_all()
-  L.write_sums(L.may_have_ended)
-  local runs = may_have_ended
-  may_have_ended = {}
-  for run in pairs(runs) do pcall(L.advance, run) end
-  for i = todo_at, #todo do persist(todo[i]) end
-  todo, todo_at = {}, 1
-  L.write_sums(L.may_have_ended)
-  L.write_counts()
 end
 
 -- Deal with up to `budget` edges and jobs: first what this script made, then the outbox. Every script that may end a job calls

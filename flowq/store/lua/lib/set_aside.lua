@@ -20,19 +20,23 @@ local function text_of(raised)
   return tostring(type(raised) == 'table' and raised.err or raised)
 end
 
--- Whether an error is of a right that the caller's user of the server does not have: it is no fault of a record. The second is the text of Redis 7.0.
+-- Whether an error is of a right that the caller's user of the server does not have: it is no fault of a record. It was asked for (lib/rights), or is
+-- one to a command before the first change, which the server refuses itself; the last one is the text of Redis 7.0.
+local REFUSALS = { '^NOPERM ', '^ERR ACL failure in script', "^ERR The user executing the script can't " }
 function L.forbidden(raised)
   local text = text_of(raised)
-  return string.find(text, '^ERR ACL failure in script') ~= nil or string.find(text, "^ERR The user executing the script can't ") ~= nil
+  for i = 1, #REFUSALS do
+    if string.find(text, REFUSALS[i]) then return true end
+  end
+  return false
 end
 
 -- Set aside a record that raised an error. For want of a right the script ends with that error instead, and its caller says which it is: it is
--- called again when the user has the right. What it has in memory is written first, since nothing that it has written is taken back.
+-- called again when the user has the right. Jobs that it dealt with before are counted; nothing else of them is in memory.
 function L.fault(kind, id, raised)
   if L.forbidden(raised) then
-    local write_all = rawget(L, 'write_all')
-    if write_all then pcall(write_all) end
-    error(string.sub(text_of(raised), #'ERR ' + 1), 0)
+    if rawget(L, 'write_counts') then pcall(L.write_counts) end
+    error(raised, 0)
   end
   local text = text_of(raised)
   L.set_aside(kind, id, string.match(text, '^user_%a+:%d+: (.*)$') or text)

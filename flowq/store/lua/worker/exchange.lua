@@ -4,6 +4,7 @@
 -- guard: those of logs, finish and claim, each on its own
 -- replies: {outcomes joined by blanks, claims*, 1 when dependents are left to release, 2 when a webhook is due}
 -- uses: job/claim job/finish job/append_logs lib/outages
+-- rights: hset zadd xadd zrem pexpire set del
 -- A composite of shared fragments: it has no rule of its own.
 function T.exchange()
   local worker, lease, queues = A.text(), A.number(), A.list()

@@ -4,18 +4,14 @@
 -- guard: the caller may use all of these commands; no worker of this name lives, except one with the nonce `former`, which is known to be gone; the same nonce again is a duplicate
 -- replies: {done | duplicate} or {conflict, nonce, hostname, pid, identity of its process} or {denied, commands*}
 -- uses: -
--- A right that is missing in the middle of a script leaves half of its change, so a worker without one does not begin.
+-- rights:
 -- A worker lives as long as its latest heartbeat is not older than two of its leases.
 local LEASE = 10000 -- ms, of a worker of an earlier version, which did not say
 
 function T.register()
-  local worker, nonce, former, fields, denied = A.text(), A.text(), A.text(), A.list(), { 'denied' }
-  local key = K.worker(worker)
-  for _, name in ipairs(A.list()) do
-    local known, allowed = pcall(redis.acl_check_cmd, name, key) -- not by each imitation of Redis, nor where a command was renamed
-    if known and not allowed then denied[#denied + 1] = name end
-  end
-  if denied[2] then return denied end
+  local worker, nonce, former, fields, commands = A.text(), A.text(), A.text(), A.list(), A.list()
+  local key, missing = K.worker(worker), L.missing_rights(commands, 1, #commands)
+  if missing[1] then return { 'denied', unpack(missing) } end
   local known = call('HMGET', key, 'nonce', 'pid', 'hostname', 'beat', 'lease', 'process')
   if known[1] == nonce then return { 'duplicate' } end
   local lives = known[2] and tonumber(known[4] or 0) + 2 * tonumber(known[5] or LEASE) > now

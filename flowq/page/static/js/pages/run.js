@@ -68,6 +68,7 @@ function Head({ run, reload }) {
     ${Object.keys(run.params ?? {}).length || Object.keys(run.labels ?? {}).length ? html`<p class="runparams"><span class="muted small">Params</span> <${Chips} values=${run.params} />${Object.keys(run.labels ?? {}).length ? html` <span class="muted small">Labels</span> <${Chips} values=${run.labels} />` : null}</p>` : null}
     ${run.orphaned ? html`<p class="note note-wait">No worker executes this run: start one, or continue it with its command.</p>` : null}
     ${run.changed_files?.length ? html`<p class="note">Its flow file was changed since it began; the run keeps the stored text.</p>` : null}
+    ${(run.damaged ?? []).map((job) => html`<p key=${job.ordinal} class="note note-bad">Of the job ${job.job} not all is shown: ${job.error}</p>`)}
   </div>`;
 }
 

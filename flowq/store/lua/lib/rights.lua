@@ -1,0 +1,46 @@
+-- lib/rights: refuses a call before it has changed anything, if its user lacks a right that it may need
+-- uses: -
+-- The server checks the right to a command when a script comes to it, and takes nothing back that the script has written. So a call asks
+-- before its first change for the rights to all commands that it may come to. Those of its transition are composed with it (`rights`), and
+-- asked for at its start. That takes 8 µs: a transition that says `-- rights:` names those first that it needs for an ordinary job. It asks
+-- for these, and for all before it comes to anything else. Part of every script.
+local asked = 0 -- per call: so many of `rights` this user is known to have
+L.TO_START, L.TO_END, L.TO_CREATE = 3, 7, 8 -- of the first ones: what an ordinary job needs
+
+-- Fields of an ordinary job: nothing but its own record and structures changes when it starts or succeeds.
+local ORDINARY = {
+  status = 1, queue = 1, nonce = 1, created_at = 1, enqueued_at = 1, timeout = 1, call = 1, description = 1, serializer = 1, priority = 1,
+  front = 1, result_ttl = 1, failure_ttl = 1, retry = 1, on_success = 1, on_failure = 1, on_stopped = 1,
+}
+local STARTED = { token = 1, worker = 1, started_at = 1, attempt = 1 } -- of one that has started once
+
+-- Whether a job of these fields, a flat list, is an ordinary one. `started`: it may have started.
+function L.is_ordinary(flat, started)
+  for i = 1, #flat, 2 do
+    if not (ORDINARY[flat[i]] or started and STARTED[flat[i]]) then return false end
+  end
+  return true
+end
+
+-- Those of these commands that the user may not use on all keys of the namespace, `from` and `to` included.
+function L.missing_rights(names, from, to)
+  local missing, key = {}, NS .. '?' -- a key that no narrower pattern of a user has
+  for i = from, to do
+    local known, given = pcall(redis.acl_check_cmd, names[i], key) -- not known to imitations of Redis, nor where it was renamed
+    if known and not given then missing[#missing + 1] = names[i] end
+  end
+  return missing
+end
+
+-- End the call with an error unless its user has the first `count` rights of its transition, or all.
+function L.ask(count)
+  count = count or #rights
+  if asked >= count then return end
+  local missing = L.missing_rights(rights, asked + 1, count)
+  if not missing[1] then
+    asked = count
+    return
+  end
+  local commands = #missing == count - asked and count > 1 and 'any of its commands' or table.concat(missing, ' ')
+  error({ err = 'NOPERM ' .. commands .. ' on ' .. NS .. '* (nothing was changed; `flowq acl` prints the rights)' })
+end
