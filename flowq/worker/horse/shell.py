@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
-_AFTER: Final = frozenset(
-    ("artifacts", "cache", "deaf", "fetch")
-)  # of a task: its horse has work after the command, or outlives signals
+_AFTER: Final = frozenset(("artifacts", "cache", "deaf", "fetch"))  # of tasks whose horse outlives the command
 _OUTPUT: Final = "output"
 _SCRIPT: Final = "script"
 _CHUNK: Final = 64 * 1024  # bytes of one read
@@ -77,14 +75,9 @@ def collect(scratch: str) -> bytes | str:
 
     All its processes have ended. There is no more than one byte beyond the limit of a result.
     """
-    try:
-        return _read(os.path.join(scratch, _OUTPUT), MAX_RESULT + 1)
-    except OutputError as error:
-        return str(error)
-    except OSError as error:
-        return unreadable(error)
-    finally:
-        _remove_files(scratch)
+    written = _written(os.path.join(scratch, _OUTPUT), MAX_RESULT + 1)
+    _remove_files(scratch)
+    return written
 
 
 def judged(code: int, written: bytes | str, limit: int) -> TaskResult:
@@ -131,15 +124,7 @@ def _execute(task: Task, scratch: str) -> TaskResult:
         return _not_started(argv, env, error)
     _pass_on(pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    written: bytes | str = b""
-    if code == 0:
-        try:
-            written = _read(env["FLOWQ_OUTPUT"], task["limit"] + 1)
-        except OutputError as error:
-            written = str(error)
-        except OSError as error:
-            written = unreadable(error)
-    return judged(code, written, task["limit"])
+    return judged(code, _written(env["FLOWQ_OUTPUT"], task["limit"] + 1) if code == 0 else b"", task["limit"])
 
 
 def _make_files(task: Task, scratch: str) -> None:
@@ -236,6 +221,16 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
         number = int(problem)
         raise OSError(number, os.strerror(number))
     return pid
+
+
+def _written(path: str, size: int) -> bytes | str:
+    """Return the file, at most `size` bytes of it, or why it cannot be read."""
+    try:
+        return _read(path, size)
+    except OutputError as error:
+        return str(error)
+    except OSError as error:
+        return unreadable(error)
 
 
 def _read(path: str, size: int) -> bytes:
