@@ -252,7 +252,7 @@ def test_a_run_is_shown_although_the_record_of_a_job_is_damaged(
             in capfd.readouterr().err
         )
         return
-    assert f"flowq retry {run} --job a   # writes its damaged record anew" in shown
+    assert f"flowq retry {run} --job a   # writes its damaged record again" in shown
     said("retry", run, "--job", "a", "--detach")
     assert "cannot be read" not in said("status", run)
 

@@ -208,13 +208,13 @@ def took(seconds: float | None) -> str:
 
 
 def damaged_commands(run: RunView) -> list[tuple[str, str]]:
-    """Return what to do about records that cannot be read: jobs of a run that has ended can be written anew by a retry."""
+    """Return what to do about records that cannot be read: jobs of a run that has ended can be written again by a retry."""
     if not run.ended or not (damaged := [job for job in run.jobs if job.damaged]):
         return []
     if any(job.status is None for job in damaged):
         return [(f"flowq delete {run.id}", "a record without its status cannot be mended: run the flow again")]
     return [
-        (f"flowq retry {run.id} --job {shlex.quote(safe_line(job.name))}", "writes its damaged record anew") for job in damaged
+        (f"flowq retry {run.id} --job {shlex.quote(safe_line(job.name))}", "writes its damaged record again") for job in damaged
     ]
 
 

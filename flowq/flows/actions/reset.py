@@ -121,7 +121,7 @@ def read_ended(store: Store, run: str, fresh: Plan | None = None) -> EndedRun:
     damaged: dict[str, str] = {}
     records = store.runs.jobs(run, range(len(plan.cells)), damaged)
     for job, why in damaged.items():
-        if records[split_member_id(job)[1]] is None:  # nothing tells how it has ended; all else is written anew by a retry
+        if records[split_member_id(job)[1]] is None:  # nothing tells how it has ended; a retry writes all else again
             raise CorruptRecordError(
                 f"{why}; such a run cannot be retried: run the flow again, and remove this run with `flowq delete {run}`"
             )
