@@ -124,6 +124,16 @@ def test_an_expired_job_is_never_claimed(store: Store, driver: Driver) -> None:
     assert record.reason == "expired"
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_claim_gives_what_a_job_has_released_that_it_finds_expired(store: Store, driver: Driver, waits: bool) -> None:
+    create(store, "a", fields={"ttl": 1})
+    create(store, "b", parents=(("a", "ran"),))
+    assert status(store, "b") == "deferred"
+    until(lambda: store.queues.count("default") == 0, message="the ttl is not counted out")
+    claims = [store.workers.claim("w", ["default"], 10.0)] if waits else driver.step(claims=2).claims
+    assert [claim.id if claim else None for claim in claims] == ["b", None][: len(claims)]
+
+
 def test_the_sweep_expires_unclaimed_jobs(store: Store, driver: Driver) -> None:
     create(store, "a", fields={"ttl": 20})
     until(lambda: driver.swept() and status(store, "a") == "failed")

@@ -88,7 +88,11 @@ function L.claim(worker, slot, claim_id, lease, queues)
 end
 
 function T.claim()
-  local reply = L.claim(A.text(), A.text(), A.text(), A.number(), A.list())
-  L.drain(100)
+  local worker, slot, claim_id, lease, queues = A.text(), A.text(), A.text(), A.number(), A.list()
+  local reply, empty = L.claim(worker, slot, claim_id, lease, queues)
+  if L.drain(100) > 0 and empty then -- jobs that the claim has met and ended have released others
+    reply = L.claim(worker, slot, claim_id, lease, queues)
+    L.drain(100)
+  end
   return reply
 end

@@ -16,15 +16,18 @@ function T.exchange()
     outcomes[i] = outcome or 'fenced'
   end
   L.spread(100)
-  local claims = {}
-  local empty = false
-  for slot, claim_id in ipairs(A.list()) do
-    if empty then
-      claims[slot] = {}
-    else
-      claims[slot], empty = L.claim(worker, slot, claim_id, lease, queues)
+  local claim_ids, claims, more = A.list(), {}, 0
+  for _ = 1, 2 do -- once more for what jobs have released that a claim has met and ended: the worker must not take the queues for dry
+    local empty, released = false, 0
+    for slot, claim_id in ipairs(claim_ids) do
+      if empty then
+        claims[slot] = {}
+      elseif not (claims[slot] and claims[slot][1]) then
+        claims[slot], empty = L.claim(worker, slot, claim_id, lease, queues)
+      end
     end
+    released, more = L.drain(100)
+    if not empty or released == 0 then break end
   end
-  local _, more = L.drain(100)
   return { table.concat(outcomes, ' '), claims, rawget(L, 'posted') and 2 or more }
 end
