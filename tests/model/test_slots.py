@@ -130,8 +130,8 @@ LUA_MUTANTS: dict[str, Edit] = {
     ),
     "a run that is created again": (
         "run/publish",
-        "if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict', '' } end",
-        "",
+        "if found[1] and found[1] ~= 'staging' then",
+        "if false then",
     ),
 }
 

@@ -35,6 +35,7 @@ FOR_A_HORSE = {
     "flowq.artifacts.limits",  # these three inside a function: only jobs with `artifacts` or `fetch` load them
     "flowq.artifacts.paths",
     "flowq.artifacts.writing",
+    "flowq.defaults",
     "flowq.dotted_names",
     "flowq.exceptions",
     "flowq.globs",

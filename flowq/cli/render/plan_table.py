@@ -11,7 +11,7 @@ from flowq.flows.forecast.duration import Forecast, forecast
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.outcomes import PredictedEnd, run_status
 from flowq.flows.local_worker.process import default_slots
-from flowq.flows.views.text import plural, safe_json, safe_line
+from flowq.flows.views.text import plural, safe_line, safe_params
 from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus
 
@@ -41,11 +41,7 @@ def plan_lines(
     expected = forecast(plan, ends, history)
     lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"), (_with_cells(plan, expected), "dim"))]
     if plan.params:
-        values = (
-            f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
-            for name, value in plan.params.items()
-        )
-        lines.append(((f"params {', '.join(values)}", "dim"),))
+        lines.append(((f"params {safe_params(plan.params)}", "dim"),))
     lines.append((("", ""),))
     lines += _table(plan, ends, expected, terminal, with_ends=bool(failing))
     if expected is not None:

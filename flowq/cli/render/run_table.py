@@ -25,7 +25,7 @@ from flowq.cli.render.vocabulary import (
 )
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
-from flowq.flows.views.text import plural, safe_json, safe_line
+from flowq.flows.views.text import plural, safe_line, safe_params
 from flowq.plan import Selection, SourcePlace
 from flowq.states import JobStatus, Reason, RunStatus
 
@@ -119,8 +119,7 @@ def head_lines(run: RunView, zone: str = "UTC", total: Line | None = None) -> It
             ),
         )
     if run.params:
-        params = ", ".join(f"{safe_line(name)}={_value(value)}" for name, value in run.params.items())
-        yield ((f"params {params}", "dim"),)
+        yield ((f"params {safe_params(run.params)}", "dim"),)
     if run.selection:
         yield ((f"only {selection_text(run.selection)}; the rest of the flow was not selected", "dim"),)
 
@@ -187,7 +186,8 @@ def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
 def _segments(row: Row, name: str, *, wide: bool) -> Line:
     segments: list[Segment] = [(f"{row.mark} ", row.style), (f"{name}  ", ""), (pad(row.state, _WORD), row.style)]
     if wide:
-        segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", _note_style(row))]
+        style = "bad" if row.rank == 0 else "dim"
+        segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", style)]
     return tuple(segments)
 
 
@@ -394,11 +394,3 @@ def count_segments(counts: Mapping[JobStatus | None, int], *, cached: int = 0, i
     if idle:
         segments.append((f"{', ' if segments else ''}{plural(idle, 'handler')} not needed", "dim"))
     return tuple(segments)
-
-
-def _note_style(row: Row) -> str:
-    return "bad" if row.rank == 0 else "dim"
-
-
-def _value(value: object) -> str:
-    return safe_line(value) if isinstance(value, str) else safe_json(value)

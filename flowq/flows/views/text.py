@@ -7,6 +7,7 @@ second way.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 # C0 but tab and newline, DEL, C1; bidirectional marks, embeddings, overrides and isolates; what is invisible or has no width (soft
@@ -39,6 +40,14 @@ def safe_json(value: Any, *, indent: int | None = None) -> str:
     What must be escaped can only stand inside JSON strings, where `\uNNNN` means the same character.
     """
     return _UNSAFE.sub(_json_escape, json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False))
+
+
+def safe_params(params: Mapping[str, Any]) -> str:
+    """Return the values of a run's parameters in one line: `day=2026-01-31, retries=3`."""
+    return ", ".join(
+        f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
+        for name, value in params.items()
+    )
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -80,7 +80,6 @@ class Slot:
         self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse
         self._stuck = False  # it was killed because it did not begin
         self._told = False  # that it waits for a horse
-        self._executes = False  # the horse has become a command
         self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
@@ -118,7 +117,7 @@ class Slot:
         self.task = task
         self._over = False
         self._cause = None
-        self._warned = self._stuck = self._told = self._executes = False
+        self._warned = self._stuck = self._told = False
         self._killing = None
         self._begin_by = None
         self._so_far = None
@@ -298,7 +297,7 @@ class Slot:
         messages = self._lane.receive()
         while messages and "outcome" not in messages[0]:
             self._go_on(messages.pop(0))  # several phases may arrive together
-        if self._executes and self._lane.command is not None and self.task is not None and not messages:
+        if self._lane.executes and self._lane.command is not None and self.task is not None and not messages:
             self._cause = KillCause.FENCED if self._lane.fenced else self._cause
             messages = [ended_by_itself(self.task, self._lane.command, self._cause)]
         if messages and not self._over:
@@ -331,8 +330,7 @@ class Slot:
 
         Of an executor it is that the job has begun; the node keeps its times from then on.
         """
-        self._executes = "executes" in phase
-        if self._executes:
+        if "executes" in phase:
             return
         self._begin_by = None
         if "granted" in phase:

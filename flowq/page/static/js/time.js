@@ -68,4 +68,5 @@ export function Took({ seconds, empty = "–" }) {
 }
 
 // Seconds between two moments; up to now where there is no end.
+export const isoAfter = (ms) => new Date(Date.now() + ms).toISOString(); // from now
 export const secondsBetween = (from, to, now) => (from ? Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000) : null);

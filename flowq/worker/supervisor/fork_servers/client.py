@@ -61,20 +61,17 @@ class ForkServerClient:
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
-        self.threads = threads
-        self.useless = ""
+        self.threads, self.useless = threads, ""
         self._unproven = unproven  # it has forked no horse yet, and may be unable to
         self.retired = False
         self._distrusted = False
         self._loop = loop
         self._control = control
         self._on_lost = on_lost
-        self._numbers = 0
+        self._numbers = self._returning = self._asked = 0  # asked: lanes without a horse
         self._spares = _SPARES
         self._lanes: dict[int, Lane] = {}  # by number, until there is no horse in it any more
         self._ready: deque[Lane] = deque()  # whose horse waits for a task
-        self._asked = 0  # lanes that have no horse yet
-        self._returning = 0
         self._kept: deque[tuple[str, Lane]] = deque()  # whose horse has had jobs of that group, and waits for another one
         self._waiters: deque[tuple[Waiter, str | None]] = deque()
         self._unsent: list[Channel] = []  # the other ends of lanes, until they are on their way
@@ -185,6 +182,8 @@ class ForkServerClient:
 
     def renew(self, seconds: float, patience: float = 0.0) -> None:
         """Let the horses live for `seconds` more, whatever happens to this supervisor, and for `patience` more unless it is stopped."""
+        for lane in tuple(self._lanes.values()):
+            lane.look()
         self._send((ipc.LEASE, float(seconds), float(patience)))
 
     def warm(self, module: str) -> None:
@@ -257,8 +256,7 @@ class ForkServerClient:
                 self._lanes[number].command_ended(code, written, left)
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
-                self._unproven = None
-                self.begun = True
+                self._unproven, self.begun = None, True
                 self._lanes[number].pid = pid
                 self._offer(self._lanes[number])
             case (ipc.NO_FORK, int(number), str(why)):

@@ -7,12 +7,14 @@ well without a signal from here, and the fork server has found nothing that it l
 from __future__ import annotations
 
 import os
+import time
 from errno import ENOENT
 from signal import SIGKILL
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowq.worker.horse import shell
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
+from flowq.worker.ipc.platform import has_ended
 from flowq.worker.supervisor.ends import is_told
 from flowq.worker.supervisor.output.pipes import OutputPipes
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.supervisor.event_loop import Loop
     from flowq.worker.supervisor.fork_servers.client import ForkServerClient
+
+
+_HANGS: Final = 2.0  # s in which a fork server that runs tells the end of a command
 
 
 def group_of(task: Task) -> str | None:
@@ -34,12 +39,13 @@ class Lane:
 
     `on_exit` is called once for each horse, with its exit code, or None if it is unknown. `fenced`: its fork server has killed the horse,
     because no lease was renewed in time. `garbled`: the horse was killed, because what it told is no outcome. `usage`: what a horse has used that has not exited well. `returning`: its horse has told the
-    outcome and should exit soon, so that the lane can be used again. `command`: how the command has ended that the horse has become: exit code,
+    outcome and should exit soon, so that the lane can be used again. `executes`: the horse has become a command. `command`: how that has ended: exit code,
     what it has written to `$FLOWQ_OUTPUT` or why that could not be read, and what it had left running, in words.
     """
 
     __slots__ = (
         "_channel",
+        "_ended_since",
         "_in_order",
         "_loop",
         "_pipes",
@@ -47,6 +53,7 @@ class Lane:
         "_turn",
         "_when_readable",
         "command",
+        "executes",
         "fenced",
         "fork_server",
         "garbled",
@@ -66,7 +73,9 @@ class Lane:
         self.garbled = False
         self.returning = False
         self.usage: tuple[float, ...] | None = None
+        self.executes = False
         self.command: tuple[int, bytes | str, str] | None = None
+        self._ended_since: float | None = None  # monotonic time at which the command was found to have ended, untold
         self._loop = loop
         self._channel = channel
         self._pipes: OutputPipes | None = None
@@ -113,6 +122,7 @@ class Lane:
             for fd in (fd for _, fds in received for fd in fds if fd != LOST):
                 os.close(fd)
             self._refuse()
+        self.executes |= any("executes" in message for message in told)
         if self.fork_server.executor:
             for message in told:
                 self.fork_server.away = "unstarted" in message or (self.fork_server.away and "granted" not in message)
@@ -148,6 +158,16 @@ class Lane:
         if self._when_readable is not None:
             self._when_readable()
 
+    def look(self) -> None:
+        """Tell the end of a command in place of a fork server that hangs, which may be due to what the command has left. To be called again and again."""
+        now = time.monotonic()
+        if not self.executes or self.command is not None or not self.fork_server.hangs or not has_ended(self.pid):
+            self._ended_since = None
+        elif self._ended_since is None:
+            self._ended_since = now
+        elif now - self._ended_since > _HANGS and self.fork_server.kill_for(self):
+            self.exited(-SIGKILL)
+
     def exited(self, code: int | None, usage: object = None) -> None:
         """Handle the end of the horse."""
         if isinstance(usage, tuple):
@@ -161,7 +181,7 @@ class Lane:
     def next(self, pid: int) -> bool:
         """Take note of the next horse; return whether it may have a task."""
         self.pid = pid
-        self.command = None
+        self.executes, self.command = False, None
         self._turn += 1
         self._renew_pipes()
         in_order = self._in_order and self._is_empty() and self._in_order

@@ -6,7 +6,7 @@ import { useTopic } from "../live.js";
 import { Action, Button, Card, Confirm, Empty, Field, Table, Waiting, may, plural, say } from "../parts.js";
 import { Link, runPath, setSearch, usePlace } from "../router.js";
 import { useObservable } from "../store.js";
-import { Time, formatDay, formatHour, timeMode, zoneName, zoneOf } from "../time.js";
+import { Time, formatDay, formatHour, isoAfter, timeMode, zoneName, zoneOf } from "../time.js";
 import { Backfill, Backfills } from "./backfill.js";
 import { Badge, Paused, Status, look } from "../status.js";
 
@@ -94,7 +94,7 @@ function Strip({ rows, week }) {
   const ids = rows.filter((row) => !row.paused && row.next).map((row) => row.id).join("\n");
   const load = async () => {
     setNow(Date.now());
-    const until = new Date(Date.now() + span).toISOString();
+    const until = isoAfter(span);
     const found = await Promise.all(ids.split("\n").filter(Boolean).slice(0, 60).map(async (id) => [id, await get(`${schedulePath(id)}/next`, { n: 100, until }).catch(() => ({ items: [], more: 0 }))]));
     setSlots(new Map(found));
   };
