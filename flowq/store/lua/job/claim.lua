@@ -40,7 +40,7 @@ end
 local function begin(worker, slot, claim_id, lease, id, place)
   local job, flat = L.load_flat(id)
   if job then job.popped = true end
-  if not (job and job.status == 'queued' and L.is_ordinary(flat)) then L.ask() end
+  L.ask_for(L.TO_START, job and job.status == 'queued', flat)
   if not job or job.status ~= 'queued' then
     L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop
   elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then

@@ -62,8 +62,7 @@ function L.create(free)
   local parents, options = A.list(), A.list()
   due, coming = tonumber(due), tonumber(coming)
   local old = not free and L.load(id) or nil
-  local ordinary = not old and #parents == 0 and due < 0 and group == '' and L.is_ordinary(options)
-  L.ask(ordinary and L.TO_CREATE or nil)
+  L.ask_for(L.TO_CREATE, not old and #parents == 0 and due < 0 and group == '', options)
   if old then
     if old.nonce == nonce then return { 'duplicate', old.status } end
     if unique == '1' or old.status == 'started' or old.run then

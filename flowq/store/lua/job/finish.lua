@@ -67,8 +67,7 @@ function L.finish()
   delay, max_returns = tonumber(delay), tonumber(max_returns)
   local cache, artifacts = L.cache_report(A.list()), A.list()
   local job, flat = L.load_flat(id)
-  local ordinary = job and outcome == 'finished' and not cache.info and #artifacts == 0 and L.is_ordinary(flat, true)
-  L.ask(ordinary and L.TO_END or nil)
+  L.ask_for(L.TO_END, job and outcome == 'finished' and not cache.info and #artifacts == 0, flat, true)
   if job and job.outcome == 'lost' then L.regain(job, token, now) end
   local standing = L.standing(job, token)
   if standing == 'fenced' and L.cache_hit(cache) and L.handed_back(job, token) then return 'duplicate' end
