@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from flowq.compiler import compile_text
 from flowq.flows.actions import retry
 from flowq.ids import member_id
 from flowq.plan import Action, Cell, Concurrency, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
+from flowq.worker.supervisor.expressions.job_scope import JobScopes
 from tests.support import graphs, workers
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -124,3 +126,29 @@ def test_a_run_that_times_out_is_stopped_and_its_handlers_run(store: Store, serv
     assert graphs.statuses(store, run) == {"slow": "failed/run_timeout", "on_failure/page": "finished"}
     assert b"".join(entry.data for entry in store.runs.logs(run)) == b"failed slow"
     assert [name for name, _ in retry.plan_retry(store, run).jobs] == ["slow", "on_failure/page"]
+
+
+@pytest.mark.parametrize(
+    ("uses", "reads"),
+    [
+        ("args: ['${{ item }}']", ()),
+        ("args: ['${{ jobs.base.result }}']", ("base",)),
+        ("args: ['${{ jobs.numbers.result[0] }}']", ("numbers",)),
+        ("if: jobs.base.status == 'finished', args: [1]", ("base",)),
+        ("args: ['${{ jobs[\"base\"].result }}']", ("base",)),
+    ],
+)
+def test_a_cell_reads_what_it_uses_and_not_the_list_of_all_items(
+    store: Store, tmp_path: Path, uses: str, reads: tuple[str, ...]
+) -> None:
+    """A list of 100,000 items would be read, and parsed, for each of them."""
+    text = f"""
+jobs:
+  numbers: {{call: 'json:loads', args: ['[1, 2]']}}
+  base: {{call: 'json:loads', args: ['5']}}
+  cell: {{call: 'builtins:print', foreach: '${{{{ jobs.numbers.result }}}}', depends_on: [numbers, base], {uses}}}
+"""
+    plan = compile_text(text).plan
+    assert plan is not None
+    run = JobScopes(store).run(workers.start(store, plan, tmp_path))
+    assert {name: tuple(sorted(found)) for name, found in run.cell_reads.items()} == {"cell": reads}

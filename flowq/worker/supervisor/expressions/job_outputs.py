@@ -34,19 +34,23 @@ class Shape:
         return cls(run, plan, plan.cells_of(), plan.targets(), {node.name: node for node in plan.nodes})
 
 
-def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
-    """Return the value of `jobs` for the expressions of a node. One round trip, two where a foreach is read, more for sub-flows."""
-    if not node.reads:
+def read_upstream(store: "Store", shape: Shape, node: Node, reads: Sequence[str] | None = None) -> dict[str, Json]:
+    """Return the value of `jobs` for the expressions of a node. One round trip, two where a foreach is read, more for sub-flows.
+
+    `reads`: the nodes whose values they use, if they do not use all of those in `node.reads`.
+    """
+    reads = node.reads if reads is None else reads
+    if not reads:
         return {}
-    members = _members(store, shape, node.reads)
-    cells = {name: _cells(shape, name, members) for name in node.reads}
-    parts = [part for name in node.reads for part in shape.nodes[name].flows]
-    targets = [shape.targets[name] for name in (*node.reads, *parts)]
-    ordinals = [*targets, *(ordinal for name in node.reads for ordinal in cells[name])]
+    members = _members(store, shape, reads)
+    cells = {name: _cells(shape, name, members) for name in reads}
+    parts = [part for name in reads for part in shape.nodes[name].flows]
+    targets = [shape.targets[name] for name in (*reads, *parts)]
+    ordinals = [*targets, *(ordinal for name in reads for ordinal in cells[name])]
     found = dict(zip(ordinals, store.runs.results(shape.run, ordinals), strict=True))
-    artifacts = _artifacts(store, shape, {name: cells[name] for name in node.reads if shape.nodes[name].artifacts})
+    artifacts = _artifacts(store, shape, {name: cells[name] for name in reads if shape.nodes[name].artifacts})
     out: dict[str, Json] = {}
-    for name in node.reads:
+    for name in reads:
         target = shape.targets[name]
         status = found[target][0]
         values = [_result(*found[ordinal]) for ordinal in cells[name]]

@@ -37,11 +37,12 @@ class UnpreparableError(FlowqError):
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run with its plan. `changing`: by node, what it uses of the run's attempt, status and failed jobs."""
+    """A run with its plan. `changing`: by node, what it uses of the run's attempt, status and failed jobs. `cell_reads`: by node with `foreach`, the nodes whose values a cell uses."""
 
     record: RunRecord
     shape: Shape
     changing: Mapping[str, frozenset[str]]
+    cell_reads: Mapping[str, tuple[str, ...]]
     files: str = ""  # where the files that travelled with it are on this machine
 
     @property
@@ -123,7 +124,8 @@ class JobScopes:
         except CorruptRecordError as error:
             raise UnpreparableError(f"run {run_id}: {error}") from error
         changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
-        run = PlannedRun(record, Shape.of(run_id, plan), changing, _files_of(record))
+        cell_reads = {node.name: _reads_of_cells(node) for node in plan.nodes if node.foreach is not None}
+        run = PlannedRun(record, Shape.of(run_id, plan), changing, cell_reads, _files_of(record))
         self._runs[run_id] = run
         while len(self._runs) > _PLANS:
             self._runs.popitem(last=False)
@@ -189,7 +191,7 @@ class JobScopes:
             "params": run.plan.params_of(node),
             "env": self._environment_of(run.plan),
             "run": self._run_scope(run, node),
-            "jobs": read_upstream(self._store, run.shape, node),
+            "jobs": read_upstream(self._store, run.shape, node, None if place.group is None else run.cell_reads[node.name]),
             "matrix": place.cell.matrix or {},
             "job": {"name": place.cell.name, "attempt": attempt},
         }
@@ -243,18 +245,30 @@ def _date(created_ms: int, zone: str) -> str:
         raise EvalError(str(error)) from error
 
 
-def _uses_of_run(node: Node) -> frozenset[str]:
-    """Return what the expressions of a node use of a run that is not the same from its beginning to its end."""
+def _sources(node: Node) -> list[str]:
+    """Return the expressions that the jobs of a node have evaluated: all but `foreach`, which makes jobs."""
     group = node.concurrency.group if node.concurrency is not None else None
     action = node.action
     values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
+    values.append(dict(node.resources))
     if node.cache is not None:
         values += [node.cache.key, *node.cache.inputs, *node.cache.outputs]
     values += [value for item in node.artifacts for value in item.path] + [item.to for item in node.fetch]
-    sources = [source for value in values for source in _expressions(value)]
-    sources += [source for source in (node.condition, node.foreach) if source is not None]
+    return [source for value in values for source in _expressions(value)] + ([node.condition] if node.condition else [])
+
+
+def _reads_of_cells(node: Node) -> tuple[str, ...]:
+    """Return the nodes whose values the cells of a foreach use. What only `foreach` uses can be a list of all their items: it is not for each of them."""
+    sources = [source for source in _sources(node) if "jobs" in source]
+    paths = [reference.path for source in sources for reference in parse(source).references()]
+    used = {f"{node.scope}{path[1]}" for path in paths if path[0] == "jobs"}  # the compiler lets no other use of `jobs` pass
+    return tuple(name for name in node.reads if name in used)
+
+
+def _uses_of_run(node: Node) -> frozenset[str]:
+    """Return what the expressions of a node use of a run that is not the same from its beginning to its end."""
     used: set[str] = set()
-    for source in sources:
+    for source in (*_sources(node), *([node.foreach] if node.foreach else ())):
         if "run" in source:  # most do not, and parsing takes a while
             for reference in parse(source).references():
                 if reference.path[:1] == ("run",):
