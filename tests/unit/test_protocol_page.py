@@ -11,6 +11,7 @@ HOMES = (
     "supervisor.slot",
     "supervisor.departure",
     "supervisor.fork_servers.client",
+    "supervisor.fork_servers.lane",
     "fork_server.children",
     "fork_server.preload",
 )

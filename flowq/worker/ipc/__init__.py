@@ -62,7 +62,7 @@ Deadlines (s)
         _LOOK 0.25          from SIGKILL until the fork server has read it, which the kernel tells; then the supervisor kills in its place
         _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses. At once if the worker stops
     of a client of a fork server (`supervisor.fork_servers.client`)
-        _HANGS 2            from the end of a command, which the kernel tells, to ENDED, if the server reads no LEASE; then the supervisor kills what
+        _TELL_LIMIT 2       from the end of a command, which the kernel tells, to ENDED, if the server reads no LEASE; then the supervisor kills what
                             the command has left, and tells that it was killed (`supervisor.fork_servers.lane`)
         _START_LIMIT 60     from its start to its first HORSE, with the imports of the greeting
         _FORK_LIMIT 10      from LANE to each later HORSE

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flowq.worker.supervisor.fork_servers.client import ForkServerClient
 
 
-_HANGS: Final = 2.0  # s in which a fork server that runs tells the end of a command
+_TELL_LIMIT: Final = 2.0  # s in which a fork server that runs tells the end of a command
 
 
 def group_of(task: Task) -> str | None:
@@ -165,7 +165,7 @@ class Lane:
             self._ended_since = None
         elif self._ended_since is None:
             self._ended_since = now
-        elif now - self._ended_since > _HANGS and self.fork_server.kill_for(self):
+        elif now - self._ended_since > _TELL_LIMIT and self.fork_server.kill_for(self):
             self.exited(-SIGKILL)
 
     def exited(self, code: int | None, usage: object = None) -> None:
