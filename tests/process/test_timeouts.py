@@ -66,7 +66,7 @@ def test_a_script_gets_sigterm_at_once_and_can_clean_up(patient: Stand, tmp_path
 
 
 def test_a_script_that_ignores_sigterm_is_killed_with_its_children(stand: Stand, tmp_path: Path) -> None:
-    outcome = stand.run(shell(f"trap '' TERM\nsh -c 'echo $$ > {tmp_path}/pid; exec sleep 60'\n", timeout=0.3)).outcome
+    outcome = stand.run(shell(f"trap '' TERM\nsh -c 'echo $$ > {tmp_path}/pid; exec sleep 60'\n", timeout=1.0)).outcome
     assert outcome["reason"] == "timeout"
     pid = int((tmp_path / "pid").read_text())
     until(lambda: gone(pid, stand.mark))

@@ -82,13 +82,16 @@ def test_the_end_of_a_run_is_told(store: Store, url: str, endpoint: Endpoint, tm
     assert len(endpoint.asked) == 2
 
 
-def test_the_address_is_stored_nowhere(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_the_address_is_stored_nowhere(
+    store: Store, server: PrivateServer, url: str, endpoint: Endpoint, tmp_path: Path
+) -> None:
     endpoint.answers = [500]
     with WorkerProcess(url):
         start(store, one("true", notice("finished")), tmp_path)
         messages(endpoint, 1)
         until(lambda: [item["tries"] for item in queued(store)] == ["1"])
-    kept = b"".join(store.client.dump(key) or b"" for key in store.client.scan_iter())
+    administrator: Any = server.client()
+    kept = b"".join(administrator.dump(key) or b"" for key in administrator.scan_iter())
     assert b"canary" not in kept
     assert endpoint.url.encode() not in kept
 

@@ -76,7 +76,7 @@ class Hook:
     def uploads(self) -> list[str]:
         """Return the runs whose upload was left."""
         client: Any = self.store.client
-        keys: list[bytes] = client.keys(self.store.session.keys("run", "*"))
+        keys: list[bytes] = [*client.scan_iter(match=self.store.session.keys("run", "*"))]
         return [key.decode().rpartition(":")[2] for key in keys if client.hget(key, "status") == b"staging"]
 
     @property
