@@ -18,7 +18,6 @@ from flowq.flows.views.snapshot import read_events, read_plan, read_view
 from flowq.store import Store
 from tests.cli import golden, samples
 from tests.support.slot_driver import Driver
-from tests.support.wait import until
 
 Run = Callable[[str], str]
 
@@ -52,20 +51,14 @@ def before(bar: Bar) -> list[str]:
 def execute(driver: Driver, outcome: str = "finished") -> bool:
     """Execute the next job, if one is queued. The clock advances before and during the execution."""
     driver.settle()
-    tick(driver)
+    driver.let_time_pass()
     claim = driver.claim()
     if claim is None:
         return False
-    tick(driver)
+    driver.let_time_pass()
     driver.end(claim, outcome)
     driver.settle()
     return True
-
-
-def tick(driver: Driver) -> None:
-    """Let some milliseconds pass on the server, so that intervals are visible on a chart."""
-    begun = driver.store.now_ms()
-    until(lambda: driver.store.now_ms() > begun + 2)
 
 
 def work_off(driver: Driver) -> None:
@@ -76,7 +69,7 @@ def work_off(driver: Driver) -> None:
 
 def let_timers_come(store: Store, driver: Driver) -> None:
     """Make all delays due."""
-    tick(driver)
+    driver.let_time_pass()
     keys = store.session.keys
     client: Any = store.client
     for timer in client.zrange(keys("timers"), 0, -1):
@@ -92,6 +85,7 @@ def test_an_approval_has_a_bar_and_is_on_the_critical_path(store: Store, driver:
         "jobs: {a: {run: x}, ask: {depends_on: a, approval: 'Really?'}, b: {depends_on: ask, run: x}, c: {depends_on: a, run: x}}"
     )
     work_off(driver)
+    driver.let_time_pass()
     waiting = chart(store, flow)
     assert waiting["ask"].end > waiting["ask"].begin
     assert waiting["ask"].critical
@@ -180,7 +174,7 @@ def test_handlers_wait_for_a_worker_from_their_turn_on(store: Store, driver: Dri
 def test_what_follows_a_job_that_ended_without_an_execution(store: Store, driver: Driver, run: Run) -> None:
     flow = run("jobs: {a: {run: x}, late: {depends_on: a, run: x, delay: 10m}, b: {depends_on: {late: done}, run: x}}")
     work_off(driver)
-    tick(driver)
+    driver.let_time_pass()
     late = read_plan(store, flow).targets()["late"]
     store.jobs.cancel(f"{flow}-{late}")
     work_off(driver)

@@ -69,6 +69,7 @@ def test_a_timeline_has_phases_since_the_first_start(store: Store, tmp_path: Pat
     driver.settle()
     claim = driver.claim()
     assert claim is not None
+    driver.let_time_pass()
     driver.end(claim, "finished")
     driver.settle()
     assert driver.claim() is not None

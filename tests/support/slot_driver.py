@@ -10,6 +10,7 @@ from flowq.store import Store
 from flowq.store.client.async_connection import Reply
 from flowq.store.schema.outcomes import BeatReply, Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
 from flowq.store.schema.records import Registration
+from tests.support.wait import until
 
 
 class Driver:
@@ -75,6 +76,11 @@ class Driver:
         """Sweep once; return True, for use in `until`."""
         self.tick()
         return True
+
+    def let_time_pass(self) -> None:
+        """Wait until the clock of the server has gone on by some milliseconds, so that what is measured in them is not 0."""
+        begun = self.store.now_ms()
+        until(lambda: self.store.now_ms() > begun + 2)
 
     def settle(self) -> None:
         """Sweep until nothing is due, evaluating pending expressions."""
