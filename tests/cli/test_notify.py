@@ -100,4 +100,4 @@ def test_a_run_does_not_wait_for_a_message_without_an_address(home: Path, place:
 
 def test_a_notice_that_cannot_be_read_hides_no_others() -> None:
     notice = Notice(on=("failed",), to={"env": "OPS"})
-    assert stored_notices("\n".join(["failed 1", notice.stored(), "x y z - {}"])) == [notice]
+    assert stored_notices(f"failed 1\n{notice.stored()}\nx y z - {{}}") == [notice]
