@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowq.embedded.binary import find_server
+from flowq.embedded.process import ENVIRONMENT, TUNED
 from flowq.store.schema.rights import ServerRole, rules
 from tests.support.wait import until
 
@@ -43,7 +44,7 @@ class PrivateServer:
     """
 
     def __init__(self, binary: str | None = None, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = {"LC_ALL": "C", **(environment or {})}
+        self._environment = {**ENVIRONMENT, **(environment or {})}
         self.binary = binary or find_server().path
         self.directory = Path(
             tempfile.mkdtemp(prefix="fq-", dir="/tmp")
@@ -128,6 +129,7 @@ class PrivateServer:
         assert self._process is None, "the server is running"
         Path(self.socket).unlink(missing_ok=True)
         command = [self.binary, "--port", "0", "--unixsocket", self.socket, "--save", "", "--enable-debug-command", "yes"]
+        command += [part for name, value in TUNED.items() for part in (f"--{name}", value)]
         command += ["--dir", str(self.directory), "--logfile", str(self.log), *self._options]
         self._process = subprocess.Popen(
             command,
