@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from flowq import defaults, signing
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of
 from flowq.dependency import cycle_message
@@ -30,6 +31,7 @@ from flowq.plan.bulk import no_collection
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
+from flowq.serializers import serializer_name
 from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
@@ -248,7 +250,7 @@ class Enqueueing:
         return _described(func, args, kwargs, bind_options(locals()))
 
     def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
-        """Put many calls on the queue in one round trip per 100. One may depend on an earlier one in the list.
+        """Put many calls on the queue in one round trip per 50, the next ones under way meanwhile. One may depend on an earlier one in the list.
 
         Args:
             job_datas: the calls, made by `prepare_data`.
@@ -263,28 +265,60 @@ class Enqueueing:
             return self._enqueue_many(job_datas if group_id is None else _of_group(list(job_datas), group_id), pipeline)
 
     def _enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any) -> list[Job]:
-        jobs = [self._made(data) for data in job_datas]
-        repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
+        datas = list(job_datas)
+        named = Counter(data.options.id for data in datas if data.options.id is not None)
+        repeated = [job_id for job_id, count in named.items() if count > 1]
         if repeated:
             raise UsageError(f"duplicate id {repeated[0]!r} in the list")
         if pipeline is None and not self.is_async:
-            return [self._submit(job, due_ms=_NOW) for job in jobs]
-        for job in jobs:  # all that can be wrong with one of them is found before any is sent
-            self._bind(job)
-            job.settings.encode()
+            return [self._submit(job, due_ms=_NOW) for job in [self._made(data) for data in datas]]
+        jobs: list[Job] = []
+        news = self._news(datas, jobs)
         if pipeline is not None:
-            news = [job.settings.new_job() for job in jobs]
-            self.store.jobs.create_in(pipeline, news)
-            for job, new in zip(jobs, news, strict=True):
+            described = list(news)
+            self.store.jobs.create_in(pipeline, described)
+            for job, new in zip(jobs, described, strict=True):
                 job.state.foresee(new)
             return jobs
-        answers = self.store.jobs.create_many(job.settings.new_job() for job in jobs)
+        answers = self.store.jobs.create_many(news)
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
             if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
                 self._submit(job, due_ms=_NOW)
             else:
                 _accept(job, outcome, detail)
         return jobs
+
+    def _news(self, datas: Sequence[EnqueueData], jobs: list[Job]) -> Iterator[NewJob]:
+        """Describe the jobs of a list for the store, one when it is asked for, and add them to `jobs` meanwhile.
+
+        All that can be wrong with one of them is found here, before any is sent; that is the encoding, as a rule.
+        """
+        serializer_name(self.serializer)
+        signed = signing.is_on()
+        encoded = [self._checked(data) if signed or data.options.meta else self._encoded(data) for data in datas]
+
+        def described() -> Iterator[NewJob]:
+            for data, known in zip(datas, encoded, strict=True):
+                if isinstance(known, bytes):
+                    job = self._made(data)
+                    self._bind(job)
+                    job.settings.take_encoded(known)
+                else:
+                    job = known
+                jobs.append(job)
+                yield job.settings.new_job()
+
+        return described()
+
+    def _encoded(self, data: EnqueueData) -> bytes | Job:
+        call = data.call.stored(self.serializer)
+        return call if len(call) <= defaults.MAX_PAYLOAD else self._checked(data)
+
+    def _checked(self, data: EnqueueData) -> Job:
+        job = self._made(data)
+        self._bind(job)
+        job.settings.encode()
+        return job
 
     def _is_replaced(self) -> bool:
         kind, own = type(self), self.__dict__

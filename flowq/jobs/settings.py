@@ -370,6 +370,10 @@ class JobSettings:
         self._encoded = payload, self.stored_meta() if self.meta else b""
         return self._encoded
 
+    def take_encoded(self, call: bytes) -> None:
+        """Take the call as it is stored, of a job without meta and signature, for the next `new_job`."""
+        self._encoded = call, b""
+
     def new_job(self, *, due_ms: int = -1, front: bool = False, unique: bool = False) -> NewJob:
         """Describe the job for the store, on the queue that it was bound to.
 

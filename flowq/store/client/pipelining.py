@@ -46,10 +46,9 @@ class _Lane:
 
     def push(self, arguments: _Call) -> Iterator[Any]:
         """Send a call; yield the replies that had to be read before."""
-        if self._connection is None:
-            # The session brings the script along, and knows what to do when the data is not there.
+        if self._connection is None and not self._connect():
+            # The session brings the script along, and knows what to do when the data or the server is not there.
             yield self._session.run_flat(self._name, arguments)
-            self._connect()
             return
         self._waiting.append(arguments)
         if not self._send(arguments):
@@ -71,11 +70,14 @@ class _Lane:
         self._session.client.connection_pool.release(self._connection)
         self._connection = None
 
-    def _connect(self) -> None:
+    def _connect(self) -> bool:
+        if not self._session.incarnation:
+            return False  # nothing has been asked of the server yet
         try:
             self._connection = self._session.client.connection_pool.get_connection()
         except (redis.exceptions.RedisError, OSError):
-            self._connection = None
+            return False
+        return True
 
     def _send(self, arguments: _Call) -> bool:
         session = self._session
