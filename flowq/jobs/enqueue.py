@@ -291,11 +291,12 @@ class Enqueueing:
     def _news(self, datas: Sequence[EnqueueData], jobs: list[Job]) -> Iterator[NewJob]:
         """Describe the jobs of a list for the store, one when it is asked for, and add them to `jobs` meanwhile.
 
-        All that can be wrong with one of them is found here, before any is sent; that is the encoding, as a rule.
+        All that can be wrong with one of them is found here, before any is sent; that is the encoding, as a rule. A class of the user's own
+        may refuse to make one, or use the connection.
         """
         serializer_name(self.serializer)
-        signed = signing.is_on()
-        encoded = [self._checked(data) if signed or data.options.meta else self._encoded(data) for data in datas]
+        whole = signing.is_on() or self.job_class.__module__.partition(".")[0] != "flowq"
+        encoded = [self._checked(data) if whole or data.options.meta else self._encoded(data) for data in datas]
 
         def described() -> Iterator[NewJob]:
             for data, known in zip(datas, encoded, strict=True):

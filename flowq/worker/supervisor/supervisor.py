@@ -184,9 +184,9 @@ class Supervisor:
         """Take over failure callbacks of executions that were lost with their workers."""
         if not (self._lost_callbacks and self._connections.online and self._stopping.claiming and self._jobs.capacity > 0):
             return
+        self._lost_callbacks = False  # if this is refused, a heartbeat tells again that there are some
         for lost in self._store.workers.callbacks(self._options.queues, self._jobs.capacity):
             self._jobs.call_back(lost)
-        self._lost_callbacks = False
 
     def _evaluate_conditions(self) -> None:
         if not self._stopping.claiming or not self._connections.online:
