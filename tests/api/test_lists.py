@@ -39,7 +39,7 @@ class Observed(redis.Redis):
 
     def execute_command(self, *arguments: Any, **options: Any) -> Any:
         self.seen.append(" ".join(map(str, arguments[:2])))
-        return super().execute_command(*arguments, **options)
+        return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
 def jobs(**late: Any) -> list[Any]:
@@ -49,7 +49,9 @@ def jobs(**late: Any) -> list[Any]:
     return [Queue.prepare_data(samples.add, **one) for one in options]
 
 
-def pool(connection: redis.Redis, kind: type[redis.ConnectionPool] = redis.ConnectionPool, **options: Any) -> redis.ConnectionPool:
+def pool(
+    connection: redis.Redis, kind: type[redis.ConnectionPool] = redis.ConnectionPool, **options: Any
+) -> redis.ConnectionPool:
     settings = connection.connection_pool.connection_kwargs
     return kind(connection_class=connection.connection_pool.connection_class, path=settings["path"], **options)
 

@@ -57,7 +57,7 @@ def test_a_command_that_cannot_be_read_is_carried_out_later(private: PrivateServ
         return int(admin.info("commandstats").get("cmdstat_hget", {}).get("rejected_calls", 0))
 
     with WorkerProcess(f"unix://worker:p@{private.socket}", "--name", "told") as worker:
-        until(lambda: store.workers.live())
+        until(store.workers.live)
         admin.execute_command("ACL", "SETUSER", "worker", "-hget")
         before = refused()
         store.workers.command("told", "shutdown")

@@ -154,8 +154,10 @@ class Supervisor:
             self._call(self._jobs.start)
             if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
                 self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
-            self._call(lambda: self._connections.online and self._deliveries.tick(running=self._stopping.claiming))
-            self._call(lambda: self._connections.online and self._jobs.follow_up(self._follow_up))
+            if self._connections.online:
+                self._call(lambda: self._deliveries.tick(running=self._stopping.claiming))
+            if self._connections.online:
+                self._call(lambda: self._jobs.follow_up(self._follow_up))
             self._call(self._take_lost_callbacks)
         self._evaluate_conditions()
         self._check_run()
