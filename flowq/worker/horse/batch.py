@@ -104,9 +104,9 @@ def _kept() -> tuple[Any, ...]:
         umask,
         len(sys.modules),
         (sys.stdin, sys.stdout, sys.stderr),
-        [_signal.getsignal(number) for number in _HANDLED],
+        [*map(_signal.getsignal, _HANDLED)],
         _signal.pthread_sigmask(_signal.SIG_BLOCK, ()),
-        [_signal.getitimer(timer) for timer in _TIMERS],
+        [*map(_signal.getitimer, _TIMERS)],
         sorted(os.listdir("/proc/self/fd")),
         platform.threads(),
     )
@@ -115,7 +115,7 @@ def _kept() -> tuple[Any, ...]:
 def _allowance() -> tuple[Any, ...]:
     """Return what jobs seldom change: limits, priority and processors. It is the same before all jobs of a horse."""
     return (
-        [resource.getrlimit(limit) for limit in _LIMITS],
+        [*map(resource.getrlimit, _LIMITS)],
         os.getpriority(os.PRIO_PROCESS, 0),
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None,
     )
