@@ -327,11 +327,8 @@ class JobSettings:
         Raises:
             UsageError: an argument cannot be serialized.
         """
-        return self._sealed(self.fields())
-
-    def _sealed(self, fields: Mapping[str, object]) -> bytes:
         data = self.call.stored(self.serializer)
-        return signing.seal(data, *signing.payload_context(self._state.id, fields)) if signing.is_on() else data
+        return signing.seal(data, *signing.payload_context(self._state.id, self.fields())) if signing.is_on() else data
 
     def fields(self) -> dict[str, str | bytes | int]:
         """Return the stored fields of the options, and the readable form of the call."""
@@ -365,7 +362,7 @@ class JobSettings:
             TooLargeError: the call is over `defaults.MAX_PAYLOAD`.
         """
         serializer_name(self.serializer)
-        payload = self._sealed(self.fields() if signing.is_on() else {})
+        payload = self.payload()
         check_payload(self._state.id, payload)
         self._encoded = payload, self.stored_meta() if self.meta else b""
         return self._encoded

@@ -7,6 +7,7 @@ that has no reply is sent again, one after the other. Where the session cannot s
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias, cast
 
 import redis
@@ -26,10 +27,16 @@ def run_ahead(session: Session, name: str, calls: Iterable[Sequence[object]], *,
         DataLostError: the data was replaced and the session does not follow.
         ServerError: the server cannot be used.
     """
+    prepared = (cast("_Call", arguments) if flat else flatten(arguments) for arguments in calls)
+    begin = [*islice(prepared, 2)]
+    if len(begin) < 2:  # as most often: there is nothing to be ahead of
+        for arguments in begin:
+            yield session.run_flat(name, arguments)
+        return
     lane = _Lane(session, name)
     try:
-        for arguments in calls:
-            yield from lane.push(cast("_Call", arguments) if flat else flatten(arguments))
+        for arguments in chain(begin, prepared):
+            yield from lane.push(arguments)
         yield from lane.rest()
     finally:
         lane.close()
