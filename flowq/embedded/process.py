@@ -13,7 +13,7 @@ from flowq.embedded.locks import LockFile
 _START_LIMIT = 20.0  # s to wait for a running server that does not answer
 _CUT = b"Truncating the AOF"  # what the log says of a file that a power cut has left without its end
 TUNED = {"latency-tracking": "no"}
-"""Options that cost something for nothing: nobody reads percentiles of the time of commands here."""
+"""Options that cost something for nothing: flowq reads no percentiles of the time of commands."""
 _LOG_LIMIT = 1024 * 1024  # bytes; a longer log is rotated at the next start
 
 
