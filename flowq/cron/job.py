@@ -12,8 +12,8 @@ from flowq.dotted_names import reference
 from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 from flowq.jobs.call import Call
-from flowq.jobs.enqueue import EnqueueData
 from flowq.jobs.options import as_arguments, bind_options, enqueue_options, is_option, parse_options
+from flowq.jobs.prepared import EnqueueData
 from flowq.queue import Queue
 from flowq.slots.schedule import CronExpression, Interval, Schedule
 from flowq.slots.timezones import name_of, named

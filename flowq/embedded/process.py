@@ -1,6 +1,7 @@
 """The server's process: started with options that keep its data safe, or adopted from a killed watchdog."""
 
 import os
+import re
 import signal
 import time
 from contextlib import suppress
@@ -11,11 +12,29 @@ from flowq.embedded.locks import LockFile
 
 _START_LIMIT = 20.0  # s to wait for a running server that does not answer
 _CUT = b"Truncating the AOF"  # what the log says of a file that a power cut has left without its end
-ENVIRONMENT = {"LC_ALL": "C", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=2000"}
-"""The environment of the server. The packaged one uses the malloc of glibc, which is slow once it has put seven pieces of a size aside."""
 TUNED = {"latency-tracking": "no"}
-"""Options that cost something for nothing: nobody reads percentiles of the time of commands here."""
+"""Options that cost something for nothing: flowq reads no percentiles of the time of commands."""
 _LOG_LIMIT = 1024 * 1024  # bytes; a longer log is rotated at the next start
+
+
+def _libc() -> str:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):  # another C library
+        return ""
+
+
+def pieces_aside(libc: str) -> int:
+    """Return how many freed pieces of a size the malloc of glibc is to put aside, by its name and version.
+
+    Before 2.30 it counts them in a signed byte: with a higher limit it would put aside whatever is freed, or end the process.
+    """
+    major, minor, *_ = map(int, re.findall(r"\d+", libc) or (0, 0))
+    return 2000 if (major, minor) >= (2, 30) else 127
+
+
+ENVIRONMENT = {"LC_ALL": "C", "GLIBC_TUNABLES": f"glibc.malloc.tcache_count={pieces_aside(_libc())}"}
+"""The environment of the server. The packaged one uses the malloc of glibc, which is slow once it has put seven pieces of a size aside."""
 
 
 class StartError(Exception):

@@ -2,7 +2,7 @@
 
 The client prepares the next call before the reply to the last one, so client and server work at the same time. That needs calls that are safe
 to send again and that refuse to be carried out in another order, as the chunks of a submission are: when a connection breaks, everything
-that has no reply is sent again, one after the other.
+that has no reply is sent again, one after the other. Where the session cannot spare a connection, each call waits for its reply.
 """
 
 from collections import deque
@@ -78,8 +78,8 @@ class _Lane:
         self._connection = None
 
     def _connect(self) -> bool:
-        if not self._session.incarnation:
-            return False  # nothing has been asked of the server yet
+        if not (self._session.incarnation and self._session.can_spare_connection):
+            return False  # nothing has been asked of the server yet, or the session's own way has to be taken
         try:
             self._connection = self._session.client.connection_pool.get_connection()
         except (redis.exceptions.RedisError, OSError):
