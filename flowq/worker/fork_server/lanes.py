@@ -13,7 +13,10 @@ from flowq.worker.horse.entry import LaneEnd
 
 
 class Lanes:
-    """The open lanes by number, the `horses` in them (number -> pid), and the `numbers` of their lanes (pid -> number)."""
+    """The open lanes by number, the `horses` in them (number -> pid), and the `numbers` of their lanes (pid -> number).
+
+    `streams`: of all lanes, those included that are about to be opened.
+    """
 
     __slots__ = ("horses", "numbers", "open_lanes", "streams")
 
@@ -24,8 +27,7 @@ class Lanes:
         self.numbers: dict[int, int] = {}
 
     def open(self, number: int, stream: int) -> None:
-        """Take over the stream of a new lane."""
-        self.streams.append(stream)
+        """Take over the stream of a new lane, which is one of `streams`."""
         self.open_lanes[number] = LaneEnd(stream)
 
     def next_turn(self, number: int, scratch: str) -> LaneEnd:

@@ -89,7 +89,10 @@ class ForkServer:
                 self._check_clocks()
 
     def _receive(self) -> None:
-        for message, fds in self._control.receive():
+        received = self._control.receive()
+        for _, fds in received:  # before the first fork: a horse closes the streams of all lanes but its own
+            self._lanes.streams.extend(fd for fd in fds if fd != ipc.LOST)
+        for message, fds in received:
             self._obey(message, fds)
 
     def _patience(self) -> int:
