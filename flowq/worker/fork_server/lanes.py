@@ -53,12 +53,21 @@ class Lanes:
         """Return the path for files of the latest horse in a lane."""
         return self.open_lanes[number].scratch
 
+    def files(self, pid: int) -> str:
+        """Return the path for files of a horse, "" if it is none."""
+        number = self.numbers.get(pid)
+        return "" if number is None else self.open_lanes[number].scratch
+
     def horse(self, number: int) -> int | None:
         """Return the pid of the horse in a lane, None if there is none."""
         return self.horses.get(number)
 
     def close(self, number: int) -> None:
         """Give up a lane."""
-        stream = self.open_lanes.pop(number).stream
-        self.streams.remove(stream)
-        os.close(stream)
+        self.drop(self.open_lanes.pop(number).stream)
+
+    def drop(self, stream: int) -> None:
+        """Close a stream, if it was received."""
+        if stream in self.streams:
+            self.streams.remove(stream)
+            os.close(stream)

@@ -52,18 +52,27 @@ def is_told(message: object, *, by_driver: bool = False) -> bool:
         by_driver: it is from the driver of an executor, which jobs cannot reach: it also says what became of the start of a job.
     """
     match message:
+        case {"outcome": _, "unstarted": _} if not by_driver:
+            return False
         case {"outcome": _}:
-            return _is_outcome(message) and (by_driver or "unstarted" not in message)
+            return _is_outcome(message)
         case {"granted": str()}:
             return by_driver
         case {"executes": True}:
             return not by_driver
         case {"phase": int() | float() | None, "so_far": so_far}:
-            return so_far is None or (_is_outcome(so_far) and so_far["outcome"] == "failed")
+            return so_far is None or _is_failure(so_far)
     return False
 
 
-def _is_outcome(message: dict[str, object]) -> bool:
+def _is_failure(message: object) -> bool:
+    match message:
+        case {"outcome": "failed"}:
+            return _is_outcome(message)
+    return False
+
+
+def _is_outcome(message: object) -> bool:
     match message:
         case {"note": _}:  # flowq's own
             return False
