@@ -218,9 +218,18 @@ def test_a_long_command_is_not_taken_for_one_that_has_not_begun(
     assert execution.outcome["outcome"] == "finished"
 
 
-def test_setsid_does_not_end_before_its_program(stand: Stand) -> None:
-    execution = stand.run(task("argv", argv=["setsid", "sh", "-c", "sleep 0.1; echo done"]))
-    assert execution.output() == b"done\n"
+@pytest.mark.parametrize(
+    "work",
+    [
+        task("argv", argv=["setsid", "sh", "-c", "sleep 0.1; echo done"]),
+        task("argv", argv=["nice", "/usr/bin/setsid", "sh", "-c", "sleep 0.1; echo done"]),
+        shell("sleep 0.1; echo done", shell=["setsid", "sh"]),
+        shell("exec setsid sh -c 'sleep 0.1; echo done'"),
+    ],
+    ids=["first", "behind another program", "with the shell", "in a script"],
+)
+def test_setsid_does_not_end_before_its_program(stand: Stand, work: dict[str, Any]) -> None:
+    assert stand.run(work).output() == b"done\n"
 
 
 def test_signals_that_a_command_is_not_to_inherit_are_at_their_default(stand: Stand) -> None:
