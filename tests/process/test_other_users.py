@@ -19,7 +19,7 @@ from flowq.worker.supervisor import departure
 from tests.support.supervisor_stub import Stand, shell, task
 
 SETPRIV = shutil.which("setpriv")
-NOBODY = 65534
+NO_RIGHTS = 65534
 AS_ROOT = ["--reuid=0", "sh", "-c", "echo $$ > $DIRECTORY/pid; exec sleep 60"]
 """Arguments of `program`."""
 
@@ -47,15 +47,15 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         os.kill(int(Path(directory, "pid").read_text()), signal.SIGKILL)
 
 
-def as_nobody(body: Callable[[Stand], object]) -> None:
+def without_rights(body: Callable[[Stand], object]) -> None:
     """Call a function in a process without rights, with jobs that have none; what it raises fails the test."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
             os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.setresgid(NO_RIGHTS, NO_RIGHTS, NO_RIGHTS)
+            os.setresuid(NO_RIGHTS, NO_RIGHTS, NO_RIGHTS)
             with Stand(slots=2, clone=True) as stand:
                 body(stand)
             code = 0
@@ -79,7 +79,7 @@ def test_one_that_reaches_its_timeout_ends_no_other_job(program: str, monkeypatc
         stand.turn(lambda: other.freed)
         assert other.output() == b"fine\n"
 
-    as_nobody(body)
+    without_rights(body)
 
 
 def test_one_that_is_left_is_waited_for_once(program: str) -> None:
@@ -91,4 +91,4 @@ def test_one_that_is_left_is_waited_for_once(program: str) -> None:
             assert stand.run(shell("true")).outcome["outcome"] == "finished"
         assert time.monotonic() - began < 0.3 * 20
 
-    as_nobody(body)
+    without_rights(body)

@@ -158,7 +158,8 @@ def ended_by_itself(task: Task, command: tuple[int, bytes | str, str], cause: Ki
         cause: why this worker killed it, None if it did not.
     """
     code, written, left = command
-    outcome = died(code, cause) if cause is KillCause.KILL else shell.judged(code, written, task["limit"])
+    killed = code < 0 and cause is KillCause.KILL  # else it had ended by itself when it was killed
+    outcome = died(code, cause) if killed else shell.judged(code, written, task["limit"])
     return {**outcome, "note": left}
 
 
