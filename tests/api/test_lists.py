@@ -52,8 +52,8 @@ def jobs(**late: Any) -> list[Any]:
 def pool(
     connection: redis.Redis, kind: type[redis.ConnectionPool] = redis.ConnectionPool, **options: Any
 ) -> redis.ConnectionPool:
-    settings = connection.connection_pool.connection_kwargs
-    return kind(connection_class=connection.connection_pool.connection_class, path=settings["path"], **options)
+    known = connection.connection_pool
+    return kind(connection_class=known.connection_class, **{**known.connection_kwargs, **options})
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception]]] = {

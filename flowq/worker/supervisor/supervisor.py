@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
-from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
+from flowq.exceptions import FlowqError, ServerError
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
@@ -30,12 +30,11 @@ from flowq.worker.supervisor.periodic_requests import PeriodicRequests, Starvati
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.run_watch import RunWatch
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
+from flowq.worker.supervisor.store_calls import StoreCalls
 from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flowq.store import Store
     from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines
     from flowq.store.schema.records import Registration
@@ -46,7 +45,7 @@ _EVALUATING: Final = 0.05  # s in one turn of the loop for what jobs wait to hav
 _LONGEST_TURN: Final = 1.0  # s
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
-_REFUSED: Final = 0.5  # s without requests, or calls, after the server refused one
+_REFUSED: Final = 0.5  # s without requests after the server refused one
 _FAREWELL: Final = 20.0  # s for which a stopping worker tries to deliver its last reports
 
 
@@ -72,6 +71,7 @@ class Supervisor:
         self._connections.on_reply = self._replied
         self._connections.on_refused = self._refused
         self._connections.on_hint = self._hinted
+        self._calls = StoreCalls(self._connections.refused_elsewhere)
         self._registration: Registration | None = None
         self._queues = QueueOrder(options.queues, options.strategy)
         self._called = False  # there may be commands to carry out
@@ -88,7 +88,7 @@ class Supervisor:
         self._next_flush = self._due = self._ticked = now
         self._lost_callbacks = True  # lost executions may have left failure callbacks
         self._starvation = Starvation(grows=options.executor is not None)
-        self._pause_until = self._quiet_until = self._calm_until = 0.0  # no claims, no requests, no calls of the store before
+        self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
 
     @property
     def executed(self) -> int:
@@ -149,28 +149,24 @@ class Supervisor:
             self._fork_servers.renew()
             self._connections.tick()
             self._jobs.tick()
-        if now >= self._calm_until:
-            self._call(self._obey)
-            self._call(self._jobs.start)
-            if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
-                self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
-            if self._connections.online:
-                self._call(lambda: self._deliveries.tick(running=self._stopping.claiming))
-            if self._connections.online:
-                self._call(lambda: self._jobs.follow_up(self._follow_up))
-            self._call(self._take_lost_callbacks)
+        make = self._calls.make
+        make(self._obey)
+        make(self._jobs.start)
+        if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
+            self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
+        make(self._deliver)
+        make(self._send_follow_ups)
+        make(self._take_lost_callbacks)
         self._evaluate_conditions()
         self._check_run()
 
-    def _call(self, deal: Callable[[], object]) -> None:
-        """Make calls of the store. What one is refused for keeps neither the others nor the requests of the link."""
-        try:
-            deal()
-        except DataLostError:
-            raise
-        except (ServerError, CorruptRecordError) as error:
-            self._calm_until = time.monotonic() + _REFUSED
-            self._connections.refused_elsewhere(error)
+    def _deliver(self) -> None:
+        if self._connections.online:
+            self._deliveries.tick(running=self._stopping.claiming)
+
+    def _send_follow_ups(self) -> None:
+        if self._connections.online:
+            self._jobs.follow_up(self._follow_up)
 
     def _follow_up(self, kind: FollowUp, claim: Claim) -> None:
         workers = self._store.workers
@@ -206,9 +202,9 @@ class Supervisor:
     def _next_due(self, now: float) -> float:
         """Return the monotonic time at which something is due next. Each turn of the loop asks."""
         longest = self._ticked + _LONGEST_TURN  # since that time: other events may end every turn early
-        due = min(longest, self._fork_servers.renewal, self._jobs.alarm(), self._connections.again)
-        if self._calm_until > now or (self._jobs.has_follow_ups and self._connections.online):
-            due = min(due, self._calm_until)
+        due = min(longest, self._fork_servers.renewal, self._jobs.alarm(), self._connections.again, self._calls.due)
+        if self._jobs.has_follow_ups and self._connections.online and not self._calls.waits(self._send_follow_ups):
+            return now
         if self._run_watch is not None and self._connections.online and self._jobs.empty:
             due = min(due, self._run_watch.next)
         if self._connections.ready:
