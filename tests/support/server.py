@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ class PrivateServer:
             given = [rule for rule in (*rules(role, namespaces[0]), *more) if not (old and rule == "+client|setinfo")]
             client.execute_command("ACL", "SETUSER", self._user, "on", f">{_PASSWORD}", *given)
             client.execute_command("ACL", "LOG", "RESET")
+
+    @contextmanager
+    def limited(self, role: str | None, *namespaces: str) -> Iterator[None]:
+        """`restrict` to a role for as long as this lasts, in which nothing may be refused; without a role nothing changes."""
+        if role:
+            self.restrict(ServerRole(role), *namespaces)
+        yield
+        refused = self.refused() if role else []
+        assert refused == [], "the rights of this role do not suffice"
 
     def refused(self) -> list[str]:
         """Return what the user of `restrict` was refused so far; without one, what all were."""
