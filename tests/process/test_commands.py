@@ -235,8 +235,12 @@ def test_setsid_does_not_end_before_its_program(stand: Stand, work: dict[str, An
 
 
 @pytest.mark.parametrize("cause", sorted(set(KillCause) - {KillCause.TIMEOUT, KillCause.MEMORY}))  # which decide
-def test_a_command_that_had_ended_when_it_was_killed_has_its_own_outcome(stand: Stand, tmp_path: Path, cause: KillCause) -> None:
-    execution = stand.start(shell(f"echo $$ > {tmp_path}/pid; echo a=1 >> $FLOWQ_OUTPUT; until [ -e {tmp_path}/go ]; do :; done"))
+def test_a_command_that_had_ended_when_it_was_killed_has_its_own_outcome(
+    stand: Stand, tmp_path: Path, cause: KillCause
+) -> None:
+    execution = stand.start(
+        shell(f"echo $$ > {tmp_path}/pid; echo a=1 >> $FLOWQ_OUTPUT; until [ -e {tmp_path}/go ]; do :; done")
+    )
     stand.turn(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     os.kill(stand.fork_server.pid, signal.SIGSTOP)
     (tmp_path / "go").touch()
