@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flowq.worker.ipc.platform import has_ended
 from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
 from tests.support.supervisor_stub import Execution, Stand, call, gone, shell, survivors, task
@@ -218,9 +220,35 @@ def test_a_long_command_is_not_taken_for_one_that_has_not_begun(
     assert execution.outcome["outcome"] == "finished"
 
 
-def test_setsid_does_not_end_before_its_program(stand: Stand) -> None:
-    execution = stand.run(task("argv", argv=["setsid", "sh", "-c", "sleep 0.1; echo done"]))
-    assert execution.output() == b"done\n"
+@pytest.mark.parametrize(
+    "work",
+    [
+        task("argv", argv=["setsid", "sh", "-c", "sleep 0.1; echo done"]),
+        task("argv", argv=["nice", "/usr/bin/setsid", "sh", "-c", "sleep 0.1; echo done"]),
+        shell("sleep 0.1; echo done", shell=["setsid", "sh"]),
+        shell("exec setsid sh -c 'sleep 0.1; echo done'"),
+    ],
+    ids=["first", "behind another program", "with the shell", "in a script"],
+)
+def test_setsid_does_not_end_before_its_program(stand: Stand, work: dict[str, Any]) -> None:
+    assert stand.run(work).output() == b"done\n"
+
+
+@pytest.mark.parametrize("cause", sorted(set(KillCause) - {KillCause.TIMEOUT, KillCause.MEMORY}))  # which decide
+def test_a_command_that_had_ended_when_it_was_killed_has_its_own_outcome(
+    stand: Stand, tmp_path: Path, cause: KillCause
+) -> None:
+    execution = stand.start(
+        shell(f"echo $$ > {tmp_path}/pid; echo a=1 >> $FLOWQ_OUTPUT; until [ -e {tmp_path}/go ]; do :; done")
+    )
+    stand.turn(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    os.kill(stand.fork_server.pid, signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    until(lambda: has_ended(int((tmp_path / "pid").read_text())))
+    stand.slots[0].kill(cause)
+    os.kill(stand.fork_server.pid, signal.SIGCONT)
+    stand.turn(lambda: execution.freed)
+    assert execution.outcome.get("value") == b'{"a":"1"}'
 
 
 def test_signals_that_a_command_is_not_to_inherit_are_at_their_default(stand: Stand) -> None:

@@ -62,6 +62,16 @@ def test_output_of_a_job_that_is_killed_while_it_prints_a_secret(stand: Stand, t
     assert execution.output() == b"***\nand canary-31", "what was held turned out to be no secret"
 
 
+@pytest.mark.parametrize("end", [0, 3])
+@pytest.mark.parametrize("before", [1, 105], ids=["whole", "cut"])
+def test_the_processes_that_a_command_has_left_do_not_reveal_it(stand: Stand, end: int, before: int) -> None:
+    leave = f'exec -a "$(printf %0{before}d 0)$SECRET" sleep 60 & until grep -q sleep /proc/$!/comm; do :; done'
+    told = run(stand, shell(f"{leave}; exit {end}"), ExecutionSecrets({"SECRET": CANARY})).output("err").decode()
+    assert "background process is killed" in told
+    assert "0***" in told
+    assert CANARY[:6] not in told
+
+
 def test_a_timeout_does_not_reveal_it(stand: Stand) -> None:
     execution = run(stand, call("time_out_with", "SECRET"), ExecutionSecrets({"SECRET": CANARY}))
     assert execution.outcome["reason"] == "timeout"

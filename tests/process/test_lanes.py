@@ -68,6 +68,15 @@ def test_nothing_of_a_job_reaches_the_next_on_its_lane() -> None:
         assert {(execution.output(), execution.output("err")) for execution in later} == {(b"", b"")}
 
 
+def test_a_job_has_the_stream_of_no_other_lane_that_was_asked_for_with_its_own() -> None:
+    with Stand(slots=4) as stand:
+        executions = [stand.start(job("state"), slot=slot) for slot in range(4)]
+        stand.turn(lambda: all(execution.freed for execution in executions))
+        first, *others = (json.loads(execution.outcome["value"])["descriptors"] for execution in executions)
+        assert len(first) == 5  # the standard streams, that of the lane, and that of the directory which lists them
+        assert others == [first] * 3
+
+
 def test_processes_of_a_job_write_nothing_for_the_next() -> None:
     with Stand() as stand:
         warmed(stand)
@@ -86,6 +95,39 @@ def test_a_job_that_tells_more_than_its_outcome_ends_its_lane(attribute: str, en
             for _ in range(jobs):
                 assert stand.run(job(attribute)).outcome["outcome"] == end
             assert stand.run(call("echo", "mine")).outcome["value"] == b'"mine"'
+
+
+FAILURE = {"outcome": "failed", "reason": "error", "error": "", "exception": "", "exit_code": None}
+FORGED = [
+    {"executes": True, "outcome": "finished"},
+    {"executes": True, "outcome": "no such"},
+    {"phase": None, "so_far": None, "outcome": "finished"},
+    {"phase": 1.0, "so_far": {"executes": True}},
+    {"phase": 1.0, "so_far": {"phase": None, "so_far": None}},
+    {"phase": 1.0, "so_far": {"outcome": "finished", "value": b"1", "exit_code": 0}},
+    {"granted": "a node"},
+    FAILURE | {"unstarted": True},
+    FAILURE | {"note": "as if it were flowq's"},
+    FAILURE | {"bases": 5},
+    FAILURE | {"cache": {}},
+    FAILURE | {"cache": {"hit": False, "reason": "", "record": 5}},
+]
+
+
+def test_what_is_made_of_parts_of_messages_is_none() -> None:
+    with Stand() as stand:
+        for forged in FORGED:
+            outcome = stand.run(job("tell", args=[forged])).outcome
+            assert (outcome["reason"], "flowq's processes talk over" in outcome["error"]) == ("killed", True), forged
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+
+
+def test_a_horse_that_says_that_it_becomes_a_command_and_stays_is_none_for_the_next_job() -> None:
+    with Stand(preload=("lane_jobs", "process_jobs")) as stand:
+        assert stand.run(job("lie", batch=9)).outcome["outcome"] == "finished"
+        assert len(stand.fork_server._kept) == 1, "its horse stays"
+        outcome = stand.run(call("leave_hard", 0, batch=9)).outcome
+        assert outcome["error"].startswith("the job's process exited with code 0 without a result")
 
 
 @pytest.mark.slow

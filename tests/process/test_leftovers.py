@@ -1,13 +1,18 @@
 """Background processes that a job leaves are named in its output, because they end with it."""
 
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowq.worker.ipc.platform import has_ended
 from tests.support.supervisor_stub import Stand, shell, task
+from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are listed in /proc")
 
@@ -93,3 +98,22 @@ def test_the_traceback_stays_the_last_part(stand: Stand) -> None:
     errors = stand.run(python("import subprocess; subprocess.Popen(['sleep', '67']); 1 / 0")).output("err").decode()
     assert errors.index("(sleep 67)]\n") < errors.index("Traceback")
     assert errors.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_each_log_names_the_processes_of_its_own_job_if_several_end_at_once(tmp_path: Path) -> None:
+    leaves = ["sleep 61", "setsid sleep 62", "env -i setsid sleep 63", "setsid sleep 64"]
+    wait = "mv $0 $0.begun; until [ -e go ]; do sleep 0.01; done"
+    with Stand(slots=len(leaves)) as stand:
+        executions = [
+            stand.start(shell(f"cd {tmp_path}; {left} & {BEGUN}; echo $$ > {slot}; {wait.replace('$0', str(slot))}"), slot)
+            for slot, left in enumerate(leaves)
+        ]
+        begun = [tmp_path / f"{slot}.begun" for slot in range(len(leaves))]
+        stand.turn(lambda: all(path.exists() for path in begun))
+        os.kill(stand.fork_server.pid, signal.SIGSTOP)
+        (tmp_path / "go").touch()
+        until(lambda: all(has_ended(int(path.read_text())) for path in begun))
+        os.kill(stand.fork_server.pid, signal.SIGCONT)
+        stand.turn(lambda: all(execution.freed for execution in executions))
+        named = [re.findall(r"sleep \d+", execution.output("err").decode()) for execution in executions]
+    assert named == [["sleep 61"], ["sleep 62"], [], ["sleep 64"]]  # whose the third one is cannot be told

@@ -14,7 +14,7 @@ from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from tests.support.server import PrivateServer
-from tests.support.supervisor_stub import Stand, call
+from tests.support.supervisor_stub import Stand, call, shell
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits of other processes are set")
@@ -105,6 +105,31 @@ def test_a_fork_server_without_descriptors_survives_a_job_that_exits() -> None:
         stand.turn(lambda: stand.fork_server._ready)
         limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid))
         assert stand.run(call("leave_hard", 3)).outcome["reason"] == "killed"
+        assert not stand.lost
+
+
+def test_the_ends_of_commands_are_told_by_a_fork_server_with_all_the_lanes_that_it_can_have(tmp_path: Path) -> None:
+    with Stand(slots=12) as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.fork_server._ready)
+        limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid) + 8)
+        script = f"echo key=value >> $FLOWQ_OUTPUT; mkdir -p $(dirname $FLOWQ_OUTPUT)/a/b; until [ -e {tmp_path}/go ]; do sleep 0.01; done"
+        executions = [stand.start(shell(script), slot=slot) for slot in range(12)]
+        stand.turn(lambda: all(slot.free or slot.has_horse for slot in stand.slots))
+        assert any(slot.free for slot in stand.slots), "there were too many"
+        (tmp_path / "go").touch()
+        stand.turn(lambda: all(execution.freed for execution in executions))
+        ended = [execution for execution in executions if execution.end is not None and not execution.end.unstarted]
+        assert len(ended) >= 5
+        assert {execution.outcome.get("value") for execution in ended} == {b'{"key":"value"}'}
+
+
+def test_a_fork_server_without_descriptors_survives_what_a_command_leaves() -> None:
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.fork_server._ready)
+        limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid))
+        assert stand.run(shell("setsid sleep 60 & exit 4")).outcome["error"] == "exit code 4"
         assert not stand.lost
 
 

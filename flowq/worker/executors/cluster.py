@@ -135,6 +135,11 @@ class ClusterEngine:
             return
         if message[0] == wire.HELLO:
             self._nodes.add(node)
+        elif node not in self._nodes:  # it was given up, and nothing watches it
+            self._call(self._drop, node)
+            if message[0] == wire.READY:
+                self._call(self._refuse, message[1], f"node {node} was given up before the job began")
+            return
         self._owner.received(node, message)
 
     def _lost(self, node: str, why: str) -> None:
@@ -214,10 +219,10 @@ class ClusterEngine:
             self._waiting.append((token, resources))
 
     async def _watch(self, token: str, task: Any) -> None:
-        """Tell the owner if the cluster cannot execute the task: its machines lack flowq, or die of it."""
+        """Tell the owner if the cluster cannot execute the task: its machines lack flowq, or die of it. One that was granted is not refused by that."""
         why = await self._cluster.failure(task)
-        if why and token in self._asked:
-            self._refuse(token, f"the cluster could not start the job: {why}")
+        if token in self._asked:
+            self._refuse(token, f"the cluster could not start the job: {why or 'its node has ended before'}")
 
     def _forget(self, token: str, cancel: bool) -> None:
         self._waiting = [item for item in self._waiting if item[0] != token]

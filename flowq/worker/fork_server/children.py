@@ -17,7 +17,7 @@ from flowq.worker.ipc import platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
     End: TypeAlias = tuple[int, int, tuple[float, ...] | None]
@@ -30,16 +30,25 @@ _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the 
 
 
 class Children:
-    """The living children by pid, `known`. `listing` is a descriptor with the list of them, -1 if there is none: a fresh child should close it. `reap` reports an end only when every process of that child has ended."""
+    """The living children by pid, `known`.
 
-    __slots__ = ("_ended", "_left", "_list", "_orphans", "_since", "known", "listing")
+    `listing` is a descriptor with the list of them, -1 if there is none: a fresh child should close it. `reap` reports an end only when every
+    process of that child has ended. What cannot be killed, because it has become a process of another user, is waited for once.
 
-    def __init__(self) -> None:
+    Args:
+        files: returns the path for files of a child, "" if it has none.
+    """
+
+    __slots__ = ("_ended", "_files", "_left", "_list", "_orphans", "_since", "_undying", "known", "listing")
+
+    def __init__(self, files: Callable[[int], str]) -> None:
         self.known: set[int] = set()
+        self._files = files
         self._list = platform.ChildList()
         self.listing = self._list.fd
         self._ended: list[End] = []  # reaped children whose leftovers are being swept
-        self._orphans: set[int] = set()  # whose former parents are known
+        self._orphans: set[int] = set()  # whose former parents are known, as far as that can be
+        self._undying: set[int] = set()  # orphans that have outlived a sweep
         self._left: dict[int, str] = {}  # what children had left, in words
         self._since = 0.0
 
@@ -57,6 +66,8 @@ class Children:
         _kill(pid)
         if platform.has_ended(pid):
             self._sweep()  # what traces it keeps it from being reaped, and may be among what it has left
+        elif not leftovers.may_kill(pid):
+            self._give_up(pid)
 
     @property
     def sweeping(self) -> bool:
@@ -81,6 +92,7 @@ class Children:
                     self._since = time.monotonic()
                 self._ended.append(end)
         if self._ended and ((left := self._sweep()) == 0 or time.monotonic() - self._since > _SWEEP_LIMIT):
+            self._undying |= self._list.pids() - self.known if left else set()
             ended, self._ended = self._ended, []
             return ended, platform.SWEEPS and left == 0
         return [], False
@@ -97,25 +109,42 @@ class Children:
                 _kill(pid)
             while (end := self._reap_one()) is not None:
                 self.known.discard(end[0])
-            if self._sweep() == 0 and not self.known:
+            if self._sweep() == 0 and not any(map(leftovers.may_kill, self.known)):
                 return
             time.sleep(0.001)
 
+    def _give_up(self, pid: int) -> None:
+        """Let a child count as killed that has become a program of another user: it is an orphan from now on."""
+        self.known.discard(pid)
+        self._left[pid] = leftovers.described({pid})
+        if not self._ended:
+            self._since = time.monotonic()
+        self._ended.append((pid, -_SIGKILL, None))
+
     def _sweep(self) -> int:
-        """Kill the unknown children; return how many there are."""
+        """Kill the unknown children; return how many there are, but for those that have outlived an earlier sweep."""
         unknown = self._list.pids() - self.known
         self._orphans &= unknown
+        self._undying &= unknown
         for pid in unknown:
             # Not reaped yet, so the pid is still theirs; they may lead a group of their own or be in any other.
             _kill(pid)
-        return len(unknown)
+        return len(unknown - self._undying)
 
     def _look_at_orphans(self, former: int) -> None:
-        """Note what a child has left running that has ended, before it is killed."""
+        """Note what a child has left running that has ended, before it is killed. Another job's command line is not for the log of this one."""
         new = self._list.pids() - self.known - self._orphans
-        if new and (left := leftovers.described(new)):
-            self._left[former] = left
+        if not new:
+            return
+        others = [pid for pid in self.known if pid != former and platform.has_ended(pid)]
+        if others or self._ended:
+            horses = {pid: self._files(pid) for pid in (former, *others)}
+            owners = {pid: leftovers.owner(pid, horses) for pid in new}
+            self._orphans |= {pid for pid in new if owners[pid] not in others}
+            new = {pid for pid in new if owners[pid] == former}
         self._orphans |= new
+        if left := leftovers.described(new):
+            self._left[former] = left
 
     def _reap_one(self) -> End | None:
         usage = None

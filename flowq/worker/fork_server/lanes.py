@@ -13,7 +13,10 @@ from flowq.worker.horse.entry import LaneEnd
 
 
 class Lanes:
-    """The open lanes by number, the `horses` in them (number -> pid), and the `numbers` of their lanes (pid -> number)."""
+    """The open lanes by number, the `horses` in them (number -> pid), and the `numbers` of their lanes (pid -> number).
+
+    `streams`: of all lanes, those included that are about to be opened.
+    """
 
     __slots__ = ("horses", "numbers", "open_lanes", "streams")
 
@@ -24,8 +27,7 @@ class Lanes:
         self.numbers: dict[int, int] = {}
 
     def open(self, number: int, stream: int) -> None:
-        """Take over the stream of a new lane."""
-        self.streams.append(stream)
+        """Take over the stream of a new lane, which is one of `streams`."""
         self.open_lanes[number] = LaneEnd(stream)
 
     def next_turn(self, number: int, scratch: str) -> LaneEnd:
@@ -51,12 +53,21 @@ class Lanes:
         """Return the path for files of the latest horse in a lane."""
         return self.open_lanes[number].scratch
 
+    def files(self, pid: int) -> str:
+        """Return the path for files of a horse, "" if it is none."""
+        number = self.numbers.get(pid)
+        return "" if number is None else self.open_lanes[number].scratch
+
     def horse(self, number: int) -> int | None:
         """Return the pid of the horse in a lane, None if there is none."""
         return self.horses.get(number)
 
     def close(self, number: int) -> None:
         """Give up a lane."""
-        stream = self.open_lanes.pop(number).stream
-        self.streams.remove(stream)
-        os.close(stream)
+        self.drop(self.open_lanes.pop(number).stream)
+
+    def drop(self, stream: int) -> None:
+        """Close a stream, if it was received."""
+        if stream in self.streams:
+            self.streams.remove(stream)
+            os.close(stream)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _IDLE = -1
 _SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
+_ROOM = 3  # descriptors that are not for lanes: what commands have written is read, and their files are removed
 
 
 class ForkServer:
@@ -40,8 +41,8 @@ class ForkServer:
     def __init__(self, control: Channel, user_code: at_fork.UserCode, warm_after: float) -> None:
         self._control = control
         self._user_code = user_code
-        self._children = Children()
         self._lanes = Lanes()
+        self._children = Children(self._lanes.files)
         self._preloader = ModulePreloader()
         self._fence = Fence()
         self._scratch = ScratchDirectory()
@@ -89,7 +90,10 @@ class ForkServer:
                 self._check_clocks()
 
     def _receive(self) -> None:
-        for message, fds in self._control.receive():
+        received = self._control.receive()
+        for _, fds in received:  # before the first fork: a horse closes the streams of all lanes but its own
+            self._lanes.streams.extend(fd for fd in fds if fd != ipc.LOST)
+        for message, fds in received:
             self._obey(message, fds)
 
     def _patience(self) -> int:
@@ -114,7 +118,8 @@ class ForkServer:
                 self._warm(module)
 
     def _open(self, number: int, stream: int) -> None:
-        if stream == ipc.LOST:
+        if stream == ipc.LOST or not _has_room():
+            self._lanes.drop(stream)
             self._control.tell((ipc.NO_FORK, number, platform.describe(OSError(errno.EMFILE, "Too many open files"))))
             return
         self._lanes.open(number, stream)
@@ -192,6 +197,19 @@ class ForkServer:
         if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:
             self._children.signal(self._preloader.pid, signal.SIGKILL)
             self._preloader.give_up()
+
+
+def _has_room() -> bool:
+    spare: list[int] = []
+    try:
+        while len(spare) < _ROOM:
+            spare.append(os.dup(0))
+    except OSError:
+        return False
+    finally:
+        for fd in spare:
+            os.close(fd)
+    return True
 
 
 def serve_clone(control: Channel, warm_after: float) -> NoReturn:

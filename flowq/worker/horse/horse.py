@@ -117,9 +117,9 @@ def serve(
     if keeper is None or not keeper.stays(outcome):
         channel.tell(outcome)
         return False
-    keeper.clear()
     outcome["stays"] = True
     channel.tell(outcome)
+    keeper.clear()  # while the end is reported
     return True
 
 

@@ -8,10 +8,12 @@ from flowq.worker.ipc import platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Final
 
 _NAMED: Final = 5
+_KILLED: Final = "killed, because the job has ended"
+_BEYOND: Final = "of another user and cannot be killed"
 _LOOKS: Final = 1000  # for a command line: a process can have given up the memory that it is in
 _LONGEST: Final = 120  # characters of a command line
 _OWN: Final = (b"resource_tracker", b"multiprocessing.forkserver")  # Python's helpers, which end when their pipe is closed
@@ -31,12 +33,41 @@ def report() -> None:
 def described(processes: set[int]) -> str:
     """Return a sentence about the processes, and those below them, that a job has left running; empty if all have ended."""
     found = sorted(_running(processes))
+    told = (
+        _named([entry for entry in found if may_kill(entry[0])], "background process is", "background processes are", _KILLED),
+        _named([entry for entry in found if not may_kill(entry[0])], "process is", "processes are", _BEYOND),
+    )
+    return "; ".join(filter(None, told))
+
+
+def _named(found: list[tuple[int, str]], one: str, many: str, what: str) -> str:
     if not found:
         return ""
     named = ", ".join(f"{pid} ({command})" for pid, command in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    what = "a background process is" if len(found) == 1 else f"{len(found)} background processes are"
-    return f"{what} killed, because the job has ended: {named}{more}"
+    return f"{f'a {one}' if len(found) == 1 else f'{len(found)} {many}'} {what}: {named}{more}"
+
+
+def may_kill(pid: int) -> bool:
+    """Return whether this process has the right to signal another one, or that has ended."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
+
+
+def owner(pid: int, horses: Mapping[int, str]) -> int:
+    """Return which of some horses, each with the path for its files, has started a process; 0 if that cannot be told."""
+    try:
+        session = os.getsid(pid)
+        variables = b"" if session in horses else _read(f"/proc/{pid}/environ")
+    except OSError:  # it has ended, or runs with other rights
+        return 0
+    named = (horse for horse, files in horses.items() if files and f"FLOWQ_OUTPUT={files}/".encode() in variables)
+    return session if session in horses else next(named, 0)
 
 
 def are_there() -> bool:

@@ -45,11 +45,12 @@ _RESTORED: Final = tuple(set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP})
 def can_become(task: Task) -> bool:
     """Return whether the horse of a task can become its command: nothing is left to do after it, and the fork server sees to what it leaves.
 
-    `setsid` goes on in a child if it leads a group, as a horse does, and would end at once.
+    `setsid` goes on in a child if it leads a group, as a horse does, and would end at once: so where one is named, it has a process above it.
     """
     if task["kind"] not in {"shell", "argv"} or not _AFTER.isdisjoint(task) or not platform.SWEEPS:
         return False
-    return task["kind"] == "shell" or not f"/{task['argv'][0]}".endswith("/setsid")
+    words = task["argv"] if task["kind"] == "argv" else (*task["shell"], task["script"])
+    return not any("setsid" in word for word in words)
 
 
 def become(task: Task, scratch: str, tell: Callable[[dict[str, bool]], object]) -> TaskResult:

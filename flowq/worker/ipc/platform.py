@@ -127,14 +127,14 @@ if sys.platform == "linux":
         return _state_and_parent(pid)[0] in {b"", b"X", b"Z"}
 
     def children_of(pid: int) -> set[int]:
-        """Return the pids of the children of another process, those of all its threads, zombies included."""
+        """Return the pids of the children of another process, those of all its threads, zombies included; none if it takes a descriptor too many."""
         found: set[int] = set()
         try:
             for task in os.listdir(f"/proc/{pid}/task"):
                 with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
                     found.update(map(int, file.read().split()))
-        except OSError:  # it has ended, or the kernel lists no children
-            return _children_by_scan(pid)
+        except OSError as error:  # it has ended, or the kernel lists no children
+            return set() if error.errno in {errno.EMFILE, errno.ENFILE} else _children_by_scan(pid)
         return found
 
     def _state_and_parent(pid: int) -> tuple[bytes, int]:

@@ -43,8 +43,9 @@ class ExecutionSecrets:
     def outcome(self, outcome: "TaskResult") -> "tuple[TaskResult, list[str]]":
         """Return an outcome without secrets, and the warnings for the job's log."""
         masked = dict(outcome)
-        if "error" in outcome:
-            masked["error"] = self._mask.error(outcome["error"])
+        for text in ("error", "note"):
+            if text in outcome:
+                masked[text] = self._mask.error(outcome[text])
         if "cache" in outcome:
             masked["cache"] = self._cache(outcome["cache"])
         if "artifacts" in outcome and (told := self._told_by_names(outcome["artifacts"])):

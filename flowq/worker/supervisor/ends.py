@@ -52,17 +52,35 @@ def is_told(message: object, *, by_driver: bool = False) -> bool:
         by_driver: it is from the driver of an executor, which jobs cannot reach: it also says what became of the start of a job.
     """
     match message:
+        case {"outcome": _, "unstarted": _} if not by_driver:
+            return False
+        case {"outcome": _}:
+            return _is_outcome(message)
         case {"granted": str()}:
             return by_driver
         case {"executes": True}:
             return not by_driver
-        case {"unstarted": _} if not by_driver:
-            return False
         case {"phase": int() | float() | None, "so_far": so_far}:
-            return so_far is None or is_told(so_far)
-        case {"cache": cache} if not isinstance(cache, dict):
+            return so_far is None or _is_failure(so_far)
+    return False
+
+
+def _is_failure(message: object) -> bool:
+    match message:
+        case {"outcome": "failed"}:
+            return _is_outcome(message)
+    return False
+
+
+def _is_outcome(message: object) -> bool:
+    match message:
+        case {"note": _}:  # flowq's own
+            return False
+        case {"cache": cache} if not _is_cache(cache):
             return False
         case {"artifacts": kept} if not _are_artifacts(kept):
+            return False
+        case {"bases": bases} if not (isinstance(bases, list) and all(isinstance(name, str) for name in bases)):
             return False
         case {"outcome": "finished", "value": bytes(), "exit_code": int() | None}:
             return True
@@ -70,6 +88,14 @@ def is_told(message: object, *, by_driver: bool = False) -> bool:
             return isinstance(reason, str) and reason in _REASONS
         case {"outcome": "retry", "max": int(), "intervals": list(intervals), "at_front": bool()}:
             return all(isinstance(interval, int | float) for interval in intervals)
+    return False
+
+
+def _is_cache(said: object) -> bool:
+    match said:
+        case {"hit": bool(), "reason": str(), **rest}:
+            kept = {"id", "ttl"} if "digest" in rest else set()
+            return kept <= rest.keys() and all(isinstance(value, int if name == "ttl" else str) for name, value in rest.items())
     return False
 
 
@@ -132,7 +158,8 @@ def ended_by_itself(task: Task, command: tuple[int, bytes | str, str], cause: Ki
         cause: why this worker killed it, None if it did not.
     """
     code, written, left = command
-    outcome = died(code, cause) if cause is KillCause.KILL else shell.judged(code, written, task["limit"])
+    killed = code < 0 and cause is KillCause.KILL  # else it had ended by itself when it was killed
+    outcome = died(code, cause) if killed else shell.judged(code, written, task["limit"])
     return {**outcome, "note": left}
 
 

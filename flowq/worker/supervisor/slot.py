@@ -306,8 +306,9 @@ class Slot:
             unstarted = outcome.pop("unstarted", False)
             orderly = not (outcome.pop("left", False) or more or self._cause or self._warned or self._killing)
             self._output.drain()  # what the job printed before its end belongs before its end
+            outcome = self._masked(outcome)
             self._output.note(outcome.pop("note", ""))
-            self._end(Ended(self._judged(self._masked(outcome)), self._cause, unstarted=unstarted))
+            self._end(Ended(self._judged(outcome), self._cause, unstarted=unstarted))
             if orderly:
                 self._let_go(self._lane, stays=stays)
                 return

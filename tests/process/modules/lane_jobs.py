@@ -92,6 +92,17 @@ def tell_more():
     os.write(stream(), _frame({"outcome": "finished", "value": b'"of a liar"', "exit_code": 0})[:20])
 
 
+def tell(message):
+    """Write a message, and wait to be killed for it."""
+    os.write(stream(), _frame(message))
+    signal.pause()
+
+
+def lie():
+    """Say that this process becomes a command."""
+    os.write(stream(), _frame({"executes": True}))
+
+
 def hang_at_exit():
     setattr(os, "_exit", lambda _code: time.sleep(600))  # noqa: B010 - its type says that it does not return
 

@@ -98,6 +98,7 @@ class Lane:
     def hand_over(self, task: Task, secrets: dict[str, str], when_readable: Callable[[], None]) -> None:
         """Give the horse its task, after `pipes`. `when_readable` is called when `receive` has something."""
         self._when_readable = when_readable
+        self.executes = False  # a horse that stays may have said so before
         try:
             self._channel.send(
                 (self._turn, task, secrets), self.pipes().writes
