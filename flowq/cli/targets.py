@@ -8,6 +8,7 @@ that change something look at this directory only.
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -60,21 +61,37 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
         return Target(select_run(store, run, change=change), job)
     if is_member_id(run):
         return Target(select_run(store, run), run)
-    latest = store.runs.latest(here()) or (None if change else store.runs.latest())
+    own = store.runs.latest(here())
+    latest = own or (None if change else store.runs.latest())
     if latest is None:
-        return Target(select_run(store, run))
+        return Target(_only_by_id(store, run) if change else select_run(store, run))
+    failure: NoSuchJobError | None = None
     try:
         select_jobs(read_plan(store, latest), latest, run)
     except NoSuchJobError as error:
-        if not is_run_id(run):
-            raise
-        try:
-            return Target(_resolve_aloud(store, run))
-        except NoSuchRunError:
-            raise NoSuchJobError(f"{error}; and no run's id begins with {run!r}") from None
-    if store.runs.latest(here()) is None:
+        failure = error
+        if is_run_id(run):
+            with suppress(NoSuchRunError):
+                return Target(_resolve_aloud(store, run))
+            failure = NoSuchJobError(f"{error}; and no run's id begins with {run!r}")
+    if own is None:
         _tell_elsewhere(store.runs.require(latest))
+    if failure is not None:
+        raise failure
     return Target(latest, run)
+
+
+def _only_by_id(store: "Store", given: str) -> str:
+    """Return the run that is named for a change, where this directory has none whose job it could be.
+
+    Raises:
+        NoSuchRunError: there is none; the latest one elsewhere is named, whose job may be meant.
+    """
+    try:
+        return select_run(store, given)
+    except NoSuchRunError:
+        meant = _elsewhere(store, lambda record: not record.ended)
+        raise NoSuchRunError(f"no run with the id {given!r}, and no run was started in this directory{meant}") from None
 
 
 def select_run(store: "Store", given: str | None, *, change: bool = False) -> str:

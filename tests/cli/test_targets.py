@@ -137,6 +137,13 @@ def test_the_error_names_the_run_that_may_be_meant(cli: Cli, store: Store, elsew
     assert f"the latest elsewhere is {elsewhere}" in cli("retry", "--failed").err
 
 
+def test_a_job_that_only_a_run_elsewhere_could_have(cli: Cli, elsewhere: str) -> None:
+    said = f"no run with the id 'ask', and no run was started in this directory; the latest elsewhere is {elsewhere} "
+    assert said in cli("approve", "ask").err
+    read = cli("why", "nothing").err
+    assert f"this is run {elsewhere} of nightly-report in /elsewhere\nerror: run {elsewhere} has no job 'nothing'" in read
+
+
 @pytest.mark.parametrize(
     "arguments", [("status",), ("status", "@latest"), ("logs",), ("why", "fetch"), ("status", "--json"), ("graph",)]
 )
