@@ -11,7 +11,8 @@ from flowq.durations import parse_duration, whole
 from flowq.exceptions import InvalidJobOperation
 from flowq.ids import checked_name
 from flowq.job import Job, restore
-from flowq.jobs.enqueue import EnqueueData, Enqueueing
+from flowq.jobs.enqueue import Enqueueing
+from flowq.jobs.prepared import EnqueueData
 from flowq.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from flowq.store.schema.rights import ServerRole
 from tests.support import kinds
 from tests.support.server import PrivateServer
 
@@ -100,12 +99,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[PrivateServer]:
     with pytest.MonkeyPatch.context() as patch:
         if without:  # otherwise the first call of each session would be one more
             patch.setattr("flowq.store.client.session.Session.functions", False)
-        if role := request.config.getoption("--server-user"):
-            private.restrict(ServerRole(role), "flowq-test", "flowq")
-        yield private
-    refused = private.refused() if role else []
-    private.stop()
-    assert refused == [], "the rights of this role do not suffice"
+        try:
+            with private.limited(request.config.getoption("--server-user"), "flowq-test", "flowq"):
+                yield private
+        finally:
+            private.stop()
 
 
 @pytest.fixture(scope="session")

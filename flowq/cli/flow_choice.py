@@ -46,13 +46,15 @@ def flow_file(given: str | None, command: str) -> str:
     found = default_files()
     if len(found) == 1:
         return found[0]
+    found = found or _flows_here()
     if not found:
         raise click.UsageError(
             f"expected the FILE of a flow: this directory has no {DEFAULT} and no {DIRECTORY}/*.yaml;"
             " `flowq init` writes a flow, `flowq list` shows those below"
         )
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    raise click.UsageError(f"say which flow: `flowq {command} FILE`; there are {', '.join(found[:_SHOWN])}{more}")
+    there = "there is" if len(found) == 1 else "there are"
+    raise click.UsageError(f"say which flow: `flowq {command} FILE`; {there} {', '.join(found[:_SHOWN])}{more}")
 
 
 def default_files(directory: str = "") -> list[str]:
@@ -72,9 +74,21 @@ def shown_name(file: str) -> str:
     return STDIN_NAME if file == STDIN else file
 
 
+def _flows_here() -> list[str]:
+    """Return the flow files of this directory, which are no defaults: other files with the same endings are none."""
+    from flowq.compiler.outline import read_outline
+
+    return [name for name in _names(".") if read_outline(name) is not None]
+
+
 def _in_own(directory: str) -> list[str]:
+    return [f"{DIRECTORY}/{name}" for name in _names(directory)]
+
+
+def _names(directory: str) -> list[str]:
+    """Return the names of a directory's files that look like flows."""
     try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208 - as above
+        names = sorted(os.listdir(directory))  # noqa: PTH208 - fast
     except OSError:
         return []
-    return [f"{DIRECTORY}/{name}" for name in names if name.endswith(SUFFIXES) and name[0] != "."]
+    return [name for name in names if name.endswith(SUFFIXES) and name[0] != "."]

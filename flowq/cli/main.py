@@ -135,10 +135,10 @@ class LazyGroup(click.Group):
 
         meant = _MEANT.get(name)
         near = get_close_matches(name, COMMANDS, n=1)
-        hint = meant or (f"did you mean `flowq {near[0]}`?" if near else "`flowq --help` lists the commands")
+        hint = meant or (f"did you mean `flowq {near[0]}`?" if near else "")
         if os.path.isfile(name):  # noqa: PTH113 - a name that is too long is no file
             hint = f"to run a flow file: flowq run {name}"
-        raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+        raise click.UsageError(f"there is no command {name!r}; {hint}".rstrip("; "), ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the groups of commands from the tables, without importing the commands."""

@@ -12,8 +12,8 @@ from flowq.dotted_names import reference
 from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 from flowq.jobs.call import Call
-from flowq.jobs.enqueue import EnqueueData
-from flowq.jobs.options import as_arguments, bind_options, enqueue_options, parse_options
+from flowq.jobs.options import as_arguments, bind_options, enqueue_options, is_option, parse_options
+from flowq.jobs.prepared import EnqueueData
 from flowq.queue import Queue
 from flowq.slots.schedule import CronExpression, Interval, Schedule
 from flowq.slots.timezones import name_of, named
@@ -179,7 +179,7 @@ class CronJob:
         """
         if self.func is None:
             raise UsageError(f"cron job {self.name!r} names no function")
-        unknown = [option for option in sorted(self.job_options) if not bind_options({option: None})]
+        unknown = [option for option in sorted(self.job_options) if not is_option(option)]
         if unknown:
             raise UsageError(f"a cron job has no option {unknown[0]}=")
         return EnqueueData(Call.of(self.func, self.args, self.kwargs), parse_options(bind_options(self.job_options)))

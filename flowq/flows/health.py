@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _CLOCK: Final = 2.0  # s that clocks may differ before times in lists are misleading
 _MEMORY: Final = 0.8  # of the limit
 _SHOWN: Final = 20  # records that were set aside
+_IN_VAIN: Final = 60.0  # s after which a message that was tried and not delivered is told
 _RUNS: Final = 200  # latest runs that are looked at
 _DAY_MS: Final = 86_400_000
 _DISPUTE_MS: Final = 600_000  # since schedulers were seen with different definitions
@@ -64,6 +65,7 @@ class Facts:
     schedules: int = 0  # that a scheduler had within a day
     schedulers: int = 0  # that live
     disputed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # schedules with several definitions -> schedulers
+    undelivered: tuple[str, ...] = ()  # what messages and webhooks are about that were tried in vain
     foreign: str = ""  # version of another project's distribution in the folder of this one
 
 
@@ -105,6 +107,7 @@ def read_facts(store: "Store", address: str) -> Facts:
         set_aside=store.workers.all_set_aside() | unreadable | {f"run|{run}": why for run, why in damaged.items()},
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
+        undelivered=tuple(store.webhooks.undelivered(_IN_VAIN)),
         foreign=distribution.find_foreign(),
     )
 
@@ -119,6 +122,7 @@ def examine(facts: Facts) -> list[Finding]:
         *_garbage(facts),
         *_work(facts),
         *_scheduling(facts),
+        *_messages(facts),
     ]
 
 
@@ -286,6 +290,17 @@ def _work(facts: Facts) -> Iterator[Finding]:
             )
     slots, busy = sum(worker.slots for worker in facts.workers), sum(worker.busy for worker in facts.workers)
     yield Finding("D504", OK, f"{plural(len(facts.workers), 'worker')} with {plural(slots, 'slot')}, {busy} busy")
+
+
+def _messages(facts: Facts) -> Iterator[Finding]:
+    if facts.undelivered:
+        about = list(dict.fromkeys(facts.undelivered))
+        more = f" and {len(about) - _SHOWN} more" if len(about) > _SHOWN else ""
+        text = (
+            f"{plural(len(facts.undelivered), 'message or webhook', 'messages or webhooks')} could not be delivered yet, about "
+        )
+        advice = "the log of a worker says why; `flowq notify FILE --test` tries the addresses of a flow"
+        yield Finding("D510", WARNING, f"{text}{', '.join(about[:_SHOWN])}{more}", advice)
 
 
 def _scheduling(facts: Facts) -> Iterator[Finding]:

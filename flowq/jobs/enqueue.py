@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from flowq import defaults, signing
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of
 from flowq.dependency import cycle_message
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
-from flowq.jobs.call import Call
 from flowq.jobs.options import (
     NOT_GIVEN,
-    JobOptions,
-    as_arguments,
-    as_keywords,
     bind_options,
     check_unique,
-    group_name,
-    option_name,
-    parse_options,
     split_call,
 )
+from flowq.jobs.prepared import EnqueueData, describe, of_group
 from flowq.plan.bulk import no_collection
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
+from flowq.serializers import serializer_name
 from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
@@ -48,26 +43,6 @@ _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 _BY_KEYWORD: Final[Any] = object()  # in place of a positional argument that is among the keywords
 # By name: workers are a layer above queues, and sync mode uses their way of executing a job.
 _INLINE: Final = "flowq.worker.inprocess.sync"
-
-
-@dataclass(frozen=True, slots=True)
-class EnqueueData:
-    """One job for `Queue.enqueue_many`, made by `Queue.prepare_data`."""
-
-    call: Call
-    options: JobOptions
-    given: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return an argument of `prepare_data` by its name, as it was given."""
-        if name in {"args", "kwargs"}:
-            return getattr(self.call, name)
-        if name == "func":
-            return self.call.function()
-        try:
-            return self.given.get(option_name(name))
-        except KeyError as error:
-            raise AttributeError(f"prepared data has no attribute {name!r}") from error
 
 
 class Enqueueing:
@@ -121,7 +96,7 @@ class Enqueueing:
         if self._is_replaced():
             return self.enqueue_call(func=function, args=positional, kwargs=named, **{**NOT_GIVEN, **options})
         pipeline = options.pop("pipeline", None)
-        job = self._made(_described(function, positional, named, self._with_timeout(bind_options(options))))
+        job = self._made(describe(function, positional, named, self._with_timeout(bind_options(options))))
         return self._submit(job, due_ms=_NOW, pipeline=pipeline)
 
     def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
@@ -154,7 +129,7 @@ class Enqueueing:
         replaces it sees every job that is enqueued now.
         """
         options = self._with_timeout(bind_options(locals()))
-        job = self._made(_described(func, args, kwargs, options))
+        job = self._made(describe(func, args, kwargs, options))
         return self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
 
     def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
@@ -173,7 +148,7 @@ class Enqueueing:
         function = _given(f, "f", kwargs)
         positional, named, options = split_call(args, kwargs)
         pipeline, unique = options.pop("pipeline", None), options.get("unique", False)
-        job = self._made(_described(function, positional, named, bind_options(options)))
+        job = self._made(describe(function, positional, named, bind_options(options)))
         return self.schedule_job(job, when, pipeline=pipeline, unique=unique)
 
     def enqueue_in(
@@ -220,7 +195,7 @@ class Enqueueing:
         rate_limit: RateLimit | None = None,
     ) -> Job:
         """Make a job for this queue without enqueueing it; `enqueue_job` does that."""
-        return self._made(_described(func, args, kwargs, bind_options(locals())))
+        return self._made(describe(func, args, kwargs, bind_options(locals())))
 
     @staticmethod
     def prepare_data(  # noqa: PLR0913, PLR0917 - RQ's signature
@@ -245,10 +220,10 @@ class Enqueueing:
         rate_limit: RateLimit | None = None,
     ) -> EnqueueData:
         """Describe a job for `enqueue_many`."""
-        return _described(func, args, kwargs, bind_options(locals()))
+        return describe(func, args, kwargs, bind_options(locals()))
 
     def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
-        """Put many calls on the queue in one round trip per 100. One may depend on an earlier one in the list.
+        """Put many calls on the queue in one round trip per 50, the next ones under way meanwhile. One may depend on an earlier one in the list.
 
         Args:
             job_datas: the calls, made by `prepare_data`.
@@ -260,31 +235,64 @@ class Enqueueing:
             DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
         """
         with no_collection():
-            return self._enqueue_many(job_datas if group_id is None else _of_group(list(job_datas), group_id), pipeline)
+            return self._enqueue_many(job_datas if group_id is None else of_group(list(job_datas), group_id), pipeline)
 
     def _enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any) -> list[Job]:
-        jobs = [self._made(data) for data in job_datas]
-        repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
+        datas = list(job_datas)
+        named = Counter(data.options.id for data in datas if data.options.id is not None)
+        repeated = [job_id for job_id, count in named.items() if count > 1]
         if repeated:
             raise UsageError(f"duplicate id {repeated[0]!r} in the list")
         if pipeline is None and not self.is_async:
-            return [self._submit(job, due_ms=_NOW) for job in jobs]
-        for job in jobs:  # all that can be wrong with one of them is found before any is sent
-            self._bind(job)
-            job.settings.encode()
+            return [self._submit(job, due_ms=_NOW) for job in [self._made(data) for data in datas]]
+        jobs: list[Job] = []
+        news = self._news(datas, jobs)
         if pipeline is not None:
-            news = [job.settings.new_job() for job in jobs]
-            self.store.jobs.create_in(pipeline, news)
-            for job, new in zip(jobs, news, strict=True):
+            described = list(news)
+            self.store.jobs.create_in(pipeline, described)
+            for job, new in zip(jobs, described, strict=True):
                 job.state.foresee(new)
             return jobs
-        answers = self.store.jobs.create_many(job.settings.new_job() for job in jobs)
+        answers = self.store.jobs.create_many(news)
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
             if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
                 self._submit(job, due_ms=_NOW)
             else:
                 _accept(job, outcome, detail)
         return jobs
+
+    def _news(self, datas: Sequence[EnqueueData], jobs: list[Job]) -> Iterator[NewJob]:
+        """Describe the jobs of a list for the store, one when it is asked for, and add them to `jobs` meanwhile.
+
+        All that can be wrong with one of them is found here, before any is sent; that is the encoding, as a rule. A class of the user's own
+        may refuse to make one, or use the connection.
+        """
+        serializer_name(self.serializer)
+        whole = signing.is_on() or self.job_class.__module__.partition(".")[0] != "flowq"
+        encoded = [self._checked(data) if whole or data.options.meta else self._encoded(data) for data in datas]
+
+        def described() -> Iterator[NewJob]:
+            for data, known in zip(datas, encoded, strict=True):
+                if isinstance(known, bytes):
+                    job = self._made(data)
+                    self._bind(job)
+                    job.settings.take_encoded(known)
+                else:
+                    job = known
+                jobs.append(job)
+                yield job.settings.new_job()
+
+        return described()
+
+    def _encoded(self, data: EnqueueData) -> bytes | Job:
+        call = data.call.stored(self.serializer)
+        return call if len(call) <= defaults.MAX_PAYLOAD else self._checked(data)
+
+    def _checked(self, data: EnqueueData) -> Job:
+        job = self._made(data)
+        self._bind(job)
+        job.settings.encode()
+        return job
 
     def _is_replaced(self) -> bool:
         kind, own = type(self), self.__dict__
@@ -359,19 +367,6 @@ def _given(value: Any, name: str, kwargs: dict[str, Any]) -> Any:
     if name not in kwargs:
         raise TypeError(f"the argument {name!r} is missing")
     return kwargs.pop(name)
-
-
-def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:
-    return EnqueueData(Call.of(func, as_arguments(args), as_keywords(kwargs)), parse_options(options), options)
-
-
-def _of_group(datas: list[EnqueueData], group: str) -> list[EnqueueData]:
-    """Return the same as jobs of a group. The first says how many follow it: the group is not complete before they are there."""
-    following = [len(datas) - 1, *[-1] * (len(datas) - 1)]
-    return [
-        replace(data, options=replace(data.options, group_id=group_name(group), coming=coming))
-        for data, coming in zip(datas, following, strict=False)
-    ]
 
 
 def _accept(job: Job, outcome: Outcome, detail: str) -> Job:

@@ -284,11 +284,17 @@ def as_keywords(value: Any) -> dict[str, Any]:
 
 
 def bind_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options among the parameters of a function, by the names that they have here.
+    """Return the options that are given (not None) among the parameters of a function, by the names that they have here.
 
     The functions whose signatures RQ documents list their options one by one; each passes its `locals()`.
     """
-    return {_NAMES[name]: value for name, value in parameters.items() if name in _NAMES}
+    names = _NAMES
+    return {names[name]: value for name, value in parameters.items() if value is not None and name in names}
+
+
+def is_option(name: str) -> bool:
+    """Return whether there is an option that has this name, here or among the parameters of a function."""
+    return name in _NAMES
 
 
 def option_name(keyword: str) -> str:

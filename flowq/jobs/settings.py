@@ -327,11 +327,8 @@ class JobSettings:
         Raises:
             UsageError: an argument cannot be serialized.
         """
-        return self._sealed(self.fields())
-
-    def _sealed(self, fields: Mapping[str, object]) -> bytes:
         data = self.call.stored(self.serializer)
-        return signing.seal(data, *signing.payload_context(self._state.id, fields)) if signing.is_on() else data
+        return signing.seal(data, *signing.payload_context(self._state.id, self.fields())) if signing.is_on() else data
 
     def fields(self) -> dict[str, str | bytes | int]:
         """Return the stored fields of the options, and the readable form of the call."""
@@ -365,10 +362,14 @@ class JobSettings:
             TooLargeError: the call is over `defaults.MAX_PAYLOAD`.
         """
         serializer_name(self.serializer)
-        payload = self._sealed(self.fields() if signing.is_on() else {})
+        payload = self.payload()
         check_payload(self._state.id, payload)
         self._encoded = payload, self.stored_meta() if self.meta else b""
         return self._encoded
+
+    def take_encoded(self, call: bytes) -> None:
+        """Take the call as it is stored, of a job without meta and signature, for the next `new_job`."""
+        self._encoded = call, b""
 
     def new_job(self, *, due_ms: int = -1, front: bool = False, unique: bool = False) -> NewJob:
         """Describe the job for the store, on the queue that it was bound to.

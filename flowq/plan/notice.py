@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -56,5 +57,21 @@ class Notice:
             SignatureError: the notice was not signed with this machine's key.
         """
         signing.verify(text.encode(), "" if signed == _UNSIGNED else signed, _SIGNED)
-        found = json.loads(text)
-        return cls(**found | {"on": tuple(found["on"])})
+        return _from_json(text)
+
+
+def stored_notices(lines: str) -> list[Notice]:
+    """Return the notices of a run's field `notify`, without those that cannot be read.
+
+    They are for a look only: their signatures are not verified, so nothing may be sent by them.
+    """
+    found = []
+    for line in lines.splitlines():
+        with suppress(ValueError, TypeError, KeyError):
+            found.append(_from_json(line.split(" ", 4)[-1]))
+    return found
+
+
+def _from_json(text: str) -> Notice:
+    found = json.loads(text)
+    return Notice(**found | {"on": tuple(found["on"])})

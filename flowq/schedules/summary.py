@@ -1,15 +1,17 @@
 """What a scheduler tells of a catalog: its summary to the parent, and in the log which flows become valid and which do not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from flowq.flows.local_worker.missing_secrets import absent_secrets
 from flowq.flows.local_worker.worker import needed_queues
 from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import compile_slot, first_problem, log
+from flowq.worker.secrets import resolve
 
 _COMING: Final = 20  # slots
 
@@ -32,6 +34,8 @@ class Summary:
         flows: the number of flows.
         invalid: paths of those that are not valid.
         schedules: the number of entries of valid flows.
+        triggers: the number of triggers of valid flows.
+        absent: what the runs of valid flows refer to and this process has not: secrets of jobs, of webhooks, addresses of messages.
         queues: what their jobs wait in.
         coming: the next slots, the earliest first.
     """
@@ -40,6 +44,8 @@ class Summary:
     flows: int
     invalid: tuple[str, ...]
     schedules: int
+    triggers: int
+    absent: tuple[str, ...]
     queues: tuple[str, ...]
     coming: tuple[Coming, ...]
 
@@ -48,6 +54,7 @@ class Summary:
         """Summarize a catalog and its entries at a time (ms)."""
         plans = [flow.compilation.plan for flow in catalog.flows.values()]
         plans += [_plan_of(item, now) for item in known if item.flow.compilation.plan is None]
+        valid = [flow for flow in catalog.flows.values() if flow.valid]
         firing = [item for item in known if item.flow.valid]
         slots = ((item, item.series.after(now)) for item in firing if not item.entry.paused)
         coming = [Coming(item.id, slot, item.entry.timezone) for item, slot in slots if slot is not None]
@@ -56,6 +63,8 @@ class Summary:
             len(catalog.flows),
             tuple(flow.path for flow in catalog.flows.values() if not flow.valid),
             len(firing),
+            sum(len(flow.compilation.triggers) for flow in valid),
+            (*_absent_secrets(plans), *(text for flow in valid for text in _absent_references(flow))),
             tuple(sorted({queue for plan in plans if plan is not None for queue in needed_queues(plan)})),
             tuple(sorted(coming, key=lambda item: item.slot)[:_COMING]),
         )
@@ -67,9 +76,28 @@ class Summary:
             "flows": self.flows,
             "invalid": list(self.invalid),
             "schedules": self.schedules,
+            "triggers": self.triggers,
+            "absent": list(self.absent),
             "queues": list(self.queues),
             "coming": [[item.schedule, item.slot, item.timezone] for item in self.coming],
         }
+
+
+def _absent_secrets(plans: Iterable[Plan | None]) -> Iterator[str]:
+    """Yield what the jobs of flows lack here, each once: a flow has a plan for each of its entries where params need their values."""
+    yield from dict.fromkeys(item.text for plan in plans if plan is not None for item in absent_secrets(plan))
+
+
+def _absent_references(flow: FlowOfCatalog) -> Iterator[str]:
+    """Yield which addresses of messages and keys of webhooks are not here."""
+    wanted = [("notify", notice.address, notice.to) for notice in flow.compilation.notify]
+    wanted += [
+        (f"trigger {item.name}", "webhook", item.secret) for item in flow.compilation.triggers if item.secret is not None
+    ]
+    for where, name, reference in wanted:
+        problem = resolve.problem_of(name, reference)
+        if problem is not None:
+            yield f"{flow.path}: {where}: {problem}"
 
 
 def _plan_of(known: KnownEntry, now: int) -> Plan | None:

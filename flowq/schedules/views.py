@@ -145,6 +145,7 @@ def schedule_json(view: ScheduleView) -> dict[str, Json]:
     return {
         "id": record.id,
         "when": view.when or None,
+        "events": events_of(record.description) or None,  # of a trigger, which has no slots
         "timezone": view.timezone,
         "next": iso(view.next_ms),
         "next_starts": None

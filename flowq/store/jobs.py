@@ -16,7 +16,7 @@ from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.schema.replies import read_claim
 
 _CHUNK: Final = 500  # records read by one pipeline
-_CREATED: Final = 100  # jobs created by one call
+_CREATED: Final = 50  # jobs created by one call
 _CREATED_BYTES: Final = 1_048_576
 _ITEMS: Final = 500  # items of a foreach staged by one call
 _ITEM_BYTES: Final = 262_144

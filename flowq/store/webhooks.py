@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MARGIN: Final = 30.0  # s above its timeout after which a delivery that was not reported is due again
 
+_OLDEST: Final = 1000  # deliveries that are looked at for those that were tried in vain
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -76,6 +78,20 @@ class Webhooks:
             for name in names:
                 pipe.hget(self._session.keys("webhook", name.decode()), "run")
             return sum(found == run.encode() for found in pipe.execute())
+
+    def undelivered(self, age: float) -> list[str]:
+        """Return what the oldest deliveries are about that were tried in vain and are older than `age` seconds: `run ID`, `job ID`, or a flow."""
+        client, found = self._session.client, []
+        before = self._session.now_ms() - int(age * 1000)
+        with self._session.translated:
+            pipe = client.pipeline(transaction=False)
+            for name in client.zrange(self._session.keys("webhooks"), 0, _OLDEST - 1):
+                pipe.hmget(self._session.keys("webhook", name.decode()), "tries", "ended_at", "run", "job", "flow")
+            for tries, ended, *about in pipe.execute():
+                run, job, flow = ((value or b"").decode("utf-8", "replace") for value in about)
+                if int(tries or 0) > 0 and int(ended or 0) < before:
+                    found.append(f"run {run}" if run else f"job {job}" if job else flow)
+        return found
 
     def over(self, delivery: Taken) -> Outcome:
         """Report that a delivery was made, or is given up."""

@@ -11,7 +11,7 @@ import redis
 from flowq import Queue
 from flowq.exceptions import InvalidJobDependency
 from flowq.job import Job
-from flowq.jobs.enqueue import EnqueueData
+from flowq.jobs.prepared import EnqueueData
 from tests.api import samples
 from tests.support.slot_driver import Driver
 

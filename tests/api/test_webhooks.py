@@ -349,9 +349,13 @@ def test_a_worker_delivers_the_end_of_its_last_job(queue: Queue, endpoint: Endpo
 
 def test_reports_are_fenced(queue: Queue, driver: Driver) -> None:
     queue.enqueue(samples.add, 1, webhooks=[Webhook("http://127.0.0.1:9/", "finished")])
-    driver.end(driver.take())
+    claim = driver.take()
+    driver.end(claim)
+    assert driver.store.webhooks.undelivered(-1) == [], "it was not tried"
     (first,) = driver.store.webhooks.take(5)
     assert driver.store.webhooks.take(5) == []
+    assert driver.store.webhooks.undelivered(-1) == [f"job {claim.id}"]
+    assert driver.store.webhooks.undelivered(60) == [], "it may be on its way"
     due(queue)
     (second,) = driver.store.webhooks.take(5)
     assert (first.id, first.tries, second.tries) == (second.id, 1, 2)

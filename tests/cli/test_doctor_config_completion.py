@@ -69,6 +69,7 @@ def test_no_problems() -> None:
         ({"orphaned": ("7k2m9x0d",)}, "D505", "warning"),
         ({"workers": (replace(WORKER, executor="hpc", state="away"),)}, "D509", "warning"),
         ({"schedules": 2}, "D507", "warning"),
+        ({"undelivered": ("run a", "run a", "job b")}, "D510", "warning"),
         ({"schedules": 2, "schedulers": 2, "disputed": {"flows/etl:default": ("web1", "web2")}}, "D508", "warning"),
     ],
 )
@@ -77,6 +78,11 @@ def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, l
     assert found(facts)[code] == level
     finding = next(item for item in examine(facts) if item.code == code)
     assert finding.advice or level == "note"
+
+
+def test_what_could_not_be_delivered_is_named_once() -> None:
+    (told,) = (item for item in examine(replace(WELL, undelivered=("run a", "run a", "job b"))) if item.code == "D510")
+    assert told.text == "3 messages or webhooks could not be delivered yet, about run a, job b"
 
 
 @pytest.mark.parametrize(

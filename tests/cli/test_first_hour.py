@@ -62,12 +62,14 @@ def test_after_a_change_the_retry_that_is_suggested_takes_it(project: Path) -> N
         ("flow.yml", "there is flow.yaml"),
         ("flow", "there is flow.yaml"),
         ("nigthly.yaml", "did you mean nightly.yml?"),
+        ("flows/dialy.yaml", "did you mean flows/daily.yaml?"),
         ("something-else.yaml", "check the path"),
         ("no-such-directory/flow.yaml", "check the path"),
     ],
 )
 def test_a_misspelt_file(project: Path, typed: str, said: str) -> None:
-    for name in ("flow.yaml", "nightly.yml", "floww.txt"):
+    (project / "flows").mkdir()
+    for name in ("flow.yaml", "nightly.yml", "floww.txt", "flows/daily.yaml"):
         (project / name).write_text("jobs: {a: {run: 'true'}}\n")
     assert f"help: {said}\n" in flowq(project, "run", typed).stderr
 

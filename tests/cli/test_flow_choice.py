@@ -59,6 +59,14 @@ def test_without_a_file_the_message_says_what_to_do(cli: Cli, command: tuple[str
     assert "`flowq init` writes a flow" in outcome.err
 
 
+def test_without_a_file_the_flows_of_the_directory_are_named(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {jobs: {image: x}}\n")
+    (tmp_path / "daily.yml").write_text(FLOW)
+    assert "say which flow: `flowq run FILE`; there is daily.yml; see" in cli("run").err
+    (tmp_path / "release.yaml").write_text("jobs: {a: [\n")
+    assert "say which flow: `flowq plan FILE`; there are daily.yml, release.yaml; see" in cli("plan").err
+
+
 # -- -C ------------------------------------------------------------------------------------------------------------------------
 
 

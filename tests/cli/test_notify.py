@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowq.flows.local_worker.messages import LONGEST
+from flowq.plan.notice import Notice, stored_notices
 from tests.examples.running import flowq
 from tests.support.endpoint import Endpoint
 
@@ -82,11 +83,21 @@ def test_messages_for_all_flows_of_a_project(home: Path, tmp_path: Path, endpoin
     assert home.is_dir()
 
 
-def test_a_run_does_not_wait_for_a_message_without_an_address(home: Path, place: Path) -> None:
+@pytest.mark.parametrize("jobs", ["{a: {run: 'true'}}", "{a: {foreach: range(2), run: 'true'}}"])
+def test_a_run_does_not_wait_for_a_message_without_an_address(home: Path, place: Path, jobs: str) -> None:
+    (place / "nightly.yaml").write_text(FLOW.partition("jobs:")[0] + f"jobs: {jobs}\n")
     begin = time.monotonic()
     told = flowq("run", "nightly.yaml", "--output", "quiet", cwd=place)
+    again = flowq("retry", "@latest", "--job", "a", "--output", "quiet", cwd=place)
     assert time.monotonic() - begin < LONGEST
-    assert told.code == 0
+    assert (told.code, again.code) == (0, 0)
     assert "1 message about run " in told.err
-    assert " could not be sent yet (secret $OPS: the variable OPS is not set; export it before" in told.err
+    for asked in (told, again):
+        assert " could not be sent yet (secret $OPS: the variable OPS is not set; export it before" in asked.err
+    assert told.err.count("tried again in") == 1
     assert home.is_dir()
+
+
+def test_a_notice_that_cannot_be_read_hides_no_others() -> None:
+    notice = Notice(on=("failed",), to={"env": "OPS"})
+    assert stored_notices(f"failed 1\n{notice.stored()}\nx y z - {{}}") == [notice]

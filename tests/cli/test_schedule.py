@@ -89,6 +89,7 @@ def test_the_list(cli: Cli, site: Site, store: Store) -> None:
     coming = (store.now_ms() // HOUR + 1) * HOUR
     assert nightly["next"] == f"{datetime.fromtimestamp(coming / 1000, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
     assert (nightly["when"], nightly["timezone"]) == ("0 * * * * Europe/Berlin", "Europe/Berlin")
+    assert nightly["events"] is None
     assert (nightly["backlog"], nightly["open"], nightly["paused"], nightly["last"]) == (0, [], False, None)
     assert (found["flows/report:us"]["paused"], found["flows/report:us"]["paused_by_file"]) == (True, True)
     text = cli("schedule", "list").out

@@ -193,6 +193,13 @@ def shown(run: RunView, width: int | None, *, failed_only: bool = False) -> list
     return ["".join(text for text, _style in line) for line in run_lines(run, Terminal(width=width), failed_only=failed_only)]
 
 
+def test_a_run_that_is_being_canceled_is_shown_as_such_in_the_list() -> None:
+    open_run = replace(samples.run_record(RunStatus.RUNNING, 2), canceling=True)
+    runs = [open_run, replace(open_run, status=RunStatus.CANCELED, ended_ms=samples.NOW)]
+    rows = ["".join(text for text, _style in row).split()[2] for row in runs_table(runs, Terminal(width=120))]
+    assert rows == ["STATUS", "canceling", "canceled"]
+
+
 def test_the_place_of_a_job_is_told_once() -> None:
     run = samples.failed_run()
     jobs = tuple(replace(job, error=f"{job.place.file}:{job.place.line}: job {job.job}: no such name") for job in run.jobs)

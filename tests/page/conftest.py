@@ -46,13 +46,16 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve the flows of this folder, with two slots."""
     place = tmp_path_factory.mktemp("page")
     shutil.copytree(Path(__file__).parent / "flows", place / "shop")
     server = PrivateServer().start()
     try:
-        with Served(place / "shop", server, log=place / "log") as running:
+        with (
+            server.limited(request.config.getoption("--server-user"), "flowq"),
+            Served(place / "shop", server, log=place / "log") as running,
+        ):
             yield running
     finally:
         server.stop()

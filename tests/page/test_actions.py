@@ -198,6 +198,21 @@ def test_a_schedule_is_paused_resumed_triggered_and_backfilled(login: Login, ser
     until(lambda: len(served.api("GET", "/runs?cause=backfill")["items"]) == 3, timeout=30, message="three runs")
 
 
+def test_a_trigger_has_no_slots_and_an_allowed_failure_is_drawn_as_one(login: Login, served: Served) -> None:
+    name = "shop/allows:skips"
+    page = login("/schedules")
+    row = page.get_by_role("row").filter(has_text=name)
+    row.get_by_text("after parts/nightly (skipped)").wait_for()
+    assert [button.inner_text() for button in row.locator("td.actions").get_by_role("button").all()] == ["Pause …"]
+    coming = page.get_by_role("region", name="Coming slots")
+    coming.get_by_text("shop/parts/nightly:default").wait_for()
+    assert coming.get_by_text(name).count() == 0
+    page.goto(f"/runs/{served.run('allows')}")
+    box = page.locator("[data-box=shaky]")
+    box.wait_for()
+    assert (box.locator("title").text_content(), box.locator(".mark").text_content()) == ("shaky: failed, allowed", "✖")
+
+
 def test_a_backfill_is_paused_resumed_and_canceled(login: Login, served: Served) -> None:
     served.api("POST", "/queues/suspend", {})  # its first run stays open
     try:

@@ -161,9 +161,9 @@ def test_a_job_ends_once(
 NOT_REPEATED = Mutant("store/lua/job/claim.lua", "  if again then return again end\n", "", ())
 ONE_TOO_FEW = Mutant("store/lua/lib/retry.lua", "if attempt > max or", "if attempt >= max or", ())
 KILLED_WELL = Mutant(
-    "worker/supervisor/ends.py",
-    '    text = f"the job\'s process was {killed_text(-code)}"\n',
-    '    return {"outcome": "finished", "value": b"null", "exit_code": 0}\n    text = ""\n',
+    "worker/horse/shell.py",  # a process of a job with `run` is its command
+    'return failed("killed", killed_text(-code), exit_code=128 - code)',
+    'return {"outcome": "finished", "value": b"null", "exit_code": 0}',
     (),
 )
 MISTAKES: dict[tuple[str, str], Mutant] = {

@@ -181,9 +181,14 @@ def test_a_job_has_its_identity_and_its_directory(stand: Stand, tmp_path: Path) 
     assert stand.run(call("current_job_id")).outcome["value"] == b'"r-1"'
 
 
-def test_a_missing_directory(stand: Stand) -> None:
-    outcome = stand.run(call("noop", cwd="/no/such/place")).outcome
-    assert "the job's directory /no/such/place cannot be entered" in outcome["error"]
+@pytest.mark.parametrize(
+    ("home", "said"), [(None, ""), ("/no/such", "; `code: ship` in "), ("/", "; `workdir` of the job names it: ")]
+)
+def test_a_missing_directory(stand: Stand, home: str | None, said: str) -> None:
+    more = {} if home is None else {"run": "r", "home": home}
+    error = stand.run(call("noop", cwd="/no/such/place", **more)).outcome["error"]
+    assert error.startswith(f"the job's directory /no/such/place cannot be entered: No such file or directory{said}")
+    assert ("code: ship" in error, "workdir" in error) == (home == "/no/such", home == "/")
 
 
 def test_horses_import_nothing_heavy() -> None:

@@ -93,4 +93,4 @@ def test_a_run_has_the_messages_of_its_flow(store: Store, tmp_path: Path) -> Non
     plan = compile_file(path).plan
     assert plan is not None
     run = submit(store, plan, directory=str(tmp_path))
-    assert store.runs.require(run).notifies
+    assert store.runs.require(run).notices

@@ -23,6 +23,12 @@ pytestmark = pytest.mark.slow
 
 EVERY_SECOND = "schedule: {every: 1s, catch_up: all, overlap: allow}\njobs:\n  a: {run: 'true'}\n"
 BY_HAND = "jobs:\n  a: {run: 'true'}\n"
+NEEDY = """
+secrets: {KEY: {env: ABSENT_KEY}}
+notify: [{on: failed, to: {file: no-such-address}}]
+triggers: {push: {webhook: {secret: {env: ABSENT_HOOK}}}}
+jobs: {a: {run: 'true', secrets: [KEY]}}
+"""
 WRONG = "schedule: {every: 1s}\njobs:\n  a: {runs: 'true'}\n"
 
 
@@ -63,8 +69,12 @@ def no_slot_is_missing_or_double(store: Store) -> None:
 
 
 def test_a_directory_runs_by_itself(flows: Path, env: dict[str, str], store: Store) -> None:
+    (flows / "other.yaml").write_text(NEEDY)
     with serve(flows, env, "-c", "2") as served:
-        served.says(f"serving {flows} as flows: 2 flows, 1 schedule; Ctrl+C stops")
+        served.says(f"serving {flows} as flows: 2 flows, 1 schedule, 1 trigger; Ctrl+C stops")
+        served.says(f"\n  missing: {flows}/other.yaml:5: job a: secret KEY: the variable ABSENT_KEY is not set; ")
+        served.says(f"\n  missing: {flows}/other.yaml: notify: secret ")
+        served.says(f"\n  missing: {flows}/other.yaml: trigger push: secret webhook: the variable ABSENT_HOOK is not set; ")
         until(lambda: re.search(r"  next: [-\d]+ [:\d]+ UTC  flows/etl/tick:default\n", served.output))
         more_runs(store, 3)
         served.signal()
@@ -73,6 +83,15 @@ def test_a_directory_runs_by_itself(flows: Path, env: dict[str, str], store: Sto
     no_slot_is_missing_or_double(store)
     record = store.runs.require(store.runs.recent(1)[0])
     assert (record.directory, record.cause, record.queue_prefix) == (str(flows), "schedule", "")
+
+
+def test_what_workers_elsewhere_have_is_not_known(flows: Path, env: dict[str, str]) -> None:
+    (flows / "other.yaml").write_text(NEEDY)
+    with serve(flows, env, "--no-workers") as served:
+        served.says("1 trigger; Ctrl+C stops")
+        served.signal()
+        assert served.wait() == 0
+        assert "missing:" not in served.output
 
 
 @pytest.mark.parametrize("child", ["scheduler", "worker"])

@@ -91,6 +91,17 @@ def test_calls_that_are_sent_ahead_survive_the_loss_of_the_library(store: Store)
     assert len(replies) == 20
 
 
+def test_calls_are_not_sent_ahead_over_the_only_connection(store: Store) -> None:
+    """Who takes the replies makes calls of its own in between."""
+    create(store, "a")
+    settings = store.client.connection_pool
+    pool = redis.ConnectionPool(settings.connection_class, max_connections=1, **settings.connection_kwargs)
+    few = Store(redis.Redis(connection_pool=pool), store.namespace).open()
+    replies = [few.client.ping() for _ in run_ahead(few.session, "job/save_meta", [["a", b"meta"]] * 3)]
+    assert replies == [True] * 3
+    few.close()
+
+
 def test_a_library_of_another_version_is_left_alone(store: Store) -> None:
     other = "#!lua name=flowq_0123456789abcdef\nredis.register_function('flowq_0123456789abcdef_job_create', function() return 1 end)"
     client: Any = store.client

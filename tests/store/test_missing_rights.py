@@ -129,6 +129,17 @@ def taken_before_each_call(monkeypatch: pytest.MonkeyPatch, limited: PrivateServ
     return taker
 
 
+def test_a_list_is_refused_before_its_first_job_is_created(limited: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is an ordinary one, which needs few rights; the second one needs more."""
+    limited.client().flushall()
+    store = Store(limited.user_client(max_connections=1), "flowq-test").open()  # so that no call is sent ahead
+    taker = taken_before_each_call(monkeypatch, limited, most=100)
+    jobs = [NewJob("one", "default", b"", "n1"), NewJob("two", "default", b"", "n2", parents=[("one", "success")])]
+    assert [outcome for outcome, _ in store.jobs.create_many(jobs)] == [Outcome.DONE] * 2
+    assert len([script for script, _ in taker.refused if script == "job/create_many"]) > 30
+    invariants.check(store)
+
+
 def plain_jobs(store: Store, driver: Driver) -> dict[str, str]:
     """Create ordinary jobs and others, end them in all ways; return their statuses."""
 
@@ -204,7 +215,7 @@ def test_a_right_is_taken_away_before_each_call_and_given_back(
 ) -> None:
     """A call that is refused has changed nothing, and made again later it does what it would have done."""
     limited.client().flushall()
-    store = Store(limited.user_client(), "flowq-test").open()
+    store = Store(limited.user_client(max_connections=1), "flowq-test").open()  # so that no call is sent ahead
     tell, expected = STORIES[name]
     taker = taken_before_each_call(monkeypatch, limited, most)
     driver = Driver(store)

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowq.embedded.binary import find_server
+from flowq.embedded.process import ENVIRONMENT, TUNED
 from flowq.store.schema.rights import ServerRole, rules
 from tests.support.wait import until
 
@@ -43,7 +45,7 @@ class PrivateServer:
     """
 
     def __init__(self, binary: str | None = None, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = {"LC_ALL": "C", **(environment or {})}
+        self._environment = {**ENVIRONMENT, **(environment or {})}
         self.binary = binary or find_server().path
         self.directory = Path(
             tempfile.mkdtemp(prefix="fq-", dir="/tmp")
@@ -75,6 +77,15 @@ class PrivateServer:
             given = [rule for rule in (*rules(role, namespaces[0]), *more) if not (old and rule == "+client|setinfo")]
             client.execute_command("ACL", "SETUSER", self._user, "on", f">{_PASSWORD}", *given)
             client.execute_command("ACL", "LOG", "RESET")
+
+    @contextmanager
+    def limited(self, role: str | None, *namespaces: str) -> Iterator[None]:
+        """`restrict` to a role for as long as this lasts, in which nothing may be refused; without a role nothing changes."""
+        if role:
+            self.restrict(ServerRole(role), *namespaces)
+        yield
+        refused = self.refused() if role else []
+        assert refused == [], "the rights of this role do not suffice"
 
     def refused(self) -> list[str]:
         """Return what the user of `restrict` was refused so far; without one, what all were."""
@@ -128,6 +139,7 @@ class PrivateServer:
         assert self._process is None, "the server is running"
         Path(self.socket).unlink(missing_ok=True)
         command = [self.binary, "--port", "0", "--unixsocket", self.socket, "--save", "", "--enable-debug-command", "yes"]
+        command += [part for name, value in TUNED.items() for part in (f"--{name}", value)]
         command += ["--dir", str(self.directory), "--logfile", str(self.log), *self._options]
         self._process = subprocess.Popen(
             command,

@@ -108,7 +108,7 @@ def command(
         scheduling=(*whose, *(() if polls else ("--reload=never",))),
         log=log,
     )
-    announcement = _Announcement(served, as_log=log["format"] == "json")
+    announcement = _Announcement(served, executes=not no_workers, as_log=log["format"] == "json")
     if no_scheduler:
         announcement.say(f"serving the jobs of {served}")
     try:
@@ -158,6 +158,7 @@ class _Announcement:
     """What is told once everything runs."""
 
     directory: str
+    executes: bool  # its worker is here, with this environment
     as_log: bool
     _done: bool = False
     _shown: bool = False
@@ -166,7 +167,7 @@ class _Announcement:
         """Tell what is served, at the first report: a `flowq.schedules.summary.Summary` as JSON."""
         if not self._done:
             self._done = True
-            self.say(*_texts(summary, self.directory))
+            self.say(*_texts(summary, self.directory, executes=self.executes))
 
     def shown(self, address: str) -> None:
         """Tell where the page is; of one that was replaced the log tells."""
@@ -184,19 +185,24 @@ class _Announcement:
             show(lines, Terminal.of(sys.stdout))
 
 
-def _texts(summary: Mapping[str, Any], directory: str) -> Iterator[str]:
-    """Yield what is told of a catalog: a head line, what is not valid, the next slots."""
+def _texts(summary: Mapping[str, Any], directory: str, *, executes: bool) -> Iterator[str]:
+    """Yield what is told of a catalog: a head line, what is not valid, the next slots; where its jobs are executed here, what they lack."""
     from datetime import datetime
 
     from flowq.slots.timezones import named
 
     parts = [plural(summary["flows"], "flow"), plural(summary["schedules"], "schedule")]
+    parts += [plural(summary["triggers"], "trigger")] if summary["triggers"] else []
     yield f"serving {directory} as {summary['name']}: {', '.join(parts)}; Ctrl+C stops"
     invalid = summary["invalid"]
     for path in invalid[:_SHOWN]:
         yield f"  not valid: {path} (flowq validate {path})"
     if len(invalid) > _SHOWN:
         yield f"  and {plural(len(invalid) - _SHOWN, 'more file')}"
+    absent = summary["absent"] if executes else []
+    yield from (f"  missing: {text}" for text in absent[:_SHOWN])
+    if len(absent) > _SHOWN:
+        yield f"  and {len(absent) - _SHOWN} more that are missing"
     for schedule, slot, timezone in summary["coming"][:_SHOWN]:
         when = datetime.fromtimestamp(slot / 1000, named(timezone))
         yield f"  next: {when:%Y-%m-%d %H:%M:%S} {timezone}  {schedule}"

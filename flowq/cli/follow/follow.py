@@ -22,7 +22,7 @@ from flowq.cli.render.styled_text import Line
 from flowq.cli.render.summary import Tails, summary_lines, summed_up_lines
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows.local_worker.messages import await_messages, missing_address
+from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
@@ -97,7 +97,7 @@ class Following:
 
     def to_the_end(self) -> int:
         """Follow until the run has ended or Ctrl+C ends the display; show the summary; return the exit code."""
-        unsent = 0
+        unsent, missing = 0, list[str]()
         writer = Writer(Terminal.of(sys.stdout))
         plan = read_plan(self.store, self.run_id) if self.plan is None else self.plan
         progress = Progress(plan, take_snapshot(self.store, self.run_id, plan))
@@ -112,14 +112,15 @@ class Following:
         finally:
             display.close()
             if self.worker is not None:
-                unsent = await_messages(self.store, self.run_id, plan.notify) if ended else 0
+                if ended:
+                    unsent, missing = await_messages(self.store, self.run_id)
                 self.worker.end(idle=ended)
         if not ended:
             writer.raw(display.last_words())
             self._say_how_to_come_back()
             return exit_codes.INTERRUPTED
         if unsent:
-            why = "".join(dict.fromkeys(f" ({text})" for text in map(missing_address, plan.notify) if text))
+            why = "".join(f" ({text})" for text in missing)
             told = f"{plural(unsent, 'message')} about run {self.run_id} could not be sent yet{why}"
             complain(f"{told}: the worker of a later run tries again")
         quiet = self.manner.output == "quiet"

@@ -59,6 +59,7 @@ class LiveDisplay:
             vertical_overflow="crop",
         )
         self._remark = ""
+        self._of_turn = False  # the remark is of a run that has not begun, and says what it waits for
         self._next = 0.0
         self._drawn: list[Line] = []  # the frame on the terminal
         self._output: deque[Line] = deque(maxlen=_OUTPUT)  # not written yet
@@ -69,8 +70,8 @@ class LiveDisplay:
         """Note an update; draw if a frame is due."""
         if update.lost is not None:
             self._remark = f"{update.lost}; waiting for it"
-        elif self._remark.endswith("; waiting for it"):
-            self._remark = ""
+        elif self._remark.endswith("; waiting for it") or (self._of_turn and self._progress.group is None):
+            self._remark, self._of_turn = "", False
         for entry in update.logs:
             for line in named_lines(self._progress.plan, entry):
                 self._left_out += len(self._output) == _OUTPUT
@@ -79,7 +80,7 @@ class LiveDisplay:
 
     def remark(self, text: str) -> None:
         """Show a message below the progress bar."""
-        self._remark = text
+        self._remark, self._of_turn = text, self._progress.group is not None
         self._next = 0.0
         self.draw()
 

@@ -24,6 +24,7 @@ from flowq.cli.render.vocabulary import (
     word,
 )
 from flowq.cli.terminal import Terminal
+from flowq.flows.local_worker.orphaned_runs import turn_in
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_line, safe_params
 from flowq.plan import Selection, SourcePlace
@@ -108,7 +109,10 @@ def head_lines(run: RunView, zone: str = "UTC", total: Line | None = None) -> It
         *(total or ((f"{run_count_text(run)}: ", ""), *_count_segments(run.selected_jobs))),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
-    yield ((f"started {clock(run.started_ms or run.created_ms, zone)}", "dim"),)
+    if run.semaphore and not run.ended:
+        yield ((f"waits for its turn in {safe_line(turn_in(run.semaphore))}", "warn"),)
+    began = "submitted" if run.started_ms is None else "started"
+    yield ((f"{began} {clock(run.started_ms or run.created_ms, zone)}", "dim"),)
     if run.schedule:
         yield (
             (

@@ -35,12 +35,17 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
         line: Line = (
             (f"{pad(run.id, ids)}  ", "bold"),
             (f"{flow}  ", ""),
-            (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", STATUS_STYLES[run.status]),
+            (f"{'orphaned':<9} ", "warn") if run.id in orphaned else _status(run),
             (f"{clock(run.created_ms, terminal.zone)}  ", "dim"),
             (f"{took(elapsed(run.started_ms, run.ended_ms, now_ms)):>6}  ", ""),
             (_jobs(run), "dim"),
         )
         yield fit(line, terminal.width, unicode=terminal.unicode)
+
+
+def _status(run: RunRecord) -> tuple[str, str]:
+    word = "canceling" if run.canceling and not run.ended else str(run.status)
+    return f"{word:<9} ", STATUS_STYLES[run.status]
 
 
 def _jobs(run: RunRecord) -> str:

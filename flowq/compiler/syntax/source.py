@@ -230,7 +230,7 @@ def _missing_help(path: str) -> str:
     directory, name = os.path.split(path)
     flows = _flows_in(directory)
     close = close_match(os.path.splitext(name)[0], flows)  # noqa: PTH122 - as above
-    return "check the path" if close is None else f"did you mean {flows[close]}?"
+    return "check the path" if close is None else f"did you mean {os.path.join(directory, flows[close])}?"  # noqa: PTH118 - as above
 
 
 def _flows_in(directory: str) -> dict[str, str]:

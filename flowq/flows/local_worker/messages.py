@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import ServerUnavailableError
+from flowq.plan.notice import stored_notices
 from flowq.worker.secrets.resolve import problem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flowq.plan.notice import Notice
     from flowq.store import Store
 
@@ -19,20 +18,23 @@ _LOOK: Final = 0.02  # s between looks, at first
 _SLOWEST: Final = 0.25
 
 
-def await_messages(store: "Store", run: str, notices: "Sequence[Notice]" = ()) -> int:
-    """Wait until the messages about a run that has ended are sent, at most `LONGEST`; return how many are not.
+def await_messages(store: "Store", run: str) -> tuple[int, list[str]]:
+    """Wait until the messages about a run that has ended are sent, at most `LONGEST`.
 
-    They are not waited for where the addresses of all `notices` are missing: the worker has the environment of this process.
+    Return how many are not, and why addresses are missing here. They are not waited for where all addresses are missing: the worker has the environment of this process.
     """
-    longest = 0.0 if notices and all(map(missing_address, notices)) else LONGEST
-    deadline, pause, left = time.monotonic() + longest, _LOOK, 0
+    left, missing = 0, list[str]()
     with suppress(ServerUnavailableError):
-        if not store.runs.require(run).notifies:
-            return 0
+        record = store.runs.require(run)
+        if not record.notices:
+            return 0, []
+        hindrances = [missing_address(notice) for notice in stored_notices(record.notices)]
+        missing = list(dict.fromkeys(filter(None, hindrances)))
+        deadline, pause = time.monotonic() + (0.0 if hindrances and all(hindrances) else LONGEST), _LOOK
         while (left := store.webhooks.pending(run)) and time.monotonic() < deadline:
             time.sleep(pause)
             pause = min(pause * 1.5, _SLOWEST)
-    return left
+    return left, missing
 
 
 def missing_address(notice: "Notice") -> str:

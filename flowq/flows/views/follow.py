@@ -326,9 +326,11 @@ class Progress:
 
     def _apply_to_run(self, event: Event) -> None:
         status = RunStatus(event.new)
+        began = event.at_ms if status is RunStatus.RUNNING else None  # of a run that has waited for its turn
         self._run = replace(
             self._run,
             status=status,
+            started_ms=self._run.started_ms or began,
             ended_ms=event.at_ms if status in RUN_ENDED else None,
             attempt=event.attempt or self._run.attempt,
             canceling=event.reason == _CANCELING,

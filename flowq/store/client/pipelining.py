@@ -2,11 +2,12 @@
 
 The client prepares the next call before the reply to the last one, so client and server work at the same time. That needs calls that are safe
 to send again and that refuse to be carried out in another order, as the chunks of a submission are: when a connection breaks, everything
-that has no reply is sent again, one after the other.
+that has no reply is sent again, one after the other. Where the session cannot spare a connection, each call waits for its reply.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias, cast
 
 import redis
@@ -26,10 +27,16 @@ def run_ahead(session: Session, name: str, calls: Iterable[Sequence[object]], *,
         DataLostError: the data was replaced and the session does not follow.
         ServerError: the server cannot be used.
     """
+    prepared = (cast("_Call", arguments) if flat else flatten(arguments) for arguments in calls)
+    begin = [*islice(prepared, 2)]
+    if len(begin) < 2:  # as most often: there is nothing to be ahead of
+        for arguments in begin:
+            yield session.run_flat(name, arguments)
+        return
     lane = _Lane(session, name)
     try:
-        for arguments in calls:
-            yield from lane.push(cast("_Call", arguments) if flat else flatten(arguments))
+        for arguments in chain(begin, prepared):
+            yield from lane.push(arguments)
         yield from lane.rest()
     finally:
         lane.close()
@@ -46,10 +53,9 @@ class _Lane:
 
     def push(self, arguments: _Call) -> Iterator[Any]:
         """Send a call; yield the replies that had to be read before."""
-        if self._connection is None:
-            # The session brings the script along, and knows what to do when the data is not there.
+        if self._connection is None and not self._connect():
+            # The session brings the script along, and knows what to do when the data or the server is not there.
             yield self._session.run_flat(self._name, arguments)
-            self._connect()
             return
         self._waiting.append(arguments)
         if not self._send(arguments):
@@ -71,11 +77,14 @@ class _Lane:
         self._session.client.connection_pool.release(self._connection)
         self._connection = None
 
-    def _connect(self) -> None:
+    def _connect(self) -> bool:
+        if not (self._session.incarnation and self._session.can_spare_connection):
+            return False  # nothing has been asked of the server yet, or the session's own way has to be taken
         try:
             self._connection = self._session.client.connection_pool.get_connection()
         except (redis.exceptions.RedisError, OSError):
-            self._connection = None
+            return False
+        return True
 
     def _send(self, arguments: _Call) -> bool:
         session = self._session

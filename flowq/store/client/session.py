@@ -159,10 +159,10 @@ class Session:
     @contextmanager
     def keep_connection(self) -> Iterator[None]:
         """Let this thread make its transitions over a connection of its own meanwhile: a third of the client's time for a call goes to the pool."""
-        pool = getattr(self._client, "connection_pool", None)
-        if self.may_be_stand_in or not isinstance(pool, redis.ConnectionPool) or pool.max_connections < _TO_SPARE:
+        if not self.can_spare_connection:
             yield
             return
+        pool = self._client.connection_pool
         with self.translated:
             connection = pool.get_connection()
         self._kept = connection, os.getpid(), threading.get_ident()
@@ -177,7 +177,7 @@ class Session:
             connection, process, thread = self._kept
             if thread == threading.get_ident() and process == os.getpid():  # a job may have forked
                 return _ask(connection, command, check_health=False)  # connects again after an error
-        if self._is_direct and type(self._client).execute_command is _EXECUTE:
+        if self._is_direct:
             connection = self._client.connection_pool.get_connection()
             try:
                 return _ask(connection, command, check_health=True)
@@ -188,9 +188,18 @@ class Session:
                 self._client.connection_pool.release(connection)
         return self._client.execute_command(*command)  # with the retries of the user's client
 
-    @cached_property
+    @property
     def _is_direct(self) -> bool:
         """Whether commands can be sent over a connection of the pool without the client: it takes twice as long for each, to retry and to measure."""
+        return self._has_plain_pool and type(self._client).execute_command is _EXECUTE
+
+    @property
+    def can_spare_connection(self) -> bool:
+        """Whether a connection of the pool can be used for more than one call: without the client, and others are left for calls meanwhile."""
+        return self._is_direct and self._client.connection_pool.max_connections >= _TO_SPARE
+
+    @cached_property
+    def _has_plain_pool(self) -> bool:
         pool = self._client.connection_pool
         own = "execute_command" in vars(self._client) or self._client.connection is not None
         cached = getattr(pool, "cache", None) is not None

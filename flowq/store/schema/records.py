@@ -112,7 +112,7 @@ class RunRecord:
     idle_handlers: int = 0  # of `total`: handlers that were skipped because they are for another outcome
     date: str = ""  # `run.date`; empty: that of its creation
     root: str = ""  # the directory of the flow's files, where one was given
-    notifies: bool = False  # its flow has `notify`
+    notices: str = ""  # whom it tells (`notify`): lines of `flowq.plan.notice`
     queue_prefix: str = ""  # in front of the names of its queues in the store; of a local run its id
     schedule: str = ""  # of which slot it is, see `flowq.store.schedules`
     slot: int | None = None  # ms

@@ -130,7 +130,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         sources=_object(fields.get("sources", "{}")),
         date=fields.get("date", ""),
         root=fields.get("root", ""),
-        notifies="notify" in fields,
+        notices=fields.get("notify", ""),
         queue_prefix=run if fields.get("local") == "1" else fields.get("queue_prefix", ""),
         schedule=fields.get("schedule", ""),
         slot=instant(fields.get("slot")),

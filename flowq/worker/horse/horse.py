@@ -141,9 +141,9 @@ def serve(
     if keeper is None or not keeper.stays(outcome):
         channel.tell(outcome)
         return False
-    keeper.clear()
     outcome["stays"] = True
     channel.tell(outcome)
+    keeper.clear()  # while the end is reported
     return True
 
 
@@ -192,13 +192,22 @@ def _enter_directory(task: Task) -> TaskResult | None:
         if task.get("cwd"):
             os.chdir(task["cwd"])
     except OSError as error:
-        hint = "; `code: ship` in the flow lets its files travel to workers that lack its directory" if task.get("run") else ""
-        return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}{hint}")
+        return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}{_directory_hint(task)}")
     if task["kind"] not in {"shell", "argv"}:
         missing = [entry for entry in task.get("path") or () if entry not in sys.path]
         if missing:
             sys.path[:0] = missing
     return None
+
+
+def _directory_hint(task: Task) -> str:
+    """Return what to do where a job's directory is missing: `workdir` names it, or the worker lacks that of the whole run."""
+    home = task.get("home")
+    if not task.get("run") or not home:
+        return ""
+    if os.path.isdir(home):
+        return "; `workdir` of the job names it: correct it, or let an earlier job make the directory"
+    return "; `code: ship` in the flow lets its files travel to workers that lack its directory"
 
 
 def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:

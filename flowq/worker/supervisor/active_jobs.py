@@ -297,10 +297,10 @@ class ActiveJobs:
             end = held.end or end
             allowed = self._policy.allowed(held.claim, end.outcome)
             self._report(held, held.ended(end, allowed=allowed, retryable=self._policy.retryable(held.claim, end.outcome)))
-            if end.outcome["outcome"] == "finished" and slot.task is not None:
-                self._fork_servers.used(slot.task, slot.fork_server)
             if not self.running:
                 self.on_last_end()  # the server is at work while the slot is cleared
+            if end.outcome["outcome"] == "finished" and slot.task is not None:
+                self._fork_servers.used(slot.task, slot.fork_server)
 
     def freed(self, slot: Slot) -> None:
         """Handle a slot that has become free."""

@@ -11,8 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
-from flowq.connections.urls import is_deleted
-from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
+from flowq.exceptions import FlowqError, ServerError
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
@@ -29,7 +28,9 @@ from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
 from flowq.worker.supervisor.periodic_requests import PeriodicRequests, Starvation
 from flowq.worker.supervisor.queue_order import QueueOrder
+from flowq.worker.supervisor.run_watch import RunWatch
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
+from flowq.worker.supervisor.store_calls import StoreCalls
 from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
@@ -45,7 +46,6 @@ _LONGEST_TURN: Final = 1.0  # s
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _REFUSED: Final = 0.5  # s without requests after the server refused one
-_RUN_CHECK: Final = 0.25  # s between looks at the run of `until_run`, while there is nothing to do
 _FAREWELL: Final = 20.0  # s for which a stopping worker tries to deliver its last reports
 
 
@@ -71,9 +71,11 @@ class Supervisor:
         self._connections.on_reply = self._replied
         self._connections.on_refused = self._refused
         self._connections.on_hint = self._hinted
+        self._calls = StoreCalls(self._connections.refused_elsewhere)
         self._registration: Registration | None = None
         self._queues = QueueOrder(options.queues, options.strategy)
-        self._obeyed: set[str] = set()  # commands that were carried out
+        self._called = False  # there may be commands to carry out
+        self._obeyed: set[str] = set()  # those that were
         self._hungry = True  # a claim may find something
         self._news = False  # it became so after the claims that are under way were sent: their reply does not know
         self._released = False  # dependents are about to be released: not dry yet
@@ -82,7 +84,8 @@ class Supervisor:
         self._beaten: list[str] = []  # tokens in the beat that is under way
         now = time.monotonic()
         self._periodic = PeriodicRequests(options, now)
-        self._next_flush = self._next_run_check = self._due = now
+        self._run_watch = None if options.until_run is None else RunWatch(store, options.until_run)
+        self._next_flush = self._due = self._ticked = now
         self._lost_callbacks = True  # lost executions may have left failure callbacks
         self._starvation = Starvation(grows=options.executor is not None)
         self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
@@ -140,26 +143,30 @@ class Supervisor:
             self._tick()
 
     def _tick(self) -> None:
-        if time.monotonic() >= self._due:  # else nothing of these is due: it was asked when before this turn
+        now = time.monotonic()
+        if now >= self._due:  # else nothing of these is due: it was asked when before this turn
+            self._ticked = now
             self._fork_servers.renew()
             self._connections.tick()
             self._jobs.tick()
-        try:
-            self._jobs.start()
-            if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
-                self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
-            if self._connections.online:
-                self._deliveries.tick(running=self._stopping.claiming)
-            if self._connections.online:
-                self._jobs.follow_up(self._follow_up)
-            self._take_lost_callbacks()
-        except DataLostError:
-            raise
-        except (ServerError, CorruptRecordError) as error:
-            self._quiet_until = time.monotonic() + _REFUSED
-            self._connections.refused_elsewhere(error)
+        make = self._calls.make
+        make(self._obey)
+        make(self._jobs.start)
+        if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
+            self._pause_until = time.monotonic() + self._starvation.pause(self.executed)
+        make(self._deliver)
+        make(self._send_follow_ups)
+        make(self._take_lost_callbacks)
         self._evaluate_conditions()
         self._check_run()
+
+    def _deliver(self) -> None:
+        if self._connections.online:
+            self._deliveries.tick(running=self._stopping.claiming)
+
+    def _send_follow_ups(self) -> None:
+        if self._connections.online:
+            self._jobs.follow_up(self._follow_up)
 
     def _follow_up(self, kind: FollowUp, claim: Claim) -> None:
         workers = self._store.workers
@@ -175,7 +182,7 @@ class Supervisor:
         """Take over failure callbacks of executions that were lost with their workers."""
         if not (self._lost_callbacks and self._connections.online and self._stopping.claiming and self._jobs.capacity > 0):
             return
-        self._lost_callbacks = False
+        self._lost_callbacks = False  # if this is refused, a heartbeat tells again that there are some
         for lost in self._store.workers.callbacks(self._options.queues, self._jobs.capacity):
             self._jobs.call_back(lost)
 
@@ -194,14 +201,15 @@ class Supervisor:
 
     def _next_due(self, now: float) -> float:
         """Return the monotonic time at which something is due next. Each turn of the loop asks."""
-        if self._quiet_until > now:
-            return self._quiet_until
-        due = min(now + _LONGEST_TURN, self._fork_servers.renewal, self._jobs.alarm(), self._connections.again)
-        if self._connections.online:
-            due = min(due, self._quiet_until) if self._jobs.has_follow_ups else due
-            if self._options.until_run is not None and self._jobs.empty:
-                due = min(due, self._next_run_check)
+        longest = self._ticked + _LONGEST_TURN  # since that time: other events may end every turn early
+        due = min(longest, self._fork_servers.renewal, self._jobs.alarm(), self._connections.again, self._calls.due)
+        if self._jobs.has_follow_ups and self._connections.online and not self._calls.waits(self._send_follow_ups):
+            return now
+        if self._run_watch is not None and self._connections.online and self._jobs.empty:
+            due = min(due, self._run_watch.next)
         if self._connections.ready:
+            if self._quiet_until > now:
+                return min(due, self._quiet_until)
             flush = self._next_flush if self._jobs.has_output else due
             due = min(due, flush, self._periodic.next, self._pause_until if self._pause_until > now else due)
         return due
@@ -302,21 +310,18 @@ class Supervisor:
     def _hinted(self, queue: str) -> None:
         if queue == "":
             self._periodic.next_beat = time.monotonic()  # about a job: the verdicts say what
-            self._obey()
+            self._called = True
         elif queue == "@decide":
             self._periodic.sweep_at(time.monotonic())
         else:
             self._hungry = self._news = True
 
     def _obey(self) -> None:
-        """Carry out the command that this worker received, if there is one."""
-        try:
-            commands = self._store.workers.commands(self._options.name)
-        except DataLostError:
-            raise
-        except ServerError as error:
-            _log.warning("%s", error)
+        """Carry out the commands that this worker has received, if it was called for some."""
+        if not (self._called and self._connections.online):
             return
+        commands = self._store.workers.commands(self._options.name)
+        self._called = False
         for nonce, command in commands:
             if nonce in self._obeyed:
                 continue
@@ -351,23 +356,11 @@ class Supervisor:
                 return
 
     def _check_run(self) -> None:
-        run = self._options.until_run
-        if run is None or time.monotonic() < self._next_run_check:
+        if self._run_watch is None or (self._connections.online and not self._jobs.empty):
             return
-        if not self._connections.online:
-            self._next_run_check = time.monotonic() + _RUN_CHECK
-            if is_deleted(self._store.client):  # with the embedded server, and so is the run
-                self._stopping.at_least(ShutdownStage.NOW)
-            return
-        if not self._jobs.empty:
-            return
-        self._next_run_check = time.monotonic() + _RUN_CHECK
-        try:
-            record = self._store.runs.get(run)
-        except (ServerError, CorruptRecordError):
-            return
-        if (record is None or record.ended) and not self._deliveries.soon:
-            self._stopping.at_least(ShutdownStage.WARM)
+        stage = self._run_watch.look(online=self._connections.online)
+        if stage is ShutdownStage.NOW or not self._deliveries.soon:
+            self._stopping.at_least(stage)
 
     def _parent_gone(self) -> None:
         if self._options.lifeline is not None:

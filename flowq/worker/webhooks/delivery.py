@@ -220,7 +220,8 @@ def report(store: Store, delivery: Taken, verdict: str, text: str) -> None:
     what = _what(delivery)
     if verdict == sender.AGAIN and delivery.tries <= len(_WAITS):
         wait = _WAITS[delivery.tries - 1]
-        _log.warning("%s: %s; tried again in %g s", what, text, wait)
+        # The first failure is news. The others of a receiver that is away for long would be lines in every `flowq run` until then.
+        _log.log(logging.WARNING if delivery.tries == 1 else logging.INFO, "%s: %s; tried again in %g s", what, text, wait)
         store.webhooks.again(delivery, wait)
         return
     _log.error("%s: %s; given up after try %d", what, text, delivery.tries)

@@ -4,9 +4,8 @@
 -- guard: that of create, for each job
 -- replies: {both parts of the reply of create, for each job}
 -- uses: job/create
--- rights: set hincrby hset sadd zadd llen rpush xadd
 -- A composite: each job is created as if by itself, in order, so one may depend on an earlier one. Where no job has one of the ids, as is usual,
--- the new ones are put into their queues at once.
+-- the new ones are put into their queues at once. All rights are asked for at its start: a later job may need more than the first one.
 local ASKED = 1000 -- keys in one command
 
 local function all_free(ids)
@@ -20,7 +19,6 @@ end
 
 function T.create_many()
   local count, ids = A.number(), A.list()
-  L.ask(L.TO_CREATE)
   local free = all_free(ids)
   local function create_all()
     local replies = {}

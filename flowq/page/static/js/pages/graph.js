@@ -31,14 +31,10 @@ export function GraphTab({ run, jobs, version, openJob, chosen }) {
 
 export function paint(box, states) {
   const jobs = states(box);
-  const status = jobs.length ? statusOf(jobs) : null;
-  const allowed = jobs.length > 0 && jobs.some((job) => job.allowed);
-  const seen = jobs.length ? look(status, { allowed: allowed && status === "failed", reason: jobs.length === 1 ? jobs[0].reason : null }) : { word: "", tone: "plain", mark: "" };
-  if (jobs.length > 1) {
-    const done = jobs.filter((job) => ["finished", "skipped", "failed", "stopped", "canceled"].includes(job.status)).length;
-    return { ...seen, note: `${done}/${jobs.length}` };
-  }
-  return { ...seen, note: "" };
+  if (!jobs.length) return { word: "", tone: "plain", mark: "", note: "" };
+  if (jobs.length === 1) return { ...look(jobs[0].status, jobs[0]), note: "" };
+  const done = jobs.filter((job) => ["finished", "skipped", "failed", "stopped", "canceled"].includes(job.status)).length;
+  return { ...look(statusOf(jobs)), note: `${done}/${jobs.length}` };
 }
 
 export function Graph({ graph, states, stamp, open, chosen = null, critical = new Set(), tools = null, table = null }) {

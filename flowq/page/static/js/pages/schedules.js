@@ -24,7 +24,7 @@ export function SchedulesPage() {
   const close = () => setAsking(null);
   return html`<div class="pagehead"><h1>Schedules</h1><span class="sub">${plural(rows.length, "schedule")}</span></div>
     ${!rows.length ? html`<${Empty}>No flow of the directory has a schedule: <code>schedule:</code> in a flow file makes one.<//>` : html`<div class="stack">
-      <${Strip} rows=${rows} week=${search.span === "7d"} />
+      <${Strip} rows=${rows.filter((row) => !row.events)} week=${search.span === "7d"} />
       <${Table} caption="Schedules" rows=${rows} rowKey=${(row) => row.id} columns=${[
         ["Schedule", (row) => html`<button type="button" class="linkbutton" aria-expanded=${row === chosen} onClick=${() => setSearch({ schedule: row === chosen ? null : row.id })}>${row.id}</button>${row.problem ? html` <${Badge} tone="bad" mark="✖">refused<//>` : null}`, { main: true }],
         ["When", (row) => html`<code>${row.when}</code>`],
@@ -50,9 +50,9 @@ function Actions({ row, reload, ask }) {
   };
   if (!may("operator")) return null;
   return html`${row.paused ? (row.paused_by_file && !row.pause ? null : html`<${Action} small run=${() => post(`${schedulePath(row.id)}/resume`).then(reload)} aria-label=${`Resume ${row.id}`}>Resume<//>`) : html`<${Button} small write onClick=${() => ask("pause")} aria-label=${`Pause ${row.id}`}>Pause …<//>`}
-    <${Action} small run=${trigger} aria-label=${`Trigger ${row.id}`}>Trigger<//>
+    ${row.events ? null : html`<${Action} small run=${trigger} aria-label=${`Trigger ${row.id}`}>Trigger<//>`}
     ${row.backlog ? html`<${Button} small write onClick=${() => ask("skip")} aria-label=${`Skip the backlog of ${row.id}`}>Skip …<//>` : null}
-    <${Button} small write onClick=${() => ask("backfill")} aria-label=${`Backfill ${row.id}`}>Backfill …<//>`;
+    ${row.events ? null : html`<${Button} small write onClick=${() => ask("backfill")} aria-label=${`Backfill ${row.id}`}>Backfill …<//>`}`;
 }
 
 const OUTCOMES = { run: ["✔", "good"], skipped: ["↷", "idle"], left_out: ["↷", "idle"], refused: ["✖", "bad"], waiting: ["◷", "wait"] };
@@ -69,13 +69,13 @@ function Details({ row }) {
   return html`<${Card} title=${row.id} tools=${row.file ? html`<span class="muted mono small wraps">${row.file}</span>` : null}><div class="body stack">
     ${row.problem ? html`<p class="note note-bad wraps">${row.problem}</p>` : null}
     ${row.pause ? html`<p class="note note-wait wraps">Paused by ${row.pause.by}${row.pause.note ? `: ${row.pause.note}` : ""} <${Time} at=${row.pause.at} /></p>` : null}
-    ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption="What became of its slots, latest first" rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
-      ["Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
+    ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption=${`What became of its ${row.events ? "events" : "slots"}, latest first`} rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
+      [row.events ? "Event" : "Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
       ["Outcome", (item) => html`<${Badge} tone=${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]} mark=${(OUTCOMES[item.outcome] ?? ["·"])[0]}>${item.outcome.replaceAll("_", " ")}<//>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
       ["Run", (item) => (item.run ? html`<${Link} class="mono" to=${runPath(item.run)}>${item.run}<//>${item.status ? html` <${Status} status=${item.status} small />` : null}` : null)],
       ["Why", (item) => html`<span class="wraps">${item.text}</span>`],
       ["Decided", (item) => html`<${Time} at=${item.at} zone=${row.timezone} />`],
-    ]} />` : html`<${Empty}>No slot has come yet.<//>`}</div><//>`;
+    ]} />` : html`<${Empty}>No ${row.events ? "event" : "slot"} has come yet.<//>`}</div><//>`;
 }
 
 function Pause({ row, onClose, reload }) {
