@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flowq.worker.horse.shell import judged
 from flowq.worker.ipc.platform import has_ended
 from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
@@ -105,7 +106,8 @@ def test_a_program_is_searched_as_a_shell_does(stand: Stand, tmp_path: Path) -> 
     ("script", "message"),
     [
         ('echo "no form" > "$FLOWQ_OUTPUT"', "line 1 of $FLOWQ_OUTPUT is 'no form'"),
-        ('head -c 2000000 /dev/zero > "$FLOWQ_OUTPUT"', "more than the limit of 1,048,576 bytes"),
+        ('head -c 2000000 /dev/zero > "$FLOWQ_OUTPUT"', "line 1 of $FLOWQ_OUTPUT has a NUL character"),
+        ('head -c 9000000 /dev/zero > "$FLOWQ_OUTPUT"', "more than the limit of 8,388,608 bytes"),
         ('rm "$FLOWQ_OUTPUT"', "cannot be read any more"),
         ('printf \'{"a": 1e999}\\n\' > "$FLOWQ_OUTPUT"', "result.a is inf"),
     ],
@@ -154,6 +156,22 @@ def test_pipes_end_as_commands_expect(stand: Stand) -> None:
     execution = stand.run(shell("set +o pipefail\nyes | head -n 1"))
     assert execution.output() == b"y\n"
     assert execution.output("err") == b""
+
+
+@pytest.mark.parametrize("left", ["", "sleep 60 & until grep -q sleep /proc/$!/comm; do :; done"])
+def test_a_large_result_takes_no_time_of_the_supervisor(stand: Stand, left: str) -> None:
+    written = b"".join(b"key%d=\n" % number for number in range(30_000))
+    before = time.process_time()
+    value = judged(0, written, 1 << 30)["value"]
+    direct = time.process_time() - before
+    numbers = stand.fork_server._numbers
+    script = f"seq -f 'key%.0f=' 0 29999 >> $FLOWQ_OUTPUT; {left}"
+    before = time.process_time()
+    executions = [stand.run(shell(script)) for _ in range(2)]
+    assert time.process_time() - before < direct  # of both
+    assert [execution.outcome["value"] for execution in executions] == [value] * 2
+    assert [b"(sleep 60)" in execution.output("err") for execution in executions] == [bool(left)] * 2
+    assert stand.fork_server._numbers - numbers < 3  # lanes are used again
 
 
 def test_large_scripts_and_results_arrive_whole(stand: Stand) -> None:

@@ -107,7 +107,7 @@ FORGED = [
     {"phase": 1.0, "so_far": {"outcome": "finished", "value": b"1", "exit_code": 0}},
     {"granted": "a node"},
     FAILURE | {"unstarted": True},
-    FAILURE | {"note": "as if it were flowq's"},
+    FAILURE | {"note": 5},
     FAILURE | {"bases": 5},
     FAILURE | {"cache": {}},
     FAILURE | {"cache": {"hit": False, "reason": "", "record": 5}},

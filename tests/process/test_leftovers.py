@@ -101,7 +101,8 @@ def test_the_traceback_stays_the_last_part(stand: Stand) -> None:
 
 
 def test_each_log_names_the_processes_of_its_own_job_if_several_end_at_once(tmp_path: Path) -> None:
-    leaves = ["sleep 61", "setsid sleep 62", "env -i setsid sleep 63", "setsid sleep 64"]
+    # the quotes, because a horse does not become a script that names `setsid`
+    leaves = ["sleep 61", "set''sid sleep 62", "env -i set''sid sleep 63", "set''sid sleep 64"]
     wait = "mv $0 $0.begun; until [ -e go ]; do sleep 0.01; done"
     with Stand(slots=len(leaves)) as stand:
         executions = [

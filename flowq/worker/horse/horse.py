@@ -12,6 +12,7 @@ import marshal
 import os
 import sys
 
+from flowq.defaults import MAX_RESULT
 from flowq.jobs import context
 from flowq.worker.horse import function, leftovers, plain, shell
 from flowq.worker.horse.own_process import OwnProcess
@@ -65,6 +66,29 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
         code = UNUSED  # a lane that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here
         os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
+    finally:
+        os._exit(code)
+
+
+def judge(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int, *, written: bytes | str, left: str) -> NoReturn:
+    """Tell the outcome of a command that has exited with 0, in a fresh child that takes its place in the lane.
+
+    Args:
+        entrance: the way into the lane.
+        lane: as the next two, an argument of `Entrance.enter`.
+        own: the second one.
+        parent: the third one.
+        written: to its `$FLOWQ_OUTPUT`.
+        left: what it had left running, in words.
+    """
+    code = BROKEN
+    try:
+        entrance.enter(lane, own, parent)
+        outcome = shell.judged(0, written, MAX_RESULT)
+        entrance.channel.tell({**outcome, "note": left} if left else outcome)
+        code = 0
+    except PeerGoneError:
+        code = UNUSED
     finally:
         os._exit(code)
 

@@ -1,7 +1,7 @@
 """Execute a task of kind "shell" or "argv": write the script, start it, wait, read `$FLOWQ_OUTPUT`.
 
 Usually the horse becomes the command (`become`): a second process for it would cost more than half of the job. The fork server reads
-`$FLOWQ_OUTPUT` then (`collect`), and the supervisor judges the end.
+`$FLOWQ_OUTPUT` then (`collect`), and the supervisor judges the end, or another horse if that takes long (`is_much`).
 
 A horse that has to do something after the command starts it as a child (`execute`): for a cache, for artifacts. It stays between the fork server
 and the command and ignores SIGTERM, which goes to the whole group, so that a command that cleans up on SIGTERM has its grace period and its end
@@ -36,6 +36,7 @@ _AFTER: Final = frozenset(("artifacts", "cache", "deaf", "fetch"))  # of tasks w
 _OUTPUT: Final = "output"
 _SCRIPT: Final = "script"
 _CHUNK: Final = 64 * 1024  # bytes of one read
+_MUCH: Final = 64 * 1024  # bytes of `$FLOWQ_OUTPUT`; to parse the most that there can be takes seconds
 _INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
 # What commands expect to be at its default: the interpreter ignores some, a parent like `nohup` or a shell's `&` others, and a shell
 # cannot trap what was ignored when it started.
@@ -79,6 +80,11 @@ def collect(scratch: str) -> bytes | str:
     written = _written(os.path.join(scratch, _OUTPUT), MAX_RESULT + 1)
     _remove_files(scratch)
     return written
+
+
+def is_much(written: bytes | str) -> bool:
+    """Return whether what a command has written is to be judged in a process of its own, where it holds up no other job."""
+    return len(written) > _MUCH
 
 
 def judged(code: int, written: bytes | str, limit: int) -> TaskResult:

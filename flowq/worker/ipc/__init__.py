@@ -22,6 +22,8 @@ Control channel (constants of `channel`; `number` is that of a lane, chosen by t
                                         the command that the horse has become is gone with all it started; what it has written to $FLOWQ_OUTPUT, bytes, or
                                         a text that says why that cannot be read; what it had left running, in words. Also sent for other horses that
                                         have left files, of which it says nothing. Its EXITED follows
+        (READS, number, pid)            in place of ENDED, of one that has written much and exited with 0: this process is the horse in the lane now, and tells
+                                        the outcome there, because to read it would hold up the supervisor or the fork server
         (EXITED, number, code, successor, usage?)
                                         horse and all it started are gone; code as of `waitstatus_to_exitcode`; usage, which may be there if code
                                         is not 0: the values of `resource.struct_rusage`. Successor: pid of the next horse, which waits for its task in
@@ -33,7 +35,8 @@ Lane: a stream that horse after horse reads its task from, each one
     supervisor -> horse     (turn, task, secrets) + two pipes   once: stdout and stderr; dicts as of `messages`; `turn` counts the lane's horses from 1
     horse -> supervisor     {"phase": seconds, "so_far": …} any number: the function has ended, a callback goes on for so long at most (None:
                                                             no longer than before); `so_far` is the outcome of a failure
-                            {"executes": True}              the horse becomes a command now: ENDED has its end, unless an outcome says that it could not
+                            {"executes": True}              the horse becomes a command now: ENDED has its end, unless an outcome says that it could not, or comes from one
+                                                            that READS
                             outcome                         at most once for each task; then the horse exits. With `stays` it waits for another
                                                             task under the same turn (`horse.batch`), until the supervisor closes the lane
     Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.

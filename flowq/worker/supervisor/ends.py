@@ -74,7 +74,7 @@ def _is_failure(message: object) -> bool:
 
 def _is_outcome(message: object) -> bool:
     match message:
-        case {"note": _}:  # flowq's own
+        case {"note": note} if not isinstance(note, str):
             return False
         case {"cache": cache} if not _is_cache(cache):
             return False

@@ -254,6 +254,8 @@ class ForkServerClient:
                 self._exited(self._lanes[number], code, successor, *usage)
             case (ipc.ENDED, int(number), int(code), str() | bytes() as written, str(left)):
                 self._lanes[number].command_ended(code, written, left)
+            case (ipc.READS, int(number), int(pid)):
+                self._lanes[number].pid = pid
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
                 self._unproven, self.begun = None, True
@@ -263,8 +265,9 @@ class ForkServerClient:
                 self._asked -= 1
                 self._lanes.pop(number).close()
                 self._refuse(why)
-            case (ipc.FENCED, int(number)):
-                self._fenced(self._lanes.get(number))
+            case (ipc.FENCED, int(number)) if (lane := self._lanes.get(number)) is not None:
+                lane.fenced = True
+                self.forget(lane)
             case (ipc.WARMED, str(), dict(stamps)):
                 self._stamps = stamps
                 self._drop_ready()  # they were forked before and would have to import it once more
@@ -284,11 +287,6 @@ class ForkServerClient:
         self._distrusted = self.threads > 0  # a copy of a program keeps what that had open: a new one may have more room
         if self._waiters:
             self._waiters.popleft()[0](None, why)
-
-    def _fenced(self, lane: Lane | None) -> None:
-        if lane is not None:
-            lane.fenced = True
-            self.forget(lane)
 
     def _exited(self, lane: Lane, code: int, successor: int, usage: object = None) -> None:
         lane.exited(code, usage)
