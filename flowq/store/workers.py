@@ -7,6 +7,7 @@ from flowq import defaults, ids, processes
 from flowq.exceptions import ServerError
 from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
+from flowq.store.schema.instants import instant
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, SweepReply, Verdict
 from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
@@ -225,8 +226,8 @@ def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None
         slots=_count(fields, "slots", 1),
         busy=_count(fields, "busy", 0),
         version=fields.get("version", ""),
-        started_ms=_count(fields, "started", 0),
-        beat_ms=_count(fields, "beat", 0),
+        started_ms=_time(fields, "started"),
+        beat_ms=_time(fields, "beat"),
         state=fields.get("state", ""),
         finished=_count(fields, "finished", 0),
         failed=_count(fields, "failed", 0),
@@ -243,3 +244,11 @@ def _count(fields: Mapping[str, str], name: str, otherwise: int) -> int:
         return int(float(fields[name]))
     except (KeyError, ValueError, OverflowError):
         return otherwise
+
+
+def _time(fields: Mapping[str, str], name: str) -> int:
+    """Return a time of the record in ms; 0 where it is none, as in `_count`."""
+    try:
+        return instant(fields[name])
+    except (KeyError, ValueError):
+        return 0

@@ -12,6 +12,7 @@ from flowq import Callback, Queue, SimpleWorker, Worker
 from flowq.cli.main import run as command
 from flowq.exceptions import CorruptRecordError
 from flowq.flows.actions.submit import submit
+from flowq.flows.documents.queue_documents import worker_json
 from flowq.plan import Plan
 from flowq.states import ENDED
 from flowq.store import Store
@@ -127,6 +128,18 @@ def test_readers_say_what_they_cannot_read(
                 )
     driver.close()
     assert "Traceback" not in (tmp_path / "page").read_text()
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_a_worker_with_a_damaged_time_is_listed(store: Store, junk: bytes) -> None:
+    driver = Driver(store, name=OWNER)
+    driver.beat()
+    for field in ("started", "beat"):
+        store.client.hset(store.session.keys("worker", OWNER), field, junk)
+    worker = store.workers.get(OWNER)
+    assert worker is not None
+    assert worker_json(worker)["started_at"] == "1970-01-01T00:00:00.000Z"
+    driver.close()
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ def test_a_dead_worker_is_detected_one_lease_after_the_last_of_several_outages(
 @pytest.mark.slow
 def test_a_machine_sleeps_and_wakes(server: PrivateServer, store: Store, tmp_path: Path) -> None:
     """The server, the worker, its fork servers and the job stop at once, for longer than a lease, and go on."""
-    job = script(f"echo >> {tmp_path}/begun; until test -e {tmp_path}/go; do sleep 0.05; done; echo one=1 > $FLOWQ_OUTPUT")
+    os.mkfifo(tmp_path / "go")  # the shell waits in it without a process of its own, which could end before it is stopped
+    job = script(f"echo >> {tmp_path}/begun; read go < {tmp_path}/go; echo one=1 > $FLOWQ_OUTPUT")
     run = start(store, flow(node("a", job, retry=RetryPolicy(3))), tmp_path)
     with WorkerProcess(server.url, *WORKER) as worker:
         until(lambda: lines(tmp_path / "begun") == 1)
@@ -145,7 +146,7 @@ def test_a_machine_sleeps_and_wakes(server: PrivateServer, store: Store, tmp_pat
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
         until(lambda: at_work(store, 1))
-        (tmp_path / "go").touch()
+        (tmp_path / "go").write_text("\n")
         (record,) = ended(store, run)
     assert (record.status, record.attempt) == ("finished", 1)
     assert lines(tmp_path / "begun") == 1

@@ -56,6 +56,11 @@ class SlotFinder:
                 self._owner = self._discover()
             return self._owner
 
+    def is_elsewhere(self, address: Address) -> bool:
+        """Return whether the owner is known, and has another address."""
+        with self._lock:
+            return self._owner not in (None, address)
+
     def forget(self) -> None:
         """Forget the owner, which does not answer or has changed; the next call asks the cluster again."""
         with self._lock:
@@ -105,6 +110,15 @@ class SlotConnection(redis.Connection):
     def __init__(self, finder: SlotFinder, **settings: Any) -> None:
         self._finder = finder
         super().__init__(**settings)  # type: ignore[no-untyped-call]
+
+    def connect(self) -> None:
+        """Connect to the owner; a connection of the pool to an earlier one is given up.
+
+        Nothing redirects a command without a key: the functions would be loaded on a node that does not serve the slot any more.
+        """
+        if self._finder.is_elsewhere((self.host, self.port)):
+            self.disconnect()  # type: ignore[no-untyped-call]
+        super().connect()  # type: ignore[no-untyped-call]
 
     def _connect(self) -> Any:
         try:
