@@ -77,7 +77,7 @@ class Webhooks:
             pipe = client.pipeline(transaction=False)
             for name in names:
                 pipe.hget(self._session.keys("webhook", name.decode()), "run")
-            return sum(found == run.encode() for found in pipe.execute())
+            return sum(found == run.encode() for found in pipe.execute(raise_on_error=False))  # else of a damaged one
 
     def undelivered(self, age: float) -> list[str]:
         """Return what the oldest deliveries are about that were tried in vain and are older than `age` seconds: `run ID`, `job ID`, or a flow."""
@@ -87,10 +87,16 @@ class Webhooks:
             pipe = client.pipeline(transaction=False)
             for name in client.zrange(self._session.keys("webhooks"), 0, _OLDEST - 1):
                 pipe.hmget(self._session.keys("webhook", name.decode()), "tries", "ended_at", "run", "job", "flow")
-            for tries, ended, *about in pipe.execute():
-                run, job, flow = ((value or b"").decode("utf-8", "replace") for value in about)
-                if int(tries or 0) > 0 and int(ended or 0) < before:
-                    found.append(f"run {run}" if run else f"job {job}" if job else flow)
+            rows = pipe.execute(raise_on_error=False)
+        for row in rows:
+            try:
+                tries, ended, *about = row
+                if int(tries or 0) <= 0 or int(ended or 0) >= before:
+                    continue
+            except (TypeError, ValueError):
+                continue  # it is damaged: a worker sets it aside
+            run, job, flow = ((value or b"").decode("utf-8", "replace") for value in about)
+            found.append(f"run {run}" if run else f"job {job}" if job else flow)
         return found
 
     def over(self, delivery: Taken) -> Outcome:

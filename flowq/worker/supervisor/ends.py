@@ -95,7 +95,9 @@ def _is_cache(said: object) -> bool:
     match said:
         case {"hit": bool(), "reason": str(), **rest}:
             kept = {"id", "ttl"} if "digest" in rest else set()
-            return kept <= rest.keys() and all(isinstance(value, int if name == "ttl" else str) for name, value in rest.items())
+            return kept <= rest.keys() and all(
+                isinstance(value, int | None if name == "ttl" else str) for name, value in rest.items()
+            )
     return False
 
 
