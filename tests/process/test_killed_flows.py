@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -330,6 +331,8 @@ def test_the_proxy_kills_before_and_after(server: PrivateServer, store: Store) -
         with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as victim:
             killer.victim = victim.pid
             victim.wait(20)
+        if carried_out:
+            until(partial(store.client.exists, key), message="the call to be forwarded")
         killer.close()
         assert bool(store.client.exists(key)) == carried_out
     store.client.flushall()
