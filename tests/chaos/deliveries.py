@@ -1,4 +1,4 @@
-"""A client that sends signed deliveries to the page of a round, each again until it is answered, and notes those that were accepted."""
+"""A client that sends signed deliveries to the page of a round, each again until it is answered and some once more, and notes those that were accepted."""
 
 import hashlib
 import hmac
@@ -17,6 +17,7 @@ from tests.chaos.served import SECRET
 JOURNAL: Final = "deliveries"
 _PAUSE: Final = 1.5  # s between two deliveries
 _AGAIN: Final = 0.3  # s until one that was not answered is sent again
+_REPEATED: Final = 3  # of so many deliveries one is sent once more after it was accepted
 _TIMEOUT: Final = 2.0  # s; a page that is stopped answers later
 
 
@@ -32,6 +33,8 @@ def main(place: Path, port: int) -> None:
             select.select((), (), (), _AGAIN)
         with (place / JOURNAL).open("a") as journal:
             journal.write(f"{name}\n")
+        if number % _REPEATED == 0:  # by a sender that has lost the answer
+            _is_accepted(port, name)
         select.select((), (), (), _PAUSE)
 
 
