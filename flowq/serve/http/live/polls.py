@@ -12,6 +12,7 @@ from flowq.store.schema.documents import iso
 from flowq.store.schema.records import RunRecord
 
 _LATEST: Final = 100  # runs in which a change is looked for
+_JUST_BEFORE: Final = 10_000  # ms, as of what the streams tell a new client
 
 
 class RunList:
@@ -22,15 +23,20 @@ class RunList:
         self._seen: dict[str, tuple[Any, ...]] | None = None
 
     def changes(self) -> list[tuple[RunRecord, dict[str, Any]]]:
-        """Return the runs that have changed since the last look, each with its message; none at the first look."""
-        former = self._seen or {}
+        """Return the runs that have changed since the last look, each with its message; at the first look those that began or ended just before.
+
+        A client has read the list a moment before it is heard of here.
+        """
+        first, former = self._seen is None, self._seen or {}
         latest = [run for _, run in self._store.runs.before(None, _LATEST)]
         still = [run for run, state in former.items() if state[0] and run not in latest]
         records = list(self._store.runs.readable([*latest, *still]))
         seen = {record.id: _state(record) for record in records}
-        changed = [record for record in records if self._seen is not None and former.get(record.id) != seen[record.id]]
+        changed = [record for record in records if former.get(record.id) != seen[record.id]]
         self._seen = seen
         now = self._store.now_ms() if changed else 0
+        if first:
+            changed = [record for record in changed if max(record.created_ms, record.ended_ms or 0) > now - _JUST_BEFORE]
         return [(record, {"topic": "runs", "run": summary_json(record, now)}) for record in changed]
 
     def forget(self) -> None:
