@@ -105,14 +105,13 @@ def test_hard_input(name: str) -> None:
 def test_hard_input_takes_little_memory() -> None:
     """In a process of its own: this one has had the memory of the tests before."""
     code = (
-        "import resource; from flowq.compiler import compile_text; from tests.compiler.test_robustness import HARD\n"
+        "from flowq.compiler import compile_text; from tests.compiler.test_robustness import HARD; from tests.support.memory import peak\n"
         "for text, _ in HARD.values(): compile_text(text)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(peak())"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True)
-    peak = int(done.stdout) // (1024 if sys.platform == "darwin" else 1)  # kB
-    assert peak < 500_000
+    assert int(done.stdout) < 500_000  # kB
 
 
 def test_shared_arguments_are_not_copied() -> None:
