@@ -5,11 +5,8 @@ idempotent, and that decision is made here, once, for every call.
 """
 
 import logging
-import os
 import re
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from types import FunctionType
 from typing import Any, Final
@@ -20,7 +17,9 @@ import redis
 from flowq import ids
 from flowq.exceptions import DataLostError, SchemaVersionError, ServerUnavailableError
 from flowq.store.client.errors import Translated
+from flowq.store.client.kept_connections import KeptConnections
 from flowq.store.client.scripts import Script, flatten, function_name, library_text, load
+from flowq.store.client.short_wait import ShortWait
 from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "2"
@@ -58,7 +57,7 @@ class Session:
         self.keys = Keys(namespace)
         self.follow = follow
         self.incarnation = ""
-        self._kept: tuple[Any, int, int] | None = None  # a connection, and the process and thread that have it
+        self._waits = ShortWait()
         self.translated = Translated(_address(client))
 
     @property
@@ -156,36 +155,16 @@ class Session:
                 raise data_lost(self.keys.namespace, str(error)) from error
             raise
 
-    @contextmanager
-    def keep_connection(self) -> Iterator[None]:
-        """Let this thread make its transitions over a connection of its own meanwhile: a third of the client's time for a call goes to the pool."""
-        if not self.can_spare_connection:
-            yield
-            return
-        pool = self._client.connection_pool
-        with self.translated:
-            connection = pool.get_connection()
-        self._kept = connection, os.getpid(), threading.get_ident()
-        try:
-            yield
-        finally:
-            self._kept = None
-            pool.release(connection)
-
     def _execute(self, *command: str | bytes | int) -> Any:
-        if self._kept is not None:
-            connection, process, thread = self._kept
-            if thread == threading.get_ident() and process == os.getpid():  # a job may have forked
-                return _ask(connection, command, check_health=False)  # connects again after an error
         if self._is_direct:
-            connection = self._client.connection_pool.get_connection()
+            connection = self._connections.take()
             try:
-                return _ask(connection, command, check_health=True)
+                return connection.ask(packed(*command), self._waits)
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-                if not connection.retry.get_retries():
+                if not connection.retries:
                     raise
             finally:
-                self._client.connection_pool.release(connection)
+                self._connections.give_back(connection)
         return self._client.execute_command(*command)  # with the retries of the user's client
 
     @property
@@ -197,6 +176,10 @@ class Session:
     def can_spare_connection(self) -> bool:
         """Whether a connection of the pool can be used for more than one call: without the client, and others are left for calls meanwhile."""
         return self._is_direct and self._client.connection_pool.max_connections >= _TO_SPARE
+
+    @cached_property
+    def _connections(self) -> KeptConnections:
+        return KeptConnections(self._client.connection_pool)
 
     @cached_property
     def _has_plain_pool(self) -> bool:
@@ -257,12 +240,6 @@ class Session:
         with self.translated:
             seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
-
-
-def _ask(connection: Any, command: tuple[str | bytes | int, ...], *, check_health: bool) -> Any:
-    """Send a command over a connection and return the reply; an error disconnects, unless it is one of the command."""
-    connection.send_packed_command(packed(*command), check_health=check_health)
-    return connection.read_response()
 
 
 def packed(*command: str | bytes | int) -> list[bytes]:

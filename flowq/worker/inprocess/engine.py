@@ -89,8 +89,7 @@ class Engine:
         """Work until a reason to stop comes; return whether a job was executed."""
         _log.info("worker %s listens on %s", self._options.name, ", ".join(self._options.queues))
         try:
-            with self._store.session.keep_connection():
-                self._work()
+            self._work()
         finally:
             self._settle()
         return self._executed

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import CorruptRecordError, DataLostError, ServerError, ServerUnavailableError
+from flowq.store.client.short_wait import ShortWait
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class StoreConnections:
         self._link = link
         self._hints = hints
         self._calls = calls
+        self._waits = ShortWait()
         self._pause = _FIRST_PAUSE
         self._longest_pause = min(_LONGEST_PAUSE, _SHARE * link.lease)
         self._again: float | None = None  # monotonic time of the next attempt to connect; None while connected
@@ -85,6 +87,7 @@ class StoreConnections:
         """Send a request through the link; it is sent again by itself if the connection is lost."""
         try:
             request(self._link)
+            self._loop.stay_awake(self._waits.asked())
         except ServerUnavailableError as error:
             self._lost(error)
 
@@ -206,6 +209,7 @@ class StoreConnections:
                 self._lost(error)  # the request that was under way, if any, is sent again by the link
             return
         if reply is not None:
+            self._waits.answered()
             self._succeeded()
             self.on_reply(reply)
 

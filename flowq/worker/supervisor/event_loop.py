@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from flowq.store.client.short_wait import look_until
 from flowq.worker.ipc.write_order import WriteOrder
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ class Loop:
         self._poll = select.poll() if self._epoll is None else None
         self._poller: _Poller = self._epoll or self._poll  # type: ignore[assignment]
         self._watches: dict[int, _Watch] = {}
+        self._awake_until = 0.0  # monotonic time
         self._writing: set[int] = set()  # descriptors that have data to write
 
     def watch(self, fd: int, readable: Callable[[], None], writable: Callable[[], None] | None = None) -> None:
@@ -65,6 +67,10 @@ class Loop:
             with suppress(OSError):  # a job's program in this process has closed it
                 self._poller.unregister(fd)
 
+    def stay_awake(self, until: float) -> None:
+        """Look without sleep until this monotonic time, 0 for not at all: something is expected soon."""
+        self._awake_until = max(self._awake_until, until)
+
     def turn(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds (None: without a limit) and call back for everything that is ready."""
         if timeout == 0 and not self._watches:
@@ -82,7 +88,12 @@ class Loop:
         # rounded up to what the system knows: rounded down, it would be asked again and again until the time has come
         millis = None if timeout is None else math.ceil(timeout * 1000) if timeout > 0 else 0
         if self._epoll is not None:
-            return self._epoll.poll(None if millis is None else millis / 1000, _MOST)
+            poll = self._epoll.poll
+            if self._awake_until and millis != 0:
+                if found := look_until(lambda: poll(0, _MOST), self._awake_until):
+                    return found
+                self._awake_until = 0.0
+            return poll(None if millis is None else millis / 1000, _MOST)
         assert self._poll is not None
         return self._poll.poll(millis)
 

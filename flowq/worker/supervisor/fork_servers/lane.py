@@ -12,6 +12,7 @@ from errno import ENOENT
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Final
 
+from flowq.store.client.short_wait import ShortWait
 from flowq.worker.horse import shell
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import has_ended
@@ -51,6 +52,7 @@ class Lane:
         "_pipes",
         "_spoilt",
         "_turn",
+        "_waits",
         "_when_readable",
         "command",
         "executes",
@@ -80,6 +82,7 @@ class Lane:
         self._channel = channel
         self._pipes: OutputPipes | None = None
         self._turn = 1
+        self._waits = ShortWait()  # for jobs that share a horse: others take longer than what this saves
         self._in_order = False
         self._spoilt = False
         self._when_readable: Callable[[], None] | None = None
@@ -107,6 +110,8 @@ class Lane:
             return  # it died while it waited; its exit is on the way and tells how
         if self._channel.sending:
             self._loop.wants_write(self._channel.fileno(), True)
+        if "batch" in task:
+            self._loop.stay_awake(self._waits.asked())
 
     def receive(self) -> list[TaskResult]:
         """Return what the horse has told. One that tells anything else is killed: its job has written to the stream."""
@@ -197,6 +202,7 @@ class Lane:
             self.drop_pipes()
 
     def _readable(self) -> None:
+        self._waits.answered()
         if self._when_readable is not None:
             self._when_readable()
         elif not self._is_empty():  # it can be: what made it readable in this turn was read already

@@ -1,0 +1,63 @@
+"""A short wait is spent awake only where the last answer came soon, and ends with the answer, its time, or another process's need."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from flowq.store.client import short_wait
+from flowq.store.client.short_wait import LONGEST, ShortWait, look_until
+from flowq.worker.supervisor.event_loop import Loop
+
+several = pytest.mark.skipif(short_wait._PROCESSORS == 1, reason="one processor: the one that answers needs it")
+
+
+@several
+def test_it_is_expected_what_came_last() -> None:
+    waits = ShortWait()
+    assert waits.asked() == 0.0, "nothing is known yet"
+    waits.answered()
+    assert 0 < waits.asked() - time.monotonic() <= LONGEST
+    time.sleep(LONGEST * 2)  # the duration of the answer
+    waits.answered()
+    assert waits.asked() == 0.0
+
+
+def test_looking_ends_with_what_is_found() -> None:
+    answers = iter([[], [], ["found"]])
+    assert look_until(lambda: next(answers), time.monotonic() + 60) == ["found"]
+
+
+def test_looking_ends_at_its_time() -> None:
+    looked: list[float] = []
+    until = time.monotonic() + LONGEST
+    assert look_until(lambda: looked.append(time.monotonic()), until) is None
+    assert looked[-1] > looked[0]
+    assert all(moment < until for moment in looked[1:-1])
+
+
+def test_looking_ends_when_another_process_has_had_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[None] = []
+    monkeypatch.setattr(os, "sched_yield", lambda: time.sleep(0.001))
+    look_until(lambda: looked.append(None), time.monotonic() + 60)
+    assert len(looked) == 2
+
+
+def test_a_loop_that_stays_awake_hears_what_comes_and_ends_in_time() -> None:
+    loop = Loop()
+    reading, writing = os.pipe()
+    heard: list[bytes] = []
+    loop.watch(reading, lambda: heard.append(os.read(reading, 10)))
+    loop.stay_awake(time.monotonic() + 0.2)
+    threading.Timer(0.01, os.write, (writing, b"x")).start()
+    while not heard:
+        loop.turn(5)
+    assert heard == [b"x"]
+    loop.stay_awake(time.monotonic() + LONGEST)
+    loop.turn(0.002)
+    assert heard == [b"x"]
+    loop.forget(reading)
+    os.close(reading)
+    os.close(writing)
+    loop.close()
