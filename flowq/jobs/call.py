@@ -104,7 +104,7 @@ def function_of(text: str) -> str:
 
 def storable(text: str) -> str:
     """Return the text with what UTF-8 cannot hold (lone surrogates) written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(value: Any) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -350,7 +351,19 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
     Raises:
         UsageError: with the option's name.
     """
+    if given.keys() <= _DURATIONS:
+        try:
+            return _of_durations(*chain.from_iterable(given.items()))
+        except TypeError:  # a value that is no duration at all
+            pass
     values = {name: _parsed(name, value) for name, value in given.items() if value is not None}
     if values.get("unique"):
         check_unique(values)
     return JobOptions(**values)
+
+
+@lru_cache(maxsize=200, typed=True)  # as above: most jobs have no other options, or none
+def _of_durations(*given: Any) -> JobOptions:
+    return JobOptions(
+        **{name: _checked(name, value) for name, value in zip(given[::2], given[1::2], strict=True) if value is not None}
+    )

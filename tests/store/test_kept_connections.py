@@ -118,7 +118,7 @@ def test_a_call_that_is_interrupted_leaves_no_reply_behind(store: Store, server:
         with pytest.raises(AlarmError):
             create(other, "interrupted")
         go.set()
-        assert str(other.jobs.cancel("nobody")) == "not_found"
+        assert str(other.jobs.cancel("unknown")) == "not_found"
         assert create(other, "after") == "done"
     proxy.close()
 
@@ -138,7 +138,7 @@ def test_a_signal_handler_can_call_meanwhile(store: Store, server: PrivateServer
     with opened(proxy.path, store, max_connections=8) as other:
 
         def call() -> None:
-            outcomes.append(str(other.jobs.cancel("nobody")))
+            outcomes.append(str(other.jobs.cancel("unknown")))
             go.set()
 
         with alarmed(call):

@@ -24,12 +24,14 @@ def test_it_is_expected_what_came_last() -> None:
     assert waits.asked() == 0.0
 
 
-def test_looking_ends_with_what_is_found() -> None:
+def test_looking_ends_with_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_wait, "_TAKEN", 60.0)
     answers = iter([[], [], ["found"]])
     assert look_until(lambda: next(answers), time.monotonic() + 60) == ["found"]
 
 
-def test_looking_ends_at_its_time() -> None:
+def test_looking_ends_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_wait, "_TAKEN", 60.0)
     looked: list[float] = []
     until = time.monotonic() + LONGEST
     assert look_until(lambda: looked.append(time.monotonic()), until) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import weakref
 from typing import Any, Final
 
 import redis
@@ -13,31 +14,19 @@ from flowq.store.client.short_wait import ShortWait
 
 _MOST: Final = 4  # connections that the threads of a session keep; other threads take one of the pool for each call
 _SHARE: Final = 8  # of so many connections that a pool allows, one is kept at most
-_PLAIN: Final = (
-    "redis.connection"  # pools and connections of elsewhere look for another server when one is taken: Sentinel, Cluster
-)
+_PLAIN: Final = "redis.connection"  # pools and connections of elsewhere look for another server when one is taken: Sentinel, Cluster
 
 
-class KeptConnection:
-    """A connection of a pool, for one call at a time.
+class BorrowedConnection:
+    """A connection of a pool, for one call at a time."""
 
-    `kept`: a thread has it between its calls, until the thread or the session ends; else it goes back to the pool. `places`: one for each that can be kept.
-    """
+    __slots__ = ("_clean", "_connection", "_pool", "process")
 
-    __slots__ = ("_clean", "_connection", "_places", "_pool", "kept", "process")
-
-    def __init__(self, pool: Any, places: list[None]) -> None:
+    def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._places = places
         self._clean = True
-        self._connection: Any = None
-        self.process = os.getpid()
-        try:
-            places.pop()
-            self.kept = True
-        except IndexError:
-            self.kept = False
         self._connection = pool.get_connection()
+        self.process = os.getpid()
 
     @property
     def retries(self) -> bool:
@@ -69,24 +58,27 @@ class KeptConnection:
             self._clean = True
 
     def release(self) -> None:
-        """Give the connection back to the pool, once."""
-        connection, self._connection = self._connection, None
-        if connection is not None and self.process == os.getpid():  # else it is the parent's
-            if not self._clean:
-                connection.disconnect()
-            self._pool.release(connection)
-        if self.kept:
-            self.kept = False
-            self._places.append(None)
+        """Give it back to the pool; in a fork, it is the parent's."""
+        if self.process == os.getpid():
+            self.settle()
+            self._pool.release(self._connection)
 
-    def __del__(self) -> None:
-        self.release()
+
+class _Keeper:
+    """What a thread has: its connection, and whether a call uses it now. The connection goes back to the pool with the thread, or with the session."""
+
+    __slots__ = ("__weakref__", "away", "connection")
+
+    def __init__(self, connection: BorrowedConnection, places: list[None]) -> None:
+        self.connection = connection
+        self.away = False
+        weakref.finalize(self, _end, connection, places).atexit = False
 
 
 class KeptConnections:
-    """The connections of one session: each thread has one, as far as the pool has enough.
+    """The connections of one session: each thread keeps one, as far as the pool has enough.
 
-    A connection is away while a call uses it, so that a call from a signal handler meanwhile gets another one.
+    A call from a signal handler while its thread waits for a reply takes another one.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -95,19 +87,32 @@ class KeptConnections:
         plain = type(pool).__module__ == pool.connection_class.__module__ == _PLAIN
         self._places: list[None] = [None] * (min(_MOST, pool.max_connections // _SHARE) if plain else 0)
 
-    def take(self) -> KeptConnection:
+    def take(self) -> BorrowedConnection:
         """Return a connection for one call of this thread."""
-        kept: KeptConnection | None = self._own.__dict__.pop("kept", None)
-        if kept is not None:
-            if kept.process == os.getpid():
-                return kept
-            kept.release()
-        return KeptConnection(self._pool, self._places)
+        keeper: _Keeper | None = self._own.__dict__.get("keeper")
+        if keeper is None or keeper.connection.process != os.getpid():
+            self._own.keeper = keeper = None  # the place of the parent's is free in a fork
+            connection = BorrowedConnection(self._pool)
+            try:
+                self._places.pop()
+            except IndexError:
+                return connection
+            self._own.keeper = keeper = _Keeper(connection, self._places)
+        elif keeper.away:
+            return BorrowedConnection(self._pool)
+        keeper.away = True
+        return keeper.connection
 
-    def give_back(self, connection: KeptConnection) -> None:
+    def give_back(self, connection: BorrowedConnection) -> None:
         """Take it back after the call."""
-        connection.settle()
-        if connection.kept and "kept" not in self._own.__dict__:
-            self._own.kept = connection
+        keeper: _Keeper | None = self._own.keeper
+        if keeper is not None and keeper.connection is connection:
+            connection.settle()
+            keeper.away = False
         else:
             connection.release()
+
+
+def _end(connection: BorrowedConnection, places: list[None]) -> None:
+    connection.release()
+    places.append(None)
