@@ -14,7 +14,7 @@ from flowq.store.client.short_wait import ShortWait
 
 _MOST: Final = 4  # connections that the threads of a session keep; other threads take one of the pool for each call
 _SHARE: Final = 8  # of so many connections that a pool allows, one is kept at most
-_PLAIN: Final = "redis.connection"  # pools and connections of elsewhere look for another server when one is taken: Sentinel, Cluster
+_PLAIN: Final = "redis.connection"  # the others, of Sentinel and Cluster, look for their server when a connection is taken
 
 
 class BorrowedConnection:
