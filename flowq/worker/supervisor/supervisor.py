@@ -278,6 +278,7 @@ class Supervisor:
                 self._stopping.claimed += 1
                 self._queues.served(claim.queue)
                 self._jobs.take(claim, since)
+        self._calls.make(self._jobs.start)  # the rest can wait
         if reply.claims:
             self._hungry = self._news or None not in reply.claims
             self._periodic.claimed(time.monotonic())
