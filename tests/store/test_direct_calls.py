@@ -254,6 +254,20 @@ def test_a_connection_that_was_closed_meanwhile_is_made_again(store: Store, serv
         assert len(connections(other)) == 1
 
 
+def test_a_connection_that_another_thread_closes_meanwhile_is_lost(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_to(server.socket)
+    calls = DirectCalls(redis.Redis(connection_pool=pool))
+    calls.execute_command("PING")
+    with monkeypatch.context() as patch:
+        patch.setattr(redis.UnixDomainSocketConnection, "check_health", lambda _: pool.disconnect())  # before it writes
+        with pytest.raises(redis.ConnectionError, match="another thread"):
+            calls.execute_command("ECHO", "first")
+    assert calls.execute_command("ECHO", "second") == b"second"
+    pool.disconnect()
+
+
 @pytest.mark.skipif(not hasattr(redis.Connection, "mark_for_reconnect"), reason="this redis-py follows no server that moves")
 def test_a_connection_whose_server_moves_is_closed_after_the_call(server: PrivateServer) -> None:
     pool = pool_to(server.socket)

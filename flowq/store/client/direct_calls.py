@@ -69,10 +69,7 @@ class DirectCalls:
                 connection.disconnect()
                 connection.connect()
             asked = True
-            connection.send_packed_command(packed(*command))
-            self._own.waits.await_readable(connection._sock)
-            reply = connection.read_response()
-            self._own.waits.answered()
+            reply = self._ask(connection, command)
             clean = not (_CAN_MOVE and connection.should_reconnect())
         except redis.exceptions.ResponseError:
             clean = True
@@ -93,6 +90,19 @@ class DirectCalls:
                 else:
                     pool.release(connection)
         return self._client.execute_command(*command)
+
+    def _ask(self, connection: Any, command: tuple[str | bytes, ...]) -> Any:
+        waits = self._own.waits
+        try:
+            connection.send_packed_command(packed(*command))
+        except AttributeError as error:  # of redis-py, without a socket
+            if connection._sock is not None:
+                raise
+            raise redis.exceptions.ConnectionError("another thread has closed the connection") from error
+        waits.await_readable(connection._sock)
+        reply = connection.read_response()
+        waits.answered()
+        return reply
 
 
 def packed(*command: str | bytes) -> list[bytes]:
