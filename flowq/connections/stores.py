@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _MADE = "_flowq_store"
-"""The attribute of a user's client that has its store: most stores use that client, so that a table would keep both for ever."""
+"""The attribute of a user's client that has its store: most stores use that client, so that a table would keep both."""
 
 _OPENED: "weakref.WeakKeyDictionary[Any, weakref.ref[Store]]" = weakref.WeakKeyDictionary()
 _default: "Store | None" = None

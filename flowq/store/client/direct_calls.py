@@ -82,7 +82,7 @@ class DirectCalls:
         finally:
             if connection is not None:
                 if not clean:
-                    connection.disconnect()  # if that is interrupted too, nobody gets the connection
+                    connection.disconnect()  # if that is interrupted too, no call gets the connection
                 if self._is_plain and connection in pool._in_use_connections:
                     with pool._lock:
                         pool._available_connections += (connection,)
@@ -120,7 +120,7 @@ def _is_plain(pool: Any) -> bool:
 
 
 def _is_ready(connection: Any, pool: Any) -> bool:
-    """Whether a connection can be used as it is: it stands, and no reply to anyone is left in it. News of the server's moves may be."""
+    """Whether a connection can be used as it is: it stands, and no reply is left in it. News of the server's moves may be."""
     if connection._sock is None:
         return False
     try:
