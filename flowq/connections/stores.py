@@ -5,7 +5,7 @@ same address is created that does not. Without a connection the server is config
 """
 
 import weakref
-from inspect import iscoroutinefunction
+from inspect import Parameter, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any
 
 from flowq.dotted_names import load_class
@@ -14,7 +14,9 @@ from flowq.exceptions import AsyncClientError, UsageError
 if TYPE_CHECKING:
     from flowq.store import Store
 
-_STORES: "weakref.WeakKeyDictionary[Any, Store]" = weakref.WeakKeyDictionary()
+_MADE = "_flowq_store"
+"""The attribute of a user's client that has its store: most stores use that client, so that a table would keep both."""
+
 _OPENED: "weakref.WeakKeyDictionary[Any, weakref.ref[Store]]" = weakref.WeakKeyDictionary()
 _default: "Store | None" = None
 
@@ -36,7 +38,7 @@ def store_for(connection: Any = None) -> "Store":
     if isinstance(connection, Store):
         return connection
     store = Store(_client_of(connection))
-    _STORES[connection] = store
+    vars(connection)[_MADE] = store
     return store
 
 
@@ -90,7 +92,7 @@ def set_default_store(store: "Store | None") -> "Store | None":
 
 
 def _known(client: Any) -> "Store | None":
-    made = _STORES.get(client)
+    made: Store | None = vars(client).get(_MADE)
     if made is not None:
         return made
     opened = _OPENED.get(client)
@@ -117,5 +119,6 @@ def _undecoded(connection: Any) -> Any:
     pool = connection.connection_pool
     if not pool.connection_kwargs.get("decode_responses"):
         return connection
-    kwargs = {**pool.connection_kwargs, "decode_responses": False}
-    return type(connection)(connection_pool=type(pool)(connection_class=pool.connection_class, **kwargs))
+    named = {name for name, found in signature(type(pool)).parameters.items() if found.kind is not Parameter.VAR_KEYWORD}
+    own = {name: getattr(pool, name) for name in named | {"connection_class", "max_connections"} if hasattr(pool, name)}
+    return type(connection)(connection_pool=type(pool)(**{**pool.connection_kwargs, **own, "decode_responses": False}))

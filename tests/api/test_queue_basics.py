@@ -1,13 +1,17 @@
 """The basics of `Queue`, `Job` and the registries."""
 
+import gc
 import os
 import pickle
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from types import FunctionType
+from typing import Any
 
 import pytest
 import redis
+from redis.sentinel import Sentinel
 
 from flowq import Queue, Retry, Worker
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, InvalidJobOperation, NoSuchJobError, UsageError
@@ -16,6 +20,7 @@ from flowq.results import Result
 from flowq.store import Store
 from tests.api import samples
 from tests.support import invariants
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -299,6 +304,39 @@ def test_a_decoding_client_is_fine(queue: Queue) -> None:
     job = Queue(connection=decoding).enqueue(samples.add, 2, 3)
     work(queue)
     assert job.result == 5
+
+
+def test_a_decoding_client_keeps_the_settings_of_its_pool() -> None:
+    settings: dict[str, Any] = {"decode_responses": True, "max_connections": 3}
+    sentinel: Any = Sentinel([("nowhere", 1)])  # type: ignore[no-untyped-call]
+    pools: list[redis.ConnectionPool] = [
+        redis.ConnectionPool(**settings),
+        redis.BlockingConnectionPool(timeout=1, **settings),  # type: ignore[no-untyped-call]
+        sentinel.master_for("main", **settings).connection_pool,
+    ]
+    for pool in pools:
+        used: Any = Queue(connection=redis.Redis(connection_pool=pool)).store.client.connection_pool
+        assert (type(used), used.max_connections) == (type(pool), 3)
+        assert used.connection_kwargs["decode_responses"] is False
+        assert all(getattr(used, name, None) == getattr(pool, name, None) for name in ("timeout", "service_name"))
+
+
+@pytest.mark.parametrize("decoding", [False, True])
+def test_a_client_that_nobody_needs_any_more_is_forgotten(queue: Queue, decoding: bool) -> None:
+    """Web applications make one for each request."""
+    pool = queue.store.client.connection_pool
+    names = [f"of-request-{number}" for number in range(3)]
+
+    def request(name: str) -> weakref.ref[redis.Redis]:
+        settings = {**pool.connection_kwargs, "decode_responses": decoding, "client_name": name}
+        client = redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **settings))
+        Queue(connection=client).enqueue(samples.add, 2, 3)
+        return weakref.ref(client)
+
+    clients = [request(name) for name in names]
+    gc.collect()
+    assert [client() for client in clients] == [None] * 3
+    until(lambda: not {row["name"] for row in queue.store.client.client_list()} & set(names))
 
 
 def test_an_object_that_is_not_a_client_is_refused() -> None:

@@ -1,6 +1,7 @@
 """A short wait is spent awake only where the last answer came soon, and ends with the answer, its time, or another process's need."""
 
 import os
+import socket
 import threading
 import time
 
@@ -22,6 +23,29 @@ def test_it_is_expected_what_came_last() -> None:
     time.sleep(LONGEST * 2)  # the duration of the answer
     waits.answered()
     assert waits.asked() == 0.0
+
+
+class OfAnotherLibrary(socket.socket):
+    """A socket as TLS, gevent and eventlet have them."""
+
+    def fileno(self) -> int:
+        raise AssertionError("it is not looked at")
+
+
+def test_only_a_socket_of_the_system_that_is_open_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = ShortWait()
+    waits._soon = True
+    first, second = socket.socketpair()
+    second.sendall(b"x")
+    waits.await_readable(first)
+    waits.await_readable(OfAnotherLibrary())
+    waits.await_readable(None)
+    monkeypatch.setattr(short_wait, "_NEW_POLLER", None)
+    waits.await_readable(second)
+    monkeypatch.undo()
+    first.close()
+    second.close()
+    waits.await_readable(first)
 
 
 def test_looking_ends_with_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

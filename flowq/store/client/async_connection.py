@@ -21,9 +21,10 @@ from flowq import defaults
 from flowq.exceptions import ServerUnavailableError
 from flowq.plan.bulk import record
 from flowq.store.client.cluster import SlotConnection
+from flowq.store.client.direct_calls import packed
 from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
-from flowq.store.client.session import Session, data_lost, packed
+from flowq.store.client.session import Session, data_lost
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, ExecutionReport, LogLines, SweepReply
 from flowq.store.schema.records import Registration
 from flowq.store.schema.replies import (
@@ -36,7 +37,7 @@ from flowq.store.schema.replies import (
 )
 
 _READ: Final = 65536
-_WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
+_WAIT: Final = "30"  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
 
 Reply: TypeAlias = ExchangeReply | SweepReply | BeatReply
 
@@ -88,7 +89,7 @@ class _Wire:
         """Return the socket's descriptor, -1 while not connected."""
         return -1 if self._connection is None else int(self._connection._sock.fileno())  # noqa: SLF001 - no public way to the socket
 
-    def send(self, *command: str | bytes | int) -> None:
+    def send(self, *command: str | bytes) -> None:
         """Send one command."""
         if self._connection is None:
             raise ServerUnavailableError("the connection to the server was lost")
@@ -273,8 +274,8 @@ class WorkerConnection:
     def _transmit(self, request: _Request) -> None:
         self._wire.send(*self._session.command(request.script), *self._tail(request))
 
-    def _tail(self, request: _Request) -> list[str | bytes | int]:
-        return [1, self._session.keys("meta"), self._session.incarnation, *request.arguments]
+    def _tail(self, request: _Request) -> list[str | bytes]:
+        return ["1", self._session.keys("meta"), self._session.incarnation, *request.arguments]
 
 
 class WakeupConnection:

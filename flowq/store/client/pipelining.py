@@ -12,8 +12,9 @@ from typing import Any, Final, TypeAlias, cast
 
 import redis
 
+from flowq.store.client.direct_calls import packed
 from flowq.store.client.scripts import flatten, load
-from flowq.store.client.session import Session, packed
+from flowq.store.client.session import Session
 
 _UNDER_WAY: Final = 4  # calls without a reply
 
@@ -88,7 +89,7 @@ class _Lane:
 
     def _send(self, arguments: _Call) -> bool:
         session = self._session
-        head = (*session.command(load(self._name)), 1, session.keys("meta"), session.incarnation)
+        head = (*session.command(load(self._name)), "1", session.keys("meta"), session.incarnation)
         try:
             self._connection.send_packed_command(packed(*head, *arguments))
         except (redis.exceptions.RedisError, OSError):

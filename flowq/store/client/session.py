@@ -11,15 +11,13 @@ from functools import cached_property
 from types import FunctionType
 from typing import Any, Final
 
-import hiredis
 import redis
 
 from flowq import ids
 from flowq.exceptions import DataLostError, SchemaVersionError, ServerUnavailableError
+from flowq.store.client.direct_calls import DirectCalls
 from flowq.store.client.errors import Translated
-from flowq.store.client.kept_connections import KeptConnections
 from flowq.store.client.scripts import Script, flatten, function_name, library_text, load
-from flowq.store.client.short_wait import ShortWait
 from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "2"
@@ -57,7 +55,6 @@ class Session:
         self.keys = Keys(namespace)
         self.follow = follow
         self.incarnation = ""
-        self._waits = ShortWait()
         self.translated = Translated(_address(client))
 
     @property
@@ -125,7 +122,9 @@ class Session:
         if self.follow or not self.incarnation:
             self.open()
         for arguments in calls:
-            pipeline.execute_command("EVAL", self._load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
+            pipeline.execute_command(
+                "EVAL", self._load(name).text, "1", self.keys("meta"), self.incarnation, *flatten(arguments)
+            )
 
     def _load(self, name: str) -> Script:
         return load(name, bare=self.may_be_stand_in)
@@ -147,7 +146,7 @@ class Session:
         raise AssertionError("unreachable")
 
     def _evaluate(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
-        tail = (1, self.keys("meta"), self.incarnation if incarnation is None else incarnation, *flat)
+        tail = ("1", self.keys("meta"), self.incarnation if incarnation is None else incarnation, *flat)
         try:
             return self._call(script, tail)
         except redis.exceptions.ResponseError as error:
@@ -155,22 +154,14 @@ class Session:
                 raise data_lost(self.keys.namespace, str(error)) from error
             raise
 
-    def _execute(self, *command: str | bytes | int) -> Any:
-        if self._is_direct:
-            connection = self._connections.take()
-            try:
-                return connection.ask(packed(*command), self._waits)
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-                if not connection.retries:
-                    raise
-            finally:
-                self._connections.give_back(connection)
-        return self._client.execute_command(*command)  # with the retries of the user's client
+    def _execute(self, *command: str | bytes) -> Any:
+        return (self._direct if self._is_direct else self._client).execute_command(*command)
 
     @property
     def _is_direct(self) -> bool:
         """Whether commands can be sent over a connection of the pool without the client: it takes twice as long for each, to retry and to measure."""
-        return self._has_plain_pool and type(self._client).execute_command is _EXECUTE
+        replaced = type(self._client).execute_command is not _EXECUTE or "execute_command" in vars(self._client)
+        return self._has_plain_pool and not replaced
 
     @property
     def can_spare_connection(self) -> bool:
@@ -178,17 +169,17 @@ class Session:
         return self._is_direct and self._client.connection_pool.max_connections >= _TO_SPARE
 
     @cached_property
-    def _connections(self) -> KeptConnections:
-        return KeptConnections(self._client.connection_pool)
+    def _direct(self) -> DirectCalls:
+        return DirectCalls(self._client)
 
     @cached_property
     def _has_plain_pool(self) -> bool:
         pool = self._client.connection_pool
-        own = "execute_command" in vars(self._client) or self._client.connection is not None
+        own = self._client.connection is not None
         cached = getattr(pool, "cache", None) is not None
         return _IS_PLAIN and not (self.may_be_stand_in or own or cached) and isinstance(pool, redis.ConnectionPool)
 
-    def _call(self, script: Script, tail: tuple[str | bytes | int, ...], again: int = 2) -> Any:
+    def _call(self, script: Script, tail: tuple[str | bytes, ...], again: int = 2) -> Any:
         try:
             return self._execute(*self.command(script), *tail)
         except redis.exceptions.NoScriptError:
@@ -240,11 +231,6 @@ class Session:
         with self.translated:
             seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
-
-
-def packed(*command: str | bytes | int) -> list[bytes]:
-    """Return a command as it is sent; redis-py looks at each word of it before it does the same."""
-    return [hiredis.pack_command(command)]  # type: ignore[arg-type] # its annotation is that of one word
 
 
 def _address(client: "redis.Redis") -> str:

@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
@@ -20,6 +20,7 @@ LONGEST: Final = 0.00025
 
 _TAKEN: Final = 0.00002  # s that a processor is given away for, if another process wanted it
 _PROCESSORS: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_NEW_POLLER: Final[Callable[[], select.poll] | None] = getattr(select, "poll", None)  # eventlet removes it
 
 
 class ShortWait:
@@ -40,13 +41,19 @@ class ShortWait:
         """Take note of the answer."""
         self._soon = _PROCESSORS > 1 and time.monotonic() - self._asked < LONGEST
 
-    def await_readable(self, fd: int) -> None:
-        """Look until the descriptor can be read, but not for longer than that; the question was just asked."""
+    def await_readable(self, sock: Any) -> None:
+        """Look until a socket can be read, but not for longer than that; the question was just asked.
+
+        Another socket than the system's is left alone: what TLS has received may be in the memory of this process already, and with gevent or eventlet
+        other code of this thread has to go on.
+        """
         until = self.asked()
-        if until:
-            poller = select.poll()
-            poller.register(fd, select.POLLIN)
-            look_until(lambda: poller.poll(0), until)
+        if until and _NEW_POLLER is not None and type(sock).__module__ == "socket":
+            fd = sock.fileno()
+            if fd >= 0:  # another thread may close the pool
+                poller = _NEW_POLLER()
+                poller.register(fd, select.POLLIN)
+                look_until(lambda: poller.poll(0), until)
 
 
 def look_until(look: Callable[[], T], until: float) -> T:
