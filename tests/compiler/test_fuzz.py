@@ -41,7 +41,7 @@ def test_five_minutes(tmp_path: Path) -> None:
 
 def test_a_time_zone_with_a_thousand_slashes() -> None:
     """An input that the fuzzer has found: each part of such a name was imported within the one before."""
-    (wrong,) = compile_text(f"timezone: {'a/' * 1000}\njobs: {{a: {{run: 'true'}}}}").diagnostics
+    (wrong,) = compile_text(f"timezone: {'a/' * 1000}b\njobs: {{a: {{run: 'true'}}}}").diagnostics
     assert (wrong.code, wrong.line) == ("FQ103", 1)
 
 
