@@ -32,6 +32,7 @@ class _Local(tzinfo):
 
 LOCAL: Final = _Local()
 
+_LONGEST: Final = 100  # characters of a name; for each part between slashes `ZoneInfo` imports a package within the one before
 _WEEK: Final = 7 * 86_400_000  # ms; no zone changes its clocks twice within one
 
 
@@ -50,10 +51,13 @@ def named(zone: tzinfo | str | None) -> tzinfo:
         return zone
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+    refusal = UsageError(f"timezone: there is no time zone {str(zone)[:60]!r} here, expected a name such as Europe/Berlin")
+    if len(str(zone)) > _LONGEST:
+        raise refusal
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
-        raise UsageError(f"timezone: there is no time zone {zone!r} here, expected a name such as Europe/Berlin") from error
+        raise refusal from error
 
 
 def date_in(at_ms: float, zone: str) -> str:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from flowq.store.client.session import Session
 from flowq.store.schema.records import Event, LogEntry
-from flowq.store.schema.run_rows import Row, events_of, logs_of
+from flowq.store.schema.run_rows import Row, end_before, events_of, logs_of
 
 _T = TypeVar("_T")
 
@@ -27,7 +27,7 @@ class RunStreams:
 
     def latest_logs(self, run: str, count: int, before: str = "+") -> list[LogEntry]:
         """Return the last entries of captured output before a position, newest first."""
-        end = before if before == "+" else f"({before}"
+        end = end_before(before)
         with self._session.translated:
             while rows := self._session.client.xrevrange(self._keys("logs", run), end, count=count):
                 if found := logs_of(run, [(seq.decode(), row) for seq, row in reversed(rows)]):

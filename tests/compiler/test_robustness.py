@@ -220,3 +220,29 @@ def test_any_key_on_top(keys: dict[str, object]) -> None:
     import json
 
     shown(compile_text(json.dumps({"jobs": {"a": {"run": "x"}}, **keys})))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "jobs: {a: {run: 'true'}, a: {run: 'true'}}",
+        "jobs: {a: [",
+        "jobs: {a: {runn: 'true'}}",
+        "jobs: {a: {run: 'echo ${{ params.nothing }}'}}",
+        "jobs: {a: {run: 'true', depends_on: [b]}}",
+        "jobs: {a: {run: 'true', depends_on: b}, b: {run: 'true', depends_on: a}}",
+        "jobs: {a: {call: 'json:nothing'}}",
+        "jobs: {a: {run: 'true', timeout: soon}}",
+        "",
+    ],
+)
+def test_an_error_is_told_in_the_place_of_a_warning(wrong: str) -> None:
+    """The most that are shown may all be warnings, which are found before it."""
+    alone = compile_text(wrong, file="/nowhere/flow.yaml")
+    below = compile_text(f"# flowq: allow {' FQ000' * 300}\n{wrong}", file="/nowhere/flow.yaml")
+    assert alone.plan is below.plan is None
+    assert [item.code for item in below.diagnostics if item.severity == "error"] == [item.code for item in alone.diagnostics]
+    assert len(below.diagnostics) == 200
+    assert "may be more" in below.diagnostics[-1].help
+    many = compile_text(f"# flowq: allow {' FQ000' * 300}\njobs: {{{', '.join(f'j{n}: {{x: 1}}' for n in range(300))}}}")
+    assert {item.severity for item in many.diagnostics} == {"error"}

@@ -35,7 +35,7 @@ def test_many_stories_end_well(store: Store, budget: int) -> None:
     with small_steps(budget):
         run_state_machine_as_test(
             machine(store),
-            settings=settings(STORIES, max_examples=1500, stateful_step_count=80, derandomize=False, print_blob=True),
+            settings=settings(STORIES, max_examples=300, stateful_step_count=80, derandomize=False, print_blob=True),
         )
 
 

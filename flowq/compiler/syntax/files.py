@@ -20,6 +20,7 @@ from flowq.compiler.syntax.source import Report, Source, load_source
 MAX_FILES: Final = 1_000  # read for one flow
 
 _MARKS: Final = ("flowq.toml", ".git")  # what stands in the root of a project
+_MOST: Final = 2 * MAX_DIAGNOSTICS  # of all files
 _FLOWS: Final = (".yaml", ".yml", ".json")  # the names of flow files end so
 
 
@@ -102,9 +103,10 @@ class Files:
         return tuple(dict.fromkeys(self._named))
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
-        """Return the diagnostics file by file, each once."""
-        found = [item for report in (first, *self.reports) for item in report.sorted()]
-        return tuple(dict.fromkeys(found))[: 2 * MAX_DIAGNOSTICS]
+        """Return the diagnostics file by file, each once; of too many the errors, if there are any."""
+        found = tuple(dict.fromkeys(item for report in (first, *self.reports) for item in report.sorted()))
+        errors = tuple(item for item in found if item.severity == "error")
+        return (found if len(found) <= _MOST else errors or found)[:_MOST]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ class Report:
     tree: YamlNode | None = None
     _found: list[Diagnostic] = field(default_factory=list)
     _errors: int = 0
+    _warnings: int = 0  # of those found
     _settled: frozenset[tuple[int, int]] = frozenset()
 
     @property
@@ -101,17 +102,26 @@ class Report:
 
     @property
     def full(self) -> bool:
-        """Whether the limit is reached and further diagnostics are not shown, so that stages can skip computing them."""
+        """Whether the limit is reached with errors alone and no diagnostic is shown any more, so that stages can skip computing them."""
+        return self._limited and not self._warnings
+
+    @property
+    def _limited(self) -> bool:
         return len(self._found) >= MAX_DIAGNOSTICS
 
     def add(self, code: Code, span: Span, message: str, help: str = "") -> None:  # noqa: A002 - the rendered word
-        """Add a problem at a span."""
-        if code not in WARNINGS:
+        """Add a problem at a span. Beyond the limit, an error takes the place of a warning."""
+        warns = code in WARNINGS
+        if not warns:
             self._errors += 1
         elif self.source.allows(code, span.line):
             return
-        if self.full or (span.line, span.column) in self._settled:
+        if (span.line, span.column) in self._settled or (self._limited and (warns or not self._warnings)):
             return
+        if self._limited:
+            self._found.remove(next(item for item in reversed(self._found) if item.severity == "warning"))
+            self._warnings -= 1
+        self._warnings += warns
         text = self.source.line(span.line) if self.source.shown is Shown.LINES else ""
         if self.source.shown is Shown.NOTHING:
             message, help = withheld(code, message, help)  # noqa: A001
@@ -125,7 +135,7 @@ class Report:
         """Return the diagnostics in the order of the file, each once, and without values of secrets."""
         unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
-        if self.full:
+        if self._limited:
             last = unique[-1]
             note = f"{last.help} (these are the first {MAX_DIAGNOSTICS} problems; there may be more)".strip()
             unique[-1] = replace(last, help=note)

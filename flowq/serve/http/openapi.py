@@ -22,6 +22,7 @@ _MEANINGS: Final = {
     408: "the body did not come in time",
     409: "not possible in this state",
     413: "the body is too large",
+    414: "the parameters are too long",
     415: "the body is not JSON",
     421: "the request is for another host",
     422: "the flow does not compile with these values; the details are its diagnostics",
@@ -64,7 +65,7 @@ def openapi(routes: Sequence[Route], prefix: str = "") -> dict[str, Any]:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    statuses = {400, 404, 405, 429, 503, *route.errors} if route.path.startswith(API) else {405, 503, *route.errors}
+    statuses = {400, 404, 405, 414, 429, 503, *route.errors} if route.path.startswith(API) else {405, 503, *route.errors}
     statuses |= {401, 403} if route.role > Role.OPEN else {401} if route.body or route.raw else set()
     statuses |= set() if route.safe else {403, 408, 413, 415}
     answers: dict[str, Any] = {str(route.status): _answer(route)}

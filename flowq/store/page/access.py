@@ -11,6 +11,7 @@ from typing import Final
 
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.run_rows import end_before
 
 NEVER: Final = -1
 """In place of the time of an expiry."""
@@ -125,9 +126,8 @@ class Accesses:
 
     def audit(self, before: str, count: int) -> list[AuditEntry]:
         """Return entries of the log, newest first. `before`: a position, or "+" for the newest."""
-        limit = before if before == "+" else f"({before}"
         with self._session.translated:
-            rows = self._session.client.xrevrange(self._keys("audit"), max=limit, count=count)
+            rows = self._session.client.xrevrange(self._keys("audit"), max=end_before(before), count=count)
         return [
             AuditEntry(seq.decode(), {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()})
             for seq, row in rows

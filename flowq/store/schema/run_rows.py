@@ -29,6 +29,12 @@ def logs_of(run: str, rows: Iterable[Row]) -> list[LogEntry]:
     return [one for seq, row in rows for one in _readable("output", run, seq, partial(_log_entries, seq, row)) or ()]
 
 
+def end_before(position: str) -> str:
+    """Return the end of a range of a stream up to a position, without it. "+": of all the stream."""
+    first = not position.strip("0-")  # it is of no entry, and the server refuses to look before it
+    return position if position == "+" or first else f"({position}"
+
+
 def _readable(kind: str, run: str, seq: str, read: Callable[[], _T]) -> _T | None:
     try:
         return read()

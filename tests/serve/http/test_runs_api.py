@@ -187,6 +187,15 @@ def test_a_position_is_one_of_a_stream(page: PageServer, store: Store, flows: Pa
     assert [page.api("GET", path + position, token=admin).status for path in paths] == [400] * 4
 
 
+@pytest.mark.parametrize("first", ["0-0", "000-00", "0-1"])
+def test_nothing_is_before_the_first_position(page: PageServer, store: Store, flows: Path, first: str) -> None:
+    admin, run = token_of(store, "admin"), start(store, flows)
+    page.api("POST", f"/runs/{run}/cancel", {}, token=admin)
+    assert page.api("GET", "/audit", token=admin).document["items"]
+    assert page.api("GET", f"/audit?cursor={first}", token=admin).document["items"] == []
+    assert page.api("GET", f"/runs/{run}/log?before={first}", token=admin).document["entries"] == []
+
+
 def test_a_retry_runs_failed_jobs_again(page: PageServer, store: Store, flows: Path, operator: str) -> None:
     run = start(store, flows)
     assert page.api("POST", f"/runs/{run}/retry", {"failed": True}, token=operator).code == "wrong_state"
