@@ -252,8 +252,12 @@ def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, "flowq", "_FLOWQ_COMPLETE", instruction)
-    with cli.make_context("flowq", arguments, obj=CliContext(begin=begin)) as context:
-        return cli.invoke(context)
+    session = CliContext(begin=begin)
+    with cli.make_context("flowq", arguments, obj=session) as context:
+        outcome = cli.invoke(context)
+    if refusal := session.take_refusal():
+        echo(f"warning: {refusal}", err=True)
+    return outcome
 
 
 def main(begin: Callable[[str], None] | None = None) -> None:
