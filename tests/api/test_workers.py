@@ -1,5 +1,6 @@
 """`Worker` and `SimpleWorker`: options, attributes and commands."""
 
+import json
 import logging
 import os
 import signal
@@ -188,6 +189,15 @@ def test_logging_is_set_up_when_asked_for(queue: Queue) -> None:
         assert handler.formatter._fmt == "worker says %(message)s"
     finally:
         logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
+
+
+@pytest.mark.parametrize(("options", "heard"), [("", True), ("logging_level='ERROR'", False)])
+def test_a_worker_of_a_program_tells_what_it_does(home: Path, *, options: str, heard: bool) -> None:
+    """As RQ's does, where the program has not set up logging."""
+    script = f"from flowq import Queue, Worker; Queue('a').enqueue(len, 'x'); Worker(['a']).work(burst=True, {options})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert (": finished\n" in done.stderr) is heard
+    assert bool(done.stderr) is heard
 
 
 def test_wrong_options_are_refused(queue: Queue) -> None:
@@ -536,3 +546,23 @@ def test_a_worker_goes_on_after_the_data_was_deleted(queue: Queue, background: S
     assert queue.enqueue(samples.add, 1, 2).latest_result(timeout=10) is not None
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
+
+
+def test_what_a_job_without_a_flow_printed_is_shown(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from flowq.cli.main import run
+
+    queue = Queue("a")
+    quiet = queue.enqueue(len, "x")
+    loud = queue.enqueue(print, "first\nsecond")
+    Worker([queue]).work(burst=True, logging_level="ERROR")
+    capfd.readouterr()
+    assert run(["logs", loud.id]) == 0
+    assert capfd.readouterr().out == "first\nsecond\n"
+    assert run(["logs", loud.id, "--grep", "sec", "--json"]) == 0
+    (line,) = capfd.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert (document["run"], document["id"], document["line"]) == (None, loud.id, "second")
+    assert run(["logs", quiet.id]) == 0
+    assert capfd.readouterr().err == "nothing was printed, or it is not kept any more\n"
+    assert run(["logs", loud.id, "--follow"]) == 2
+    assert "is in no run" in capfd.readouterr().err
