@@ -144,7 +144,7 @@ def test_a_variable_is_named_once_by_a_command_with_children(project: Path) -> N
 
 def test_a_directory_whose_name_is_not_utf_8_is_named(project: Path) -> None:
     odd = os.fsencode(project) + b"/\xe9t\xe9"
-    os.mkdir(odd)  # noqa: PTH102 - bytes
+    os.mkdir(odd)
     (Path(os.fsdecode(odd)) / "flow.yaml").write_text(QUICK)
     done = flowq("run", cwd=Path(os.fsdecode(odd)))
     assert done.returncode == 2

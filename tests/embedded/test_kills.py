@@ -246,9 +246,7 @@ except Exception:
 for command in ("runs", "logs one", "why one a", "doctor", "delete one"):
     print(command, "->", run(command.split()), flush=True)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
-    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
     assert "runs -> 0\n" in ended.stdout
     assert "hello\nlogs one -> 0\n" in ended.stdout
     assert "✔ a finished" in ended.stdout
