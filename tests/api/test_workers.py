@@ -566,3 +566,32 @@ def test_what_a_job_without_a_flow_printed_is_shown(home: Path, capfd: pytest.Ca
     assert capfd.readouterr().err == "nothing was printed, or it is not kept any more\n"
     assert run(["logs", loud.id, "--follow"]) == 2
     assert "is in no run" in capfd.readouterr().err
+
+
+def test_why_tells_of_a_job_without_a_flow(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from flowq.cli.main import run
+
+    queue = Queue("a")
+    job = queue.enqueue(int, "x")
+    after = queue.enqueue(len, "x", depends_on=job)
+    capfd.readouterr()
+
+    def why(target: Job) -> str:
+        assert run(["why", target.id]) == 0
+        return capfd.readouterr().out
+
+    assert (
+        why(job)
+        == f"○ {job.id} queued: no worker listens on queue a\n\nnext: flowq worker a  # executes the jobs of the queue\n"
+    )
+    assert why(after).startswith(f"· {after.id} waiting: it waits for 1 job\n")
+    Worker([queue]).work(burst=True, logging_level="ERROR")
+    said = why(job)
+    assert said.startswith(f"✖ {job.id} failed: ValueError: invalid literal for int() with base 10: 'x'\n  on worker ")
+    assert f"flowq requeue --queue a {job.id}" in said
+    assert run(["why", job.id, "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert (document["status"], document["reason"], document["attempts"]) == ("failed", "error", 1)
+    assert "ValueError" in document["error"]
+    assert "skipped" in why(after)
+    assert run(["requeue", "--queue", "a", job.id]) == 0

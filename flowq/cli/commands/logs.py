@@ -18,6 +18,7 @@ from flowq.cli.render.styled_text import Line
 from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
+from flowq.flows.explain.plain_job import is_plain_job
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.run_view import Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
@@ -81,7 +82,7 @@ def command(
         wanted=wanted,
         as_json=as_json,
     )
-    if run is not None and job is None and _is_plain_job(store, run):
+    if run is not None and job is None and is_plain_job(store, run):
         if follow or failed:
             raise UsageError(f"{run!r} is the id of a job that is in no run: --follow and --failed are for runs")
         output = _PlainJob(run, chosen)
@@ -108,12 +109,6 @@ def command(
     if follow:
         tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
-
-
-def _is_plain_job(store: "Store", given: str) -> bool:
-    """Return whether this is the id of a job that is in no run. A run with the same id comes first."""
-    record = None if store.runs.get(given) is not None else store.jobs.get(given)
-    return record is not None and record.run is None
 
 
 def _check_attempt(wanted: int, plan: Plan, snapshot: Snapshot, selection: "_Selection") -> None:
