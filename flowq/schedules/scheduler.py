@@ -19,9 +19,8 @@ from flowq.schedules.backfill import Backfiller
 from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
 from flowq.schedules.heartbeat import Heart
-from flowq.schedules.overlap import rivals
 from flowq.schedules.slot_runs import Maker, log
-from flowq.schedules.summary import Summary, Validity
+from flowq.schedules.summary import Summary, Validity, rivals
 from flowq.schedules.triggers import Triggers
 from flowq.worker.signals import StopSignals
 

@@ -372,4 +372,4 @@ def test_flows_that_another_directory_has_too_are_named(store: Store, caplog: py
     store.schedules.resume(NAME)
     assert len(warned()) == 1
     store.client.zadd(store.session.keys("schedules"), {NAME: store.now_ms() - 600_000})
-    assert warned() == [], "nobody serves the other one any more"
+    assert warned() == [], "no scheduler has the other one any more"
