@@ -1,7 +1,7 @@
 """A model of jobs that share processes (`isolation: batch`): two slots, horses that stay after a good end, signals, and what goes wrong.
 
-A horse tells how its job has ended, and with a good end that it stays. What it has told is read later: a signal may have been sent meanwhile,
-or the horse may have died, or something may stand behind the end.
+A horse tells how its job has ended, and with a good end that it looks whether it can stay; that it stays, or goes, is what it tells next. What it has told
+is read later: a signal may have been sent meanwhile, or the horse may have died, or something may stand behind the end.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,11 @@ from tests.model.executors import put
 GROUPS = ("a", "b", "a")  # of each job: only those of one group may share a process
 SLOTS = 2
 WAITING, RUNNING, WELL, BADLY = "waiting", "running", "finished", "failed"
-STAYS, ENDS, FAILS, JUNK = "stays", "ends", "fails", "junk"
-BUSY, LINGERING, KEPT, LEAVING, GONE = "busy", "lingering", "kept", "leaving", "gone"
-"""What a horse is to its supervisor: it has a job; its job has ended and the slot waits until it is gone; it waits for another job; it exits; it is gone."""
+LOOKS, ENDS, FAILS, STAYS, GOES, JUNK = "looks", "ends", "fails", "stays", "goes", "junk"
+BUSY, ENDED, LINGERING, KEPT, LEAVING, GONE = "busy", "ended", "lingering", "kept", "leaving", "gone"
+"""What a horse is to its supervisor: it has a job; its job has ended, and it is to tell whether it stays; its job has ended and the slot waits until it is gone;
+it waits for another job; it exits; it is gone."""
+IN_SLOTS = frozenset({BUSY, ENDED, LINGERING})
 
 
 class Horse(NamedTuple):
@@ -24,6 +26,7 @@ class Horse(NamedTuple):
     had: tuple[int, ...] = ()
     told: tuple[str, ...] = ()
     silent: bool = True  # it has not told the end of its latest job
+    looking: bool = False  # it has, and is to tell whether it stays
     waits: bool = False  # it has told that it stays
     dead: bool = False
     signaled: bool = False
@@ -56,7 +59,7 @@ class Sharing:
 
     def calls(self, state: State) -> Iterator[Call]:
         """Yield each call that is possible. Jobs are started in order."""
-        if WAITING in state.jobs and sum(horse.stage in {BUSY, LINGERING} for horse in state.horses) < SLOTS:
+        if WAITING in state.jobs and sum(horse.stage in IN_SLOTS for horse in state.horses) < SLOTS:
             yield Call("give", state.jobs.index(WAITING))
         for number, horse in enumerate(state.horses):
             yield from self._calls_of(state, number, horse)
@@ -68,15 +71,19 @@ class Sharing:
             yield Call("exit", number)
         else:
             if horse.silent:
-                yield Call("tell", number, STAYS)
+                yield Call("tell", number, LOOKS)
                 if state.failures:
                     yield Call("tell", number, ENDS)
                     yield Call("tell", number, FAILS)
+            if horse.looking:
+                yield Call("tell", number, STAYS)
+                if state.failures:
+                    yield Call("tell", number, GOES)
             if state.faults:
                 yield Call("die", number)
                 yield Call("junk", number)
             if (
-                (not horse.silent and not horse.waits)
+                not (horse.silent or horse.looking or horse.waits)
                 or horse.signaled
                 or (horse.waits and horse.stage in {LEAVING, LINGERING})
             ):
@@ -93,9 +100,10 @@ class Sharing:
         horse = state.horses[call.number]
         match call.name:
             case "tell":
-                stays = call.how == STAYS
-                told = horse._replace(told=(*horse.told, call.how), silent=False, waits=stays)
-                return self.put(state, call.number, told)._replace(failures=state.failures - (not stays))
+                told = horse._replace(
+                    told=(*horse.told, call.how), silent=False, looking=call.how == LOOKS, waits=call.how == STAYS
+                )
+                return self.put(state, call.number, told)._replace(failures=state.failures - (call.how in {ENDS, FAILS, GOES}))
             case "die":
                 return self.put(self.fault(state), call.number, horse._replace(dead=True))
             case "junk":
@@ -136,15 +144,28 @@ class Sharing:
         """Read all that a horse has told."""
         horse = state.horses[number]
         state = self.put(state, number, horse._replace(told=()))
-        ends = [told for told in horse.told if told != JUNK]
-        if horse.stage == BUSY and ends:
-            return self.end(state, number, ends[0], alone=len(horse.told) == 1)
-        return self.spoil(state, number)
+        words = [told for told in horse.told if told != JUNK]
+        alone = len(words) == len(horse.told)
+        if horse.stage == BUSY and words:
+            how = words.pop(0)
+            state = self.end(state, number, how)
+            if how != LOOKS:
+                return self.settle(state, number, how, alone=alone)
+        elif horse.stage != ENDED:
+            return self.spoil(state, number)
+        if words:
+            return self.settle(state, number, words[0], alone=alone)
+        return state if alone else self.spoil(state, number)
 
-    def end(self, state: State, number: int, how: str, *, alone: bool) -> State:
-        """Note the end of a job; keep its horse if it stays, and all was in order."""
+    def end(self, state: State, number: int, how: str) -> State:
+        """Note the end of a job; its horse is to tell whether it stays."""
         horse = state.horses[number]
         state = state._replace(jobs=put(state.jobs, horse.had[-1], BADLY if how == FAILS else WELL))
+        return self.put(state, number, horse._replace(stage=ENDED))
+
+    def settle(self, state: State, number: int, how: str, *, alone: bool) -> State:
+        """Keep a horse if it stays, and all was in order."""
+        horse = state.horses[number]
         if self.was_hit(horse):
             return self.put(state, number, horse._replace(stage=LINGERING))
         if self.is_spoilt(alone=alone):
@@ -154,7 +175,7 @@ class Sharing:
         return self.put(state, number, horse._replace(stage=LEAVING))
 
     def stays(self, how: str) -> bool:
-        """Return whether a horse that ended so gets another job."""
+        """Return whether a horse that has told so at last gets another job."""
         return how == STAYS
 
     def was_hit(self, horse: Horse) -> bool:
@@ -203,7 +224,7 @@ class Sharing:
         for job in changed:
             if before.jobs[job] in {WELL, BADLY}:
                 yield f"an end is final: job {job} had {before.jobs[job]}"
-            if after.jobs[job] == WELL and not {STAYS, ENDS} & set(before.horses[call.number].told):
+            if after.jobs[job] == WELL and not {LOOKS, ENDS} & set(before.horses[call.number].told):
                 yield f"what is no end ends no job: job {job}"
 
     def _wrongly_shared(self, before: State, horse: Horse, job: int) -> Iterator[str]:

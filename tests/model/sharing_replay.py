@@ -22,12 +22,13 @@ from flowq.worker.supervisor.fork_servers import lane as lanes
 from tests.model.replay import DiffersError
 from tests.model.sharing import (
     BADLY,
-    BUSY,
     ENDS,
     FAILS,
+    GOES,
     GROUPS,
+    IN_SLOTS,
     JUNK,
-    LINGERING,
+    LOOKS,
     RUNNING,
     SLOTS,
     STAYS,
@@ -40,7 +41,14 @@ from tests.model.sharing import (
 
 FAILED = {"outcome": "failed", "reason": "error", "error": "as asked", "exception": "", "exit_code": None}
 FINISHED = {"outcome": "finished", "value": b"null", "exit_code": 0}
-TOLD: dict[str, Any] = {STAYS: FINISHED | {"stays": True}, ENDS: FINISHED, FAILS: FAILED, JUNK: "what a job has written"}
+TOLD: dict[str, Any] = {
+    LOOKS: FINISHED | {"looks": True},
+    STAYS: {"stays": True},
+    GOES: {"stays": False},
+    ENDS: FINISHED,
+    FAILS: FAILED,
+    JUNK: "what a job has written",
+}
 NO_PROCESS = 1 << 30
 
 
@@ -133,7 +141,7 @@ class Supervisor:
 
     def differences(self, state: State) -> list[str]:
         """Return what is not as in the model."""
-        at_work = {number: horse.had[-1] for number, horse in enumerate(state.horses) if horse.stage in {BUSY, LINGERING}}
+        at_work = {number: horse.had[-1] for number, horse in enumerate(state.horses) if horse.stage in IN_SLOTS}
         there = {number for number, horse in enumerate(state.horses) if horse.had}
         wanted = {
             "jobs": (list(state.jobs), [text.rpartition(" ")[2] for text in self._jobs]),

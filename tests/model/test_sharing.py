@@ -121,7 +121,11 @@ def test_slots_and_lanes_follow_the_model(visited: Visited[State, Call]) -> None
 
 
 IN_PRODUCTION: dict[str, tuple[ModuleType, str, str]] = {
-    "a process that a signal was sent to": (slot, "or more or self._cause or self._warned or self._killing)", "or more)"),
+    "a process that a signal was sent to": (
+        slot,
+        "if not orderly or self._cause or self._warned or self._killing:",
+        "if not orderly:",
+    ),
     "a process of another group": (client, "if item[0] == group), None)\n        if kept", "), None)\n        if kept"),
     "a process that has told something while it waited": (
         lane,
@@ -137,7 +141,7 @@ IN_PRODUCTION: dict[str, tuple[ModuleType, str, str]] = {
     "a process that is gone": (client, "                self._kept.remove(item)\n", "                pass\n"),
     "an end that is not told at once": (
         slot,
-        "        if not self._over:\n            self._read_outcome()\n        if self._lane",
+        "        if not self._over or self._looks:\n            self._read_outcome()\n        if self._lane",
         "        if self._lane",
     ),
 }

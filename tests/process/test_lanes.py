@@ -106,6 +106,8 @@ FORGED = [
     {"phase": 1.0, "so_far": {"phase": None, "so_far": None}},
     {"phase": 1.0, "so_far": {"outcome": "finished", "value": b"1", "exit_code": 0}},
     {"granted": "a node"},
+    {"stays": True},
+    {"stays": False},
     FAILURE | {"unstarted": True},
     FAILURE | {"note": 5},
     FAILURE | {"bases": 5},
@@ -128,6 +130,16 @@ def test_a_horse_that_says_that_it_becomes_a_command_and_stays_is_none_for_the_n
         assert len(stand.fork_server._kept) == 1, "its horse stays"
         outcome = stand.run(call("leave_hard", 0, batch=9)).outcome
         assert outcome["error"].startswith("the job's process exited with code 0 without a result")
+
+
+@pytest.mark.parametrize("lying", [False, True], ids=["honest", "lying"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_horse_that_exits_while_it_looks_whether_it_stays_costs_no_job(code: int, lying: bool) -> None:
+    with Stand(preload=("lane_jobs", "process_jobs")) as stand:
+        for _ in range(2):
+            assert stand.run(job("exit_at_the_look", args=[code, lying], batch=9)).outcome["outcome"] == "finished"
+        assert stand.run(call("echo", 1, batch=9)).outcome["value"] == b"1"
+        assert len(stand.fork_server._kept) == 1
 
 
 @pytest.mark.slow

@@ -52,10 +52,12 @@ class Keeper:
         self._task = task
         self._set = _set()
 
-    def stays(self, outcome: TaskResult) -> bool:
-        """Return whether the horse can take another job after this outcome."""
-        if outcome["outcome"] != "finished" or "left" in outcome or self._jobs >= self._task["batch"]:
-            return False
+    def may_stay(self, outcome: TaskResult) -> bool:
+        """Return whether it is worth looking if the horse can take another job after this outcome."""
+        return outcome["outcome"] == "finished" and "left" not in outcome and self._jobs < self._task["batch"]
+
+    def stays(self) -> bool:
+        """Return whether the job has left nothing behind, so that the horse can take another one."""
         try:
             same = _set() == self._set and _kept() == self._kept and _allowance() == self._allowance
             return same and (_peak() - self._peak < _GROWTH or _resident() - self._resident < _GROWTH)

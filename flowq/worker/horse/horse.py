@@ -43,7 +43,7 @@ _PRESET = {"FLOWQ_RUN_ID": "", "FLOWQ_ATTEMPT": "1", "FLOWQ_EXECUTION": "1"}
 def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> NoReturn:
     """Run as a horse in a fresh child: enter the lane, wait for a task, execute it, answer, exit with 0.
 
-    It waits for another task if its answer has promised that.
+    It waits for another task if it has told so.
     The arguments are those of `Entrance.enter`. `lane.scratch` may be created; the parent removes it.
     """
     code = BROKEN
@@ -110,7 +110,7 @@ def serve(
     """Execute the given task with its secrets in this process, and answer on `channel`.
 
     Returns:
-        Whether the answer has promised to take another task; never without a keeper.
+        Whether it was told that this horse takes another task; never without a keeper.
 
     Raises:
         PeerGoneError: the other end is closed.
@@ -138,13 +138,16 @@ def serve(
         _flush()
     if leftovers.are_there() or not platform.SWEEPS:
         outcome["left"] = True
-    if keeper is None or not keeper.stays(outcome):
+    if keeper is None or not keeper.may_stay(outcome):
         channel.tell(outcome)
         return False
-    outcome["stays"] = True
+    outcome["looks"] = True
     channel.tell(outcome)
-    keeper.clear()  # while the end is reported
-    return True
+    stays = keeper.stays()  # while the end is reported
+    channel.tell({"stays": stays})
+    if stays:
+        keeper.clear()
+    return stays
 
 
 def _keeper() -> Keeper:

@@ -37,8 +37,10 @@ Lane: a stream that horse after horse reads its task from, each one
                                                             no longer than before); `so_far` is the outcome of a failure
                             {"executes": True}              the horse becomes a command now: ENDED has its end, unless an outcome says that it could not, or comes from one
                                                             that READS
-                            outcome                         at most once for each task; then the horse exits. With `stays` it waits for another
-                                                            task under the same turn (`horse.batch`), until the supervisor closes the lane
+                            outcome                         at most once for each task; then the horse exits. With `looks` it looks first whether
+                                                            the job has left anything behind (`horse.batch`), and tells
+                            {"stays": bool}                 once, after that: it waits for another task under the same turn, until the supervisor closes the
+                                                            lane; or it exits
     Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.
     Every task, and every message to a fork server, comes with SIGCONT for the fork server, because a job can stop its parent.
     A supervisor reads a lane to its end before it believes an EXITED.
@@ -61,7 +63,7 @@ Deadlines (s)
         timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). Each phase restarts it
     of a horse that ends (`supervisor.departure`)
         _SOON_LIMIT 0.1     from the outcome to EXITED; then another lane is made for the next job
-        EXIT_LIMIT 5        from the outcome to EXITED; then the horse is killed
+        EXIT_LIMIT 5        from the outcome to EXITED, or to `stays`; then the horse is killed
         _LOOK 0.25          from SIGKILL until the fork server has read it, which the kernel tells; then the supervisor kills in its place
         _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses. At once if the worker stops
     of a client of a fork server (`supervisor.fork_servers.client`)

@@ -36,7 +36,7 @@ Outcome, answered once:
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
 and of a job that has left processes, or may have, `"left": True`: the next job does not begin before they are gone;
 of a command that has left some, `"note"`: what they were;
-of one whose horse waits for another task, `"stays": True`; of one of an executor that was not executed, `"unstarted": True`;
+of one whose horse looks whether it can take another task, `"looks": True`, and it tells `{"stays": bool}` next; of one of an executor that was not executed, `"unstarted": True`;
 and of a task with `cache`, also
     "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
               this one is kept, "record"?: kept with it, "latest"?: compared with the next execution}

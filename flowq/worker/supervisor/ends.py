@@ -56,6 +56,8 @@ def is_told(message: object, *, by_driver: bool = False) -> bool:
             return False
         case {"outcome": _}:
             return _is_outcome(message)
+        case {"stays": bool()}:
+            return not by_driver
         case {"granted": str()}:
             return by_driver
         case {"executes": True}:
@@ -63,6 +65,15 @@ def is_told(message: object, *, by_driver: bool = False) -> bool:
         case {"phase": int() | float() | None, "so_far": so_far}:
             return so_far is None or _is_failure(so_far)
     return False
+
+
+def hard_limit(task: Task, begun: float, grace: float) -> float | None:
+    """Return the monotonic time at which a task that began at `begun` is told to end, None for no limit; `grace` (s) is what a call has to end by itself."""
+    timeout = task.get("timeout")
+    if timeout is None or timeout <= 0:
+        return None
+    soft = task["kind"] in {"call", "pickle", "callback"}
+    return begun + float(timeout) + (grace if soft else 0.0)
 
 
 def _is_failure(message: object) -> bool:

@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
+from flowq.worker.supervisor import ends
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
-from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, ended_by_itself, judged, not_begun, not_started
+from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
 from flowq.worker.supervisor.output.job_output import JobOutput
@@ -71,6 +72,7 @@ class Slot:
         self._output = JobOutput(None)
         self._secrets: ExecutionSecrets | None = None
         self._over = True  # the outcome of the current task is known
+        self._looks = False  # and the horse is to tell whether it stays
         self._cause: KillCause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
         self._warned = False  # SIGTERM was sent
@@ -115,7 +117,7 @@ class Slot:
         """Execute a task. The slot must be free. `secrets`: those of a job that has some."""
         assert self.task is None, "a slot holds one task at a time"
         self.task = task
-        self._over = False
+        self._over = self._looks = False
         self._cause = None
         self._warned = self._stuck = self._told = False
         self._killing = None
@@ -229,7 +231,7 @@ class Slot:
             self.fork_server.distrust()
             self._kill_group(self._lane)
         elif not self.fork_server.executor:
-            self._due = self._hard_limit(self.task, now)
+            self._due = ends.hard_limit(self.task, now, self._grace)
             self._alarm = min(self._begin_by, now + _LOOK)
         return True
 
@@ -281,43 +283,41 @@ class Slot:
         lane.on_exit = self._exited
         server = self.fork_server
         self._alarm = self._begin_by = time.monotonic() + (server.start_timeout if server.executor else _BEGIN_LIMIT)
-        self._due = None if server.executor else self._hard_limit(task, before)
+        self._due = None if server.executor else ends.hard_limit(task, before, self._grace)
         if self._due is not None:
             self._alarm = min(self._begin_by, self._due)
-
-    def _hard_limit(self, task: Task, begun: float) -> float | None:
-        timeout = task.get("timeout")
-        if timeout is None or timeout <= 0:
-            return None
-        soft = task["kind"] in {"call", "pickle", "callback"}
-        return begun + float(timeout) + (self._grace if soft else 0.0)
 
     def _read_outcome(self) -> None:
         assert self._lane is not None
         messages = self._lane.receive()
-        while messages and "outcome" not in messages[0]:
+        while messages and not messages[0].keys() & {"outcome", "stays"}:
             self._go_on(messages.pop(0))  # several phases may arrive together
-        if self._lane.executes and self._lane.command is not None and self.task is not None and not messages:
+        if not (messages or self._over or self._lane.command is None or self.task is None) and self._lane.executes:
             self._cause = KillCause.FENCED if self._lane.fenced else self._cause
-            messages = [ended_by_itself(self.task, self._lane.command, self._cause)]
+            messages = [ends.ended_by_itself(self.task, self._lane.command, self._cause)]
         if messages and not self._over:
-            outcome, *more = messages
-            stays = outcome.pop("stays", False)
-            unstarted = outcome.pop("unstarted", False)
-            orderly = not (outcome.pop("left", False) or more or self._cause or self._warned or self._killing)
-            self._output.drain()  # what the job printed before its end belongs before its end
-            outcome = self._masked(outcome)
-            self._output.note(outcome.pop("note", ""))
-            self._end(Ended(self._judged(outcome), self._cause, unstarted=unstarted))
-            if orderly:
-                self._let_go(self._lane, stays=stays)
-                return
-            self._alarm = time.monotonic() + EXIT_LIMIT
-            if stays:
-                self._lane.close()  # it exits, because it gets no other task
+            self._take_outcome(messages.pop(0), self._lane, alone=not messages)
+        if messages and self._looks:  # the horse has told that it stays, or not
+            self._looks = False
+            self._leave(self._lane, stays=messages.pop(0)["stays"], orderly=not messages)
 
-    def _let_go(self, lane: Lane, *, stays: bool) -> None:
-        """Free the slot while the horse exits, or waits for another job like this one."""
+    def _take_outcome(self, outcome: TaskResult, lane: Lane, *, alone: bool) -> None:
+        unstarted, left = outcome.pop("unstarted", False), outcome.pop("left", False)
+        self._looks = outcome.pop("looks", False)
+        self._output.drain()  # what the job printed before its end belongs before its end
+        outcome = self._masked(outcome)
+        self._output.note(outcome.pop("note", ""))
+        self._end(Ended(self._judged(outcome), self._cause, unstarted=unstarted))
+        self._alarm = time.monotonic() + EXIT_LIMIT
+        if not self._looks:
+            self._leave(lane, stays=False, orderly=alone and not left)
+
+    def _leave(self, lane: Lane, *, stays: bool, orderly: bool) -> None:
+        """Free the slot while the horse exits, or waits for another job like this one; not yet if something was out of order."""
+        if not orderly or self._cause or self._warned or self._killing:
+            if stays:
+                lane.close()  # it exits, because it gets no other task
+            return
         assert self.task is not None
         self._output.part()
         if stays and (group := group_of(self.task)) is not None:
@@ -344,7 +344,7 @@ class Slot:
     def _exited(self, code: int | None) -> None:
         assert self._lane is not None
         lane = self._lane
-        if not self._over:
+        if not self._over or self._looks:
             self._read_outcome()
         if self._lane is not lane:
             return  # all was in order
@@ -358,24 +358,23 @@ class Slot:
         if lane.fenced and code is not None:
             self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
         if code == -signal.SIGALRM and self._due is not None and time.monotonic() >= self._due - self._grace:
-            self._cause = (
-                KillCause.TIMEOUT
-            )  # the alarm of its function has hit the program that the job has executed in its place
-        death = died(code, self._cause, garbled=lane.garbled)
+            # The alarm of its function has hit the program that the job has executed in its place.
+            self._cause = KillCause.TIMEOUT
+        death = ends.died(code, self._cause, garbled=lane.garbled)
         outcome = self._not_begun() if self._stuck else self._judged(death)
         if self._so_far is not None and not self._stuck:
-            outcome = called_after(self._masked(self._so_far), death, self._cause)
+            outcome = ends.called_after(self._masked(self._so_far), death, self._cause)
         self._end(Ended(outcome, self._cause, pid=lane.pid, code=code, usage=lane.usage))
 
     def _not_begun(self) -> TaskResult:
         server = self.fork_server
         if server.executor:
-            return not_started(server.executor, server.start_timeout)
-        return not_begun(_BEGIN_LIMIT if self._lane is not None else None, server.limit, server.threads)
+            return ends.not_started(server.executor, server.start_timeout)
+        return ends.not_begun(_BEGIN_LIMIT if self._lane is not None else None, server.limit, server.threads)
 
     def _judged(self, outcome: TaskResult) -> TaskResult:
         assert self.task is not None
-        return judged(self.task, outcome, self._cause)
+        return ends.judged(self.task, outcome, self._cause)
 
     def _masked(self, outcome: TaskResult) -> TaskResult:
         """Return an outcome without the job's secrets."""

@@ -315,6 +315,7 @@ class Supervisor:
             self._periodic.sweep_at(time.monotonic())
         else:
             self._hungry = self._news = True
+            self._send_what_is_due()  # the rest of the turn can wait
 
     def _obey(self) -> None:
         """Carry out the commands that this worker has received, if it was called for some."""

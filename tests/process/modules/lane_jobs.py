@@ -103,6 +103,13 @@ def lie():
     os.write(stream(), _frame({"executes": True}))
 
 
+def exit_at_the_look(code, lying):
+    """Let this process exit when it looks whether it can take another job."""
+    if lying:
+        lie()
+    setattr(os, "getcwd", lambda: os._exit(code))  # noqa: B010 - its type says that it returns a text
+
+
 def hang_at_exit():
     setattr(os, "_exit", lambda _code: time.sleep(600))  # noqa: B010 - its type says that it does not return
 

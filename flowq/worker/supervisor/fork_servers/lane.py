@@ -48,6 +48,7 @@ class Lane:
         "_channel",
         "_ended_since",
         "_in_order",
+        "_looks",
         "_loop",
         "_pipes",
         "_spoilt",
@@ -81,6 +82,7 @@ class Lane:
         self._loop = loop
         self._channel = channel
         self._pipes: OutputPipes | None = None
+        self._looks = False  # the horse is to tell whether it stays
         self._turn = 1
         self._waits = ShortWait()  # for jobs that share a horse: others take longer than what this saves
         self._in_order = False
@@ -123,7 +125,7 @@ class Lane:
         except ProtocolError:
             self._refuse()
             return []
-        told = [message for message, _ in received if is_told(message, by_driver=bool(self.fork_server.executor))]
+        told = [message for message, _ in received if self._is_told(message)]
         if len(told) < len(received) or any(fds for _, fds in received):
             for fd in (fd for _, fds in received for fd in fds if fd != LOST):
                 os.close(fd)
@@ -133,6 +135,14 @@ class Lane:
             for message in told:
                 self.fork_server.away = "unstarted" in message or (self.fork_server.away and "granted" not in message)
         return told
+
+    def _is_told(self, message: object) -> bool:
+        """Return whether a message may come now: that the horse stays, or not, after it has said that it looks, and only then."""
+        if not is_told(message, by_driver=bool(self.fork_server.executor)):
+            return False
+        assert isinstance(message, dict)
+        expected, self._looks = self._looks, "outcome" in message and "looks" in message
+        return expected == ("stays" in message)
 
     @property
     def unread(self) -> bool:
@@ -187,7 +197,8 @@ class Lane:
     def next(self, pid: int) -> bool:
         """Take note of the next horse; return whether it may have a task."""
         self.pid = pid
-        self.executes, self.command = False, None
+        self.executes = self._looks = False
+        self.command = None
         self._turn += 1
         self._renew_pipes()
         in_order = self._in_order and self._is_empty() and self._in_order
