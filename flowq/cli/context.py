@@ -53,6 +53,13 @@ class CliContext:
                 self._store = with_client_class(self._opened, self.client_class)
         return self._store
 
+    def take_refusal(self) -> str:
+        """Return once why the server refuses changes, where the command could read all the same; else ""."""
+        refusal = ""
+        if self._opened is not None:
+            refusal, self._opened.session.refusal = self._opened.session.refusal, ""
+        return refusal
+
     def has_history(self) -> bool:
         """Return whether earlier runs may exist: a server is configured, or the embedded one has data."""
         from flowq.config import load_settings

@@ -198,6 +198,15 @@ def _enter(ctx: click.Context, directories: Sequence[str]) -> None:
             raise click.BadParameter(f"cannot change to {directory!r}: {reason}", ctx, param_hint="-C") from error
 
 
+def _tell_misspelt() -> None:
+    """Name the variables that were meant as settings and are not read."""
+    if any(name.upper().startswith("FLOWQ_") for name in os.environ):
+        from flowq.cli.environment import misspelt
+
+        for name, meant in misspelt(os.environ):
+            echo(f"warning: nothing reads the variable {name}: did you mean {meant}?", err=True)
+
+
 def _stand_in_for_rq() -> None:
     """Let modules of the user that say `import rq` get flowq.
 
@@ -252,8 +261,14 @@ def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, "flowq", "_FLOWQ_COMPLETE", instruction)
-    with cli.make_context("flowq", arguments, obj=CliContext(begin=begin)) as context:
-        return cli.invoke(context)
+    if not any(word.startswith("--lifeline=") for word in arguments):  # the parent of this process has told them
+        _tell_misspelt()
+    session = CliContext(begin=begin)
+    with cli.make_context("flowq", arguments, obj=session) as context:
+        outcome = cli.invoke(context)
+    if refusal := session.take_refusal():
+        echo(f"warning: {refusal}", err=True)
+    return outcome
 
 
 def main(begin: Callable[[str], None] | None = None) -> None:

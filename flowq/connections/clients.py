@@ -36,7 +36,8 @@ def open_store(url: str | None = None, namespace: str | None = None, *, follow: 
     Args:
         url: the server; None: as configured (see `flowq.config`), else the embedded server, which is started if needed.
         namespace: the prefix of all keys; None: as configured, else "flowq".
-        follow: as in `flowq.store.Store`.
+        follow: as in `flowq.store.Store`. Such a store can also read where the server refuses changes (its disk is full): the first
+            change raises then.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -47,7 +48,8 @@ def open_store(url: str | None = None, namespace: str | None = None, *, follow: 
 
     settings = load_settings(url, namespace)
     client = _connect(settings)
-    return Store(client, settings.namespace.value, follow=follow, anchor=_ATTACHMENTS.get(client)).open()
+    store = Store(client, settings.namespace.value, follow=follow, anchor=_ATTACHMENTS.get(client))
+    return store.open_to_read() if follow else store.open()
 
 
 def open_client(url: str | None = None) -> "redis.Redis":

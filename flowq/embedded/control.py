@@ -12,7 +12,7 @@ from flowq import processes
 from flowq.config import load_settings
 from flowq.embedded import resp
 from flowq.embedded.attach import attach
-from flowq.embedded.directory import Home, locate
+from flowq.embedded.directory import Home, check_readable, locate
 from flowq.embedded.locks import LockFile, is_held, take_unused
 from flowq.embedded.watchdog import STOPPING
 from flowq.exceptions import ServerError
@@ -58,7 +58,11 @@ def start_server(home: str | None = None) -> ServerStatus:
 
 
 def server_status(home: str | None = None) -> ServerStatus:
-    """Return the state of the embedded server, without starting it. `home` as in `start_server`."""
+    """Return the state of the embedded server, without starting it. `home` as in `start_server`.
+
+    Raises:
+        ConfigError: it cannot be told, because the directory cannot be read.
+    """
     return _status(_place(home))
 
 
@@ -91,7 +95,9 @@ def stop_server(home: str | None = None, *, force: bool = False) -> bool:
 
 def _place(home: str | None) -> Home:
     configured = None if home else load_settings().home
-    return locate(configured.value if configured else home)
+    place = locate(configured.value if configured else home)
+    check_readable(place)
+    return place
 
 
 def _end(home: Home) -> None:

@@ -97,6 +97,26 @@ def locate(configured: str | None = None, environ: Mapping[str, str] = os.enviro
     return Home(os.path.join(user, ".local", "state", "flowq"))
 
 
+def check_readable(home: Home) -> None:
+    """Check that it can be told whether there is a server in the directory, which need not exist.
+
+    Raises:
+        ConfigError: it cannot, because the directory is another user's, or not a directory.
+    """
+    try:
+        os.stat(home.alive_lock)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unusable(home, error) from error
+
+
+def _unusable(home: Home, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the directory for flowq's data, {home.root}, cannot be made or read: {error.strerror}: set FLOWQ_HOME to one that can"
+    )
+
+
 def prepare(home: Home) -> None:
     """Create the directory, readable for this user only, or check that an existing one is.
 
@@ -108,9 +128,7 @@ def prepare(home: Home) -> None:
         _make_private(home.root)
         _make_private(home.data)
     except OSError as error:
-        raise ConfigError(
-            f"the directory for flowq's data, {home.root}, cannot be made or read: {error.strerror}: set FLOWQ_HOME to one that can"
-        ) from error
+        raise _unusable(home, error) from error
     status = os.stat(home.root)
     if status.st_uid != os.geteuid():
         raise ConfigError(

@@ -20,7 +20,7 @@ from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
 from flowq.schedules.heartbeat import Heart
 from flowq.schedules.slot_runs import Maker, log
-from flowq.schedules.summary import Summary, Validity
+from flowq.schedules.summary import Summary, Validity, rivals
 from flowq.schedules.triggers import Triggers
 from flowq.worker.signals import StopSignals
 
@@ -144,9 +144,14 @@ class Scheduler:
         self._firing.describe(known)
         self._triggers.describe(triggers)
         complete = self._told is not None or not self._catalog.waiting  # the first time it tells of all files that are there
-        if self._tell is not None and self._told != self._seen and complete:
+        if self._told != self._seen and complete:
             self._told = self._seen
-            self._tell(Summary.of(self._catalog, known, beat.now_ms))
+            for path, rival in rivals(self._store, self._catalog.name, known, beat.now_ms).items():
+                log.warning(
+                    "%s is served as %s too: each of its slots has two runs; serve one of the two directories", path, rival
+                )
+            if self._tell is not None:
+                self._tell(Summary.of(self._catalog, known, beat.now_ms))
         again = beat.now_ms + int(_LONGEST * 1000)
         for item, state in zip(known, beat.states, strict=False):
             again = min(again, self._firing.turn(item, state, beat.now_ms))

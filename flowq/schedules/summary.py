@@ -1,19 +1,26 @@
-"""What a scheduler tells of a catalog: its summary to the parent, and in the log which flows become valid and which do not."""
+"""What a scheduler tells of a catalog: its summary to the parent, and in the log which flows become valid and which do not.
+
+Also which flows another catalog has too: where the directory of one is within that of the other, each slot has two runs.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowq.flows.local_worker.missing_secrets import absent_secrets
 from flowq.flows.local_worker.worker import needed_queues
 from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.schedules.directory.catalog import FlowChangedError
-from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory, KnownEntry
+from flowq.schedules.entries import Description, FlowOfCatalog, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import compile_slot, first_problem, log
 from flowq.worker.secrets import resolve
 
+if TYPE_CHECKING:
+    from flowq.store import Store
+
 _COMING: Final = 20  # slots
+_ALIVE: Final = 60_000  # ms since a scheduler had a schedule, in which one counts as alive: it has them every ten seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +144,17 @@ def problem_of(flow: FlowOfCatalog) -> str:
     more = f", and {plural(len(errors) - 1, 'more error')}; `flowq validate` shows all" if len(errors) > 1 else ""
     line = f"line {errors[0].line}: " if errors and errors[0].line else ""
     return f"{line}{first_problem(flow.compilation)}{more}"
+
+
+def rivals(store: "Store", catalog: str, known: Iterable[KnownEntry], now: int) -> dict[str, str]:
+    """Return the schedules of other catalogs that a living scheduler fires, and whose flow file is one of these; by the path of the file."""
+    ours = {item.flow.path for item in known}
+    names = [name for name in store.schedules.names() if name.partition("/")[0] != catalog]
+    found = {}
+    for record in store.schedules.get_many(names):
+        if record is None or record.pause is not None or now - record.seen_ms > _ALIVE:
+            continue
+        description = Description.from_json(record.description)
+        if description is not None and description.path in ours and not description.entry.paused:
+            found[description.path] = record.id
+    return found

@@ -123,6 +123,11 @@ class Store:
         self.session.open()
         return self
 
+    def open_to_read(self) -> "Store":
+        """Do the same; a server that refuses changes will do, see `Session.refusal`."""
+        self.session.open_to_read()
+        return self
+
     def now_ms(self) -> int:
         """Return the server's clock in milliseconds."""
         return self.session.now_ms()

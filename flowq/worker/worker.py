@@ -168,7 +168,7 @@ class Worker(WorkerMethods, WorkerInfo):
 
         Args:
             burst: stop when the queues are empty.
-            logging_level: log to standard error from this level on, unless logging is set up already.
+            logging_level: log to standard error from this level on, unless logging is set up already; None: from INFO on.
             date_format: of that log.
             log_format: of that log.
             max_jobs: stop after that many jobs.
@@ -328,12 +328,12 @@ def _with_strategy(options: WorkerOptions, strategy: str) -> WorkerOptions:
 
 
 def set_up_logging(level: str | int | None, log_format: str = _LOG_FORMAT, date_format: str = _DATE_FORMAT) -> None:
-    """Let flowq log to standard error from this level on, unless logging is set up already; None does nothing."""
-    if level is None:
-        return
+    """Let flowq log to standard error from this level on, unless logging is set up already; None: from INFO on, as RQ's workers."""
     logger = logging.getLogger(_LOGGER)
-    logger.setLevel(level)
-    if not logger.hasHandlers():
+    unheard = not logger.hasHandlers()
+    if level is not None or (unheard and logger.level == logging.NOTSET):
+        logger.setLevel(logging.INFO if level is None else level)
+    if unheard:
         handler = logging.StreamHandler()
         handler.setFormatter(formatter_of(log_format, date_format))
         logger.addHandler(handler)

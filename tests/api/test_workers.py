@@ -1,5 +1,6 @@
 """`Worker` and `SimpleWorker`: options, attributes and commands."""
 
+import json
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ from flowq.worker import DequeueStrategy, WorkerStatus
 from flowq.worker.signals import SAME_STOP
 from tests.api import samples
 from tests.api.conftest import Background, lines, wait_for
+from tests.support.server import PrivateServer
 from tests.support.wait import until
 
 Start = Callable[..., Background]
@@ -188,6 +190,15 @@ def test_logging_is_set_up_when_asked_for(queue: Queue) -> None:
         assert handler.formatter._fmt == "worker says %(message)s"
     finally:
         logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
+
+
+@pytest.mark.parametrize(("options", "heard"), [("", True), ("logging_level='ERROR'", False)])
+def test_a_worker_of_a_program_tells_what_it_does(home: Path, *, options: str, heard: bool) -> None:
+    """As RQ's does, where the program has not set up logging."""
+    script = f"from flowq import Queue, Worker; Queue('a').enqueue(len, 'x'); Worker(['a']).work(burst=True, {options})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert (": finished\n" in done.stderr) is heard
+    assert bool(done.stderr) is heard
 
 
 def test_wrong_options_are_refused(queue: Queue) -> None:
@@ -536,3 +547,52 @@ def test_a_worker_goes_on_after_the_data_was_deleted(queue: Queue, background: S
     assert queue.enqueue(samples.add, 1, 2).latest_result(timeout=10) is not None
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
+
+
+def test_what_a_job_without_a_flow_printed_is_shown(
+    server: PrivateServer, queue: Queue, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from flowq.cli.main import run
+
+    quiet = queue.enqueue(len, "x")
+    loud = queue.enqueue(print, "first\nsecond")
+    Worker([queue]).work(burst=True, logging_level="ERROR")
+    capfd.readouterr()
+    assert run(["-u", server.url, "logs", loud.id]) == 0
+    assert capfd.readouterr().out == "first\nsecond\n"
+    assert run(["-u", server.url, "logs", loud.id, "--grep", "sec", "--json"]) == 0
+    (line,) = capfd.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert (document["run"], document["id"], document["line"]) == (None, loud.id, "second")
+    assert run(["-u", server.url, "logs", quiet.id]) == 0
+    assert capfd.readouterr().err == "nothing was printed, or it is not kept any more\n"
+    assert run(["-u", server.url, "logs", loud.id, "--follow"]) == 2
+    assert "is in no run" in capfd.readouterr().err
+
+
+def test_why_tells_of_a_job_without_a_flow(server: PrivateServer, queue: Queue, capfd: pytest.CaptureFixture[str]) -> None:
+    from flowq.cli.main import run
+
+    job = queue.enqueue(int, "x")
+    after = queue.enqueue(len, "x", depends_on=job)
+    capfd.readouterr()
+
+    def why(target: Job) -> str:
+        assert run(["-u", server.url, "why", target.id]) == 0
+        return capfd.readouterr().out
+
+    assert (
+        why(job)
+        == f"○ {job.id} queued: no worker listens on queue default\n\nnext: flowq worker default  # executes the jobs of the queue\n"
+    )
+    assert why(after).startswith(f"· {after.id} waiting: it waits for 1 job\n")
+    Worker([queue]).work(burst=True, logging_level="ERROR")
+    said = why(job)
+    assert said.startswith(f"✖ {job.id} failed: ValueError: invalid literal for int() with base 10: 'x'\n  on worker ")
+    assert f"flowq requeue --queue default {job.id}" in said
+    assert run(["-u", server.url, "why", job.id, "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert (document["status"], document["reason"], document["attempts"]) == ("failed", "error", 1)
+    assert "ValueError" in document["error"]
+    assert "skipped" in why(after)
+    assert run(["-u", server.url, "requeue", job.id]) == 0

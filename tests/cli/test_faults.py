@@ -1,13 +1,14 @@
 """Faults around a run: clashing names, unwritable output, a dead worker, a command given twice."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from flowq.connections.clients import open_store
-from tests.cli.process import FLOWQ
+from tests.cli.process import FLOWQ, Process
 from tests.support.wait import until
 
 # Like the installed command: without the working directory on the import path.
@@ -114,3 +115,43 @@ def test_retry_does_not_guess_while_another_run_is_active(project: Path) -> None
     assert refused.returncode == 2
     assert "say which one you mean" in refused.stderr
     (project / "go").touch()
+
+
+def test_a_misspelt_variable_is_named(project: Path) -> None:
+    """It would be ignored: the run would be on another server, or its data elsewhere."""
+    wrong = {"FLOWQ_URL": "redis://db", "FLOWQ_HOM": "/data", "flowq_home": "/data", "FLOWQ_KEY": "x"}
+    other = {"FLOWQ_ATTEMPT": "1", "FLOWQ_V1": "x", "FLOWQ_MY_DATA": "x", "FLOWQ_SPACE": "", "FLOWQ_NAMESPACE": "mine"}
+    done = flowq("version", cwd=project, env={**os.environ, **wrong, **other})
+    assert done.returncode == 0
+    assert sorted(done.stderr.splitlines()) == [
+        "warning: nothing reads the variable FLOWQ_HOM: did you mean FLOWQ_HOME?",
+        "warning: nothing reads the variable FLOWQ_KEY: did you mean FLOWQ_SECRET_KEY?",
+        "warning: nothing reads the variable FLOWQ_URL: did you mean FLOWQ_REDIS_URL?",
+        "warning: nothing reads the variable flowq_home: did you mean FLOWQ_HOME?",
+    ]
+
+
+def test_a_variable_is_named_once_by_a_command_with_children(project: Path) -> None:
+    process = Process("serve", "--no-page", cwd=project, env={"FLOWQ_HOM": "/data"})
+    try:
+        process.expect("Ctrl+C stops")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 0
+    finally:
+        process.end()
+    assert (process.out + process.err).count("FLOWQ_HOME?") == 1
+
+
+def test_a_directory_whose_name_is_not_utf_8_is_named(project: Path) -> None:
+    odd = os.fsencode(project) + b"/\xe9t\xe9"
+    os.mkdir(odd)
+    (Path(os.fsdecode(odd)) / "flow.yaml").write_text(QUICK)
+    done = flowq("run", cwd=Path(os.fsdecode(odd)))
+    assert done.returncode == 2
+    assert done.stderr.endswith("its bytes are not UTF-8; rename the file or directory, or correct the text\n")
+
+
+def test_the_file_of_a_flow_cannot_be_served(project: Path) -> None:
+    done = flowq("serve", "./quick.yaml", cwd=project)
+    assert done.returncode == 2
+    assert "'./quick.yaml' is a file, expected the directory of the flows, as in `flowq serve .`" in done.stderr

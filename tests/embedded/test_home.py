@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,18 @@ def test_a_socket_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
 def test_errors_of_the_directory_are_flowqs_own() -> None:
     with pytest.raises(FlowqError):
         attach("/proc/flowq" if Path("/proc/self").is_dir() else "/dev/null/flowq")
+
+
+@pytest.mark.parametrize("ask", [server_status, stop_server, lambda home: stop_server(home, force=True)])
+def test_a_directory_that_cannot_be_read_is_not_said_to_have_no_server(tmp_path: Path, ask: Callable[[str], object]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "loop"):
+        with pytest.raises(ConfigError, match=f"{name}, cannot be made or read"):
+            ask(str(tmp_path / name))
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    if not os.access(closed, os.X_OK):  # the superuser can read everything
+        with pytest.raises(ConfigError, match="Permission denied"):
+            ask(str(closed))
+    assert not server_status(str(tmp_path / "none")).running

@@ -224,3 +224,36 @@ print("attached")
     first, second = ended.stdout.splitlines()
     assert first.startswith("ServerUnavailableError: the server cannot write its data to disk")
     assert second == "attached"
+
+
+def test_with_a_full_disk_what_is_there_can_be_read(clean_home: Path, tmp_path: Path) -> None:
+    """Who looks for the cause of a run that stands still can see it; what would change something is refused."""
+    flow = tmp_path / "flow.yaml"
+    flow.write_text("jobs:\n  a: {run: echo hello}\n", encoding="utf-8")
+    script = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+from flowq.cli.main import run
+assert run(["-C", {str(tmp_path)!r}, "run", "--run-id", "one", "--output", "quiet"]) == 0
+from flowq.connections.clients import open_client
+client = open_client()
+value = "x" * 100_000
+try:
+    for number in range(4):
+        client.set(str(number), value)
+except Exception:
+    pass
+for command in ("runs", "logs one", "why one a", "doctor", "delete one"):
+    print(command, "->", run(command.split()), flush=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    assert "runs -> 0\n" in ended.stdout
+    assert "hello\nlogs one -> 0\n" in ended.stdout
+    assert "✔ a finished" in ended.stdout
+    assert "why one a -> 0\n" in ended.stdout
+    assert "D201  problem  the server" in ended.stdout
+    assert "doctor -> 6\n" in ended.stdout
+    assert "`flowq config`" not in ended.stdout, "the address is right"
+    assert "delete one -> 6\n" in ended.stdout
+    told = [line.partition(": ")[0] for line in ended.stderr.splitlines() if "cannot write its data to disk" in line]
+    assert told == ["warning", "warning", "warning", "error"]

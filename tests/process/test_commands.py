@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -80,6 +81,35 @@ def test_a_command_that_cannot_start(stand: Stand, argv: list[str], message: str
     assert message in outcome["error"]
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"#!/bin/sh\r\necho hi\r\n", "interpreter that is not there, '/bin/sh\\r': save the file with the line ends of Unix"),
+        (b"#! /no/such \n", "its first line names an interpreter that is not there, '/no/such'"),
+    ],
+)
+def test_a_program_without_its_interpreter(stand: Stand, tmp_path: Path, data: bytes, why: str) -> None:
+    """The system says only that something is not there, and the file is."""
+    (tmp_path / "program").write_bytes(data)
+    (tmp_path / "program").chmod(0o755)
+    outcome = stand.run(task("argv", argv=["./program"], cwd=str(tmp_path))).outcome
+    assert outcome["error"].startswith("./program cannot be started: ")
+    assert outcome["error"].endswith(why)
+    assert outcome["exit_code"] == 127
+
+
+def test_a_program_of_another_system(stand: Stand, tmp_path: Path) -> None:
+    """Such as one for musl, on glibc."""
+    program = Path(shutil.which("true") or "").read_bytes()
+    loader = re.search(rb"/lib[\w./-]*/ld-[\w.-]+", program)
+    if loader is None:
+        pytest.skip("programs have no loader here")
+    (tmp_path / "program").write_bytes(program.replace(loader[0], b"/no" + loader[0][3:]))
+    (tmp_path / "program").chmod(0o755)
+    outcome = stand.run(task("argv", argv=["./program"], cwd=str(tmp_path))).outcome
+    assert outcome["error"] == "./program cannot be started: it was built for another system, whose loader is not there"
+
+
 def test_a_program_is_searched_as_a_shell_does(stand: Stand, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("missing", "file", "data", "broken", "good", "later")]
     folders[1].write_text("")
@@ -98,7 +128,8 @@ def test_a_program_is_searched_as_a_shell_does(stand: Stand, tmp_path: Path) -> 
     assert run(folders[:2], "./greet").output() == b"hello you\n"
     assert run([*folders[:2], ""]).output() == b"hello you\n"
     assert run(folders[:3]).outcome["error"] == "not an executable program: greet"
-    assert run(folders[3:4]).outcome["error"] == "command not found: greet"
+    without = "cannot be started: its first line names an interpreter that is not there, '/no/such/interpreter'"
+    assert run(folders[3:4]).outcome["error"] == f"{folders[3]}/greet {without}"
     assert run(folders[:2]).outcome["error"] == "command not found: greet"
 
 

@@ -350,3 +350,26 @@ def test_a_backfill_with_params(store: Store) -> None:
     begin(store, Range(10 * HOUR, 11 * HOUR), params='{"n": "7"}')
     made.turn()
     assert store.runs.require(runs(store)[0]).params == '{"n": 7}'
+
+
+def test_flows_that_another_directory_has_too_are_named(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """A directory and the one above it are served: each slot would have two runs."""
+    flow, other = nightly(HOURLY), Flow("weekly", (HOURLY,))
+    above = dataclasses.replace(Flows.of(flow, other), name="above", root="/")
+
+    def warned() -> list[str]:
+        caplog.clear()
+        Scheduler(store, above).turn()
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+    assert warned() == []
+    scheduler(store, flow).turn()
+    assert warned() == [
+        f"/flows/nightly.yaml is served as {NAME} too: each of its slots has two runs; serve one of the two directories"
+    ]
+    store.schedules.pause(NAME, "ann")
+    assert warned() == [], "the other one fires nothing"
+    store.schedules.resume(NAME)
+    assert len(warned()) == 1
+    store.client.zadd(store.session.keys("schedules"), {NAME: store.now_ms() - 600_000})
+    assert warned() == [], "no scheduler has the other one any more"

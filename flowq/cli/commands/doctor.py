@@ -33,7 +33,10 @@ def command(session: CliContext, *, as_json: bool) -> int:
     address = "this machine" if settings.url is None else redact(settings.url.value)
     code = exit_codes.OK
     try:
-        findings = examine(read_facts(session.store(), address))
+        store = session.store()
+        refusal = session.take_refusal()
+        findings = [Finding("D201", PROBLEM, refusal)] if refusal else examine(read_facts(store, address))
+        code = exit_codes.UNREACHABLE if refusal else code
     except ServerError as error:
         findings = [Finding("D201", PROBLEM, str(error), "`flowq config` shows where the address comes from")]
         code = exit_codes.UNREACHABLE

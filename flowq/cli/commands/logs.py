@@ -1,6 +1,7 @@
 """`flowq logs`."""
 
 import json
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from flowq.cli.render.styled_text import Line
 from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
+from flowq.flows.explain.plain_job import is_plain_job
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.run_view import Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
@@ -66,24 +68,33 @@ def command(
     """Show what the jobs of a run printed.
 
     Lines appear in the order in which they were printed. JOB is a job's name, a cell's name or an id; the name of a matrix
-    selects all its cells. With several jobs, each line starts with the name of its job. A single argument is a RUN, or a JOB of
-    the latest run of this directory.
+    selects all its cells. With several jobs, each line starts with the name of its job. A single argument is a RUN, a JOB of
+    the latest run of this directory, or the id of a job that was enqueued without a flow.
     """
     store = session.store()
-    target = select_target(store, run, job)
-    run_id = target.run
-    plan, snapshot = read_snapshot(store, run_id)
-    bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
     chosen = _Filter(
-        target.job,
+        None,
         attempt,
         timestamps=timestamps,
         zone=session.zone,
-        bad=bad,
+        bad=None,
         since_ms=0 if since is None else since_ms(since, store.now_ms()),
         wanted=wanted,
         as_json=as_json,
     )
+    if run is not None and job is None and is_plain_job(store, run):
+        if follow or failed:
+            raise UsageError(f"{run!r} is the id of a job that is in no run: --follow and --failed are for runs")
+        output = _PlainJob(run, chosen)
+        _show_past(store, run, output, tail, session.out)
+        if not output.has_output and wanted is None and since is None:
+            complain("nothing was printed, or it is not kept any more")
+        return
+    target = select_target(store, run, job)
+    run_id = target.run
+    plan, snapshot = read_snapshot(store, run_id)
+    bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
+    chosen = replace(chosen, job=target.job, bad=bad)
     selection = _Selection(store, run_id, chosen, plan)
     if failed and not selection.ordinals and not follow:
         complain(f"no job of run {run_id} has failed")
@@ -132,39 +143,28 @@ class _Filter:
     as_json: bool = field(kw_only=True)
 
 
-class _Selection:
-    """The selected jobs, and the layout of their lines."""
+class _Output(ABC):
+    """The lines of output that are shown, and their layout."""
 
-    def __init__(self, store: "Store", run_id: str, chosen_filter: _Filter, plan: Plan) -> None:
-        self._store = store
-        self._run_id = run_id
+    _named: bool  # each line starts with the name of its job
+
+    def __init__(self, chosen_filter: _Filter, run_id: str | None) -> None:
         self._filter = chosen_filter
+        self._run_id = run_id
         self._executions: dict[str, int] = {}
         self.has_output = False
-        self._use_plan(plan)
 
-    def _use_plan(self, plan: Plan) -> None:
-        job = self._filter.job
-        chosen = select_jobs(plan, self._run_id, job) if job is not None else [cell.ordinal for cell in plan.jobs()]
-        self._plan = plan
-        self.ordinals = frozenset(chosen) if self._filter.bad is None else self._filter.bad & frozenset(chosen)
-        self._named = job is None or len(chosen) > 1
+    @abstractmethod
+    def _has_job(self, entry: LogEntry) -> bool:
+        """Return whether the job of an entry is a selected one."""
 
-    def failed(self, ordinals: Iterable[int]) -> "_Selection":
-        """Return the same selection for jobs that have failed now."""
-        return _Selection(self._store, self._run_id, replace(self._filter, bad=frozenset(ordinals)), self._plan)
-
-    @property
-    def failed_only(self) -> bool:
-        """Whether only jobs that failed are shown."""
-        return self._filter.bad is not None
+    @abstractmethod
+    def _name(self, entry: LogEntry) -> str:
+        """Return the name of the job of an entry, which is a selected one."""
 
     def lines(self, entry: LogEntry) -> Iterator[Line]:
         """Yield the lines of an entry; none if it is not selected."""
-        ordinal = ordinal_of(entry.job)
-        if ordinal is not None and ordinal >= len(self._plan.cells):  # a foreach has expanded since the plan was read
-            self._use_plan(read_plan(self._store, self._run_id))
-        if ordinal not in self.ordinals or self._filter.execution not in {None, entry.execution}:
+        if not self._has_job(entry) or self._filter.execution not in {None, entry.execution}:
             return
         if entry.at_ms < self._filter.since_ms:
             return
@@ -202,13 +202,61 @@ class _Selection:
         document = {"at": iso(entry.at_ms), "run": self._run_id, "job": self._name(entry), "id": entry.job}
         return ((json.dumps({**document, "attempt": entry.execution, "stream": entry.stream, "line": text}), ""),)
 
+
+class _PlainJob(_Output):
+    """The output of a job that is in no run."""
+
+    _named = False
+
+    def __init__(self, job: str, chosen_filter: _Filter) -> None:
+        super().__init__(chosen_filter, None)
+        self._job = job
+
+    def _has_job(self, entry: LogEntry) -> bool:
+        return entry.job == self._job
+
+    def _name(self, entry: LogEntry) -> str:
+        return entry.job
+
+
+class _Selection(_Output):
+    """The output of the selected jobs of a run."""
+
+    def __init__(self, store: "Store", run_id: str, chosen_filter: _Filter, plan: Plan) -> None:
+        super().__init__(chosen_filter, run_id)
+        self._store = store
+        self._run = run_id
+        self._use_plan(plan)
+
+    def _use_plan(self, plan: Plan) -> None:
+        job = self._filter.job
+        chosen = select_jobs(plan, self._run, job) if job is not None else [cell.ordinal for cell in plan.jobs()]
+        self._plan = plan
+        self.ordinals = frozenset(chosen) if self._filter.bad is None else self._filter.bad & frozenset(chosen)
+        self._named = job is None or len(chosen) > 1
+
+    def failed(self, ordinals: Iterable[int]) -> "_Selection":
+        """Return the same selection for jobs that have failed now."""
+        return _Selection(self._store, self._run, replace(self._filter, bad=frozenset(ordinals)), self._plan)
+
+    @property
+    def failed_only(self) -> bool:
+        """Whether only jobs that failed are shown."""
+        return self._filter.bad is not None
+
+    def _has_job(self, entry: LogEntry) -> bool:
+        ordinal = ordinal_of(entry.job)
+        if ordinal is not None and ordinal >= len(self._plan.cells):  # a foreach has expanded since the plan was read
+            self._use_plan(read_plan(self._store, self._run))
+        return ordinal in self.ordinals
+
     def _name(self, entry: LogEntry) -> str:
         ordinal = ordinal_of(entry.job)
         assert ordinal is not None, "an entry of a selected job"
         return self._plan.cells[ordinal].name
 
 
-def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | None, terminal: Terminal) -> str:
+def _show_past(store: "Store", run_id: str, selection: _Output, tail: int | None, terminal: Terminal) -> str:
     """Show the stored output, and return the position after it."""
     position = START
     last = _LastLines(tail)
@@ -242,7 +290,7 @@ def _show_future(
             _show_past(store, run_id, selection.failed(new), tail, terminal)
 
 
-def _lines_of(entries: Iterable[LogEntry], selection: _Selection) -> Iterator[tuple[LogEntry, Line]]:
+def _lines_of(entries: Iterable[LogEntry], selection: _Output) -> Iterator[tuple[LogEntry, Line]]:
     return ((entry, line) for entry in entries for line in selection.lines(entry))
 
 
@@ -253,7 +301,7 @@ class _LastLines:
         self._kept: defaultdict[str, deque[tuple[int, LogEntry, Line]]] = defaultdict(lambda: deque(maxlen=limit))
         self._count = 0
 
-    def add(self, entries: Iterable[LogEntry], selection: _Selection) -> None:
+    def add(self, entries: Iterable[LogEntry], selection: _Output) -> None:
         for entry, line in _lines_of(entries, selection):
             self._count += 1
             self._kept[entry.job].append((self._count, entry, line))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ _PATHS: Final = ("FLOWQ_HOME", "FLOWQ_PYTHON")  # variables with paths that may 
 
 
 @click.command(epilog="Example: flowq serve flows/ -c 4")
-@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(exists=True, file_okay=False))
+@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(exists=True))
 @click.option(
     "-c",
     "--concurrency",
@@ -128,6 +129,9 @@ def _page(page: PageOptions, *more: str) -> tuple[str, ...] | None:
 
 def _enter(directory: str, session: CliContext) -> str:
     """Make the directory the current one, so that settings come from there; return its absolute path."""
+    if not Path(directory).is_dir():
+        parent = shlex.quote(str(Path(directory).parent))
+        raise click.UsageError(f"{directory!r} is a file, expected the directory of the flows, as in `flowq serve {parent}`")
     served = os.path.abspath(directory)  # noqa: PTH100 - not resolve(): a link is followed at each look
     for name in _PATHS:
         if os.environ.get(name):

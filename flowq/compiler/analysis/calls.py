@@ -4,6 +4,7 @@ A callable that cannot be found is a warning, because it may exist only on the w
 """
 
 import builtins
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -66,6 +67,8 @@ def find_installed(python: str, report: Report) -> Installed:
         report.add(Code.OLD_INTERPRETER, span, message, "name a newer one")
     elif not installed.exists:
         hint = "write the path, relative to this file, of an interpreter or of an environment such as .venv; a job of the run can make it"
+        if re.fullmatch(r"python[\d.]*", named):
+            hint = f"it is a path, relative to this file, and not looked for on PATH: write .venv, say, or what `command -v {named}` prints"
         report.add(Code.NO_INTERPRETER, span, f"python: there is no interpreter {named} here", hint)
     return installed
 

@@ -47,6 +47,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
 _LOOKED_AT: Final = 2_000  # characters of a line: to match a longer one would take much memory
 _SCRIPTS: Final = frozenset({"run", "shell"})
 _BELOW: Final = "write `%s: |`, and the script on lines of its own below"
+_WITHIN: Final = re.compile(r"([\w-]+):\s+[^\s\"'$|>,:\[{][^,:\[{]{0,200}?\$\{\{")  # a value that has text before an expression
 _BESIDE: Final = re.compile(r"\s*(?:- )?([\w-]+):\s+(?=[^\s|>])")
 _QUOTED: Final = re.compile(r"""\s*(?:- )?([\w-]+):\s+("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?=[^\s#])""")
 """A key with a value beside it, and one with a value in quotes that more follows."""
@@ -88,5 +89,9 @@ def _script_help(line: str, column: int) -> str:
 
 def _expression_help(line: str) -> str:
     """Return the help for the most frequent mistake, an unquoted expression inside `[…]` or `{…}`; else ""."""
+    if found := _WITHIN.search(line):
+        if found[1] in _SCRIPTS:
+            return f"put the whole script in single quotes, or write the job on lines of its own, with `{found[1]}: |`"
+        return f"put the whole value of `{found[1]}` in quotes"
     found = re.search(r"(?<![\"'])\$\{\{.{0,200}?\}\}", line)
     return f'put the expression in quotes: "{found[0]}"' if found else ""

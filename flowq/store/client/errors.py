@@ -79,7 +79,12 @@ def translate(error: BaseException, server: str = "the server") -> BaseException
         `NoScriptError`.
     """
     if isinstance(error, UnicodeEncodeError):
-        return UsageError(f"{error.object[:100]!r} cannot be stored: it has half a character (a lone surrogate)")
+        text = error.object
+        if all(character < "\ud800" or "\udc80" <= character <= "\udcff" for character in text[error.start : error.end]):
+            return UsageError(
+                f"{text[:200]!r} cannot be stored: its bytes are not UTF-8; rename the file or directory, or correct the text"
+            )
+        return UsageError(f"{text[:100]!r} cannot be stored: it has half a character (a lone surrogate)")
     if isinstance(error, client.NoScriptError) or not isinstance(error, _TRANSLATED):
         return error
     code, detail = _code(error), _one_line(error)

@@ -55,14 +55,33 @@ class Session:
         self.keys = Keys(namespace)
         self.follow = follow
         self.incarnation = ""
+        self.refusal = ""  # why the server refuses changes, where this session can only read
         self.translated = Translated(_address(client))
 
     @property
     def client(self) -> Any:
         """The client, for reading; the data has the schema of this version."""
         if not self.incarnation:
-            self.open()
+            self.open_to_read()
         return self._client
+
+    def open_to_read(self) -> None:
+        """Open; where the server answers but refuses changes (its disk is full, it is a replica), what is there can be read all the same.
+
+        Raises:
+            SchemaVersionError, DataLostError, ServerError: as `open`, where nothing is there to be read either.
+        """
+        try:
+            self.open()
+            self.refusal = ""
+        except ServerUnavailableError as error:
+            if not isinstance(error.__cause__, redis.exceptions.ResponseError):
+                raise
+            with self.translated:
+                schema, migrating = self._client.hmget(self.keys("meta"), "schema", "migration")
+            if schema != SCHEMA.encode() or migrating:
+                raise
+            self.refusal = str(error)
 
     def open(self) -> None:
         """Check the schema and learn the incarnation; found both on a fresh server, and migrate data of the schema before.

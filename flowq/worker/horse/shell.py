@@ -319,7 +319,7 @@ def _no_scratch(scratch: str, error: OSError) -> str:
 def _cannot_start(argv: list[str], env: Mapping[str, str], error: OSError) -> str:
     match error.errno:
         case errno.ENOENT:
-            return f"command not found: {argv[0]}"
+            return _without_interpreter(argv[0], env) or f"command not found: {argv[0]}"
         case errno.EACCES:
             return f"not an executable program: {argv[0]}"
         case errno.E2BIG:
@@ -328,6 +328,23 @@ def _cannot_start(argv: list[str], env: Mapping[str, str], error: OSError) -> st
             return f"{argv[0]!r} cannot be started: an argument or variable contains a NUL character or is otherwise invalid"
         case _:
             return f"{argv[0]} cannot be started: {error.strerror}"
+
+
+def _without_interpreter(program: str, env: Mapping[str, str]) -> str:
+    """Return a message about a program that is there, and whose interpreter is not; else ""."""
+    for path in [program] if "/" in program else [os.path.join(place, program) for place in os.get_exec_path(env)]:
+        try:
+            with open(path, "rb") as file:  # no suppress(): a horse imports no contextlib
+                first = file.readline(256)
+        except OSError:
+            continue
+        if first.startswith(b"\x7fELF"):
+            return f"{path} cannot be started: it was built for another system, whose loader is not there"
+        if first.startswith(b"#!"):
+            named = first[2:].decode("utf-8", "backslashreplace").strip(" \t\n")
+            why = ": save the file with the line ends of Unix" if named.endswith("\r") else ""
+            return f"{path} cannot be started: its first line names an interpreter that is not there, {named!r}{why}"
+    return ""
 
 
 def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
