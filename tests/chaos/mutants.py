@@ -133,8 +133,8 @@ MUTANTS: Final = {
     ),
     "a process goes on after a failure": Mutant(
         "worker/horse/batch.py",
-        'if outcome["outcome"] != "finished" or "left" in outcome or',
-        'if "left" not in outcome and self._jobs < self._task["batch"]:\n            return True\n        if outcome["outcome"] != "finished" or "left" in outcome or',
+        'return outcome["outcome"] == "finished" and "left" not in outcome and',
+        'return "left" not in outcome and',
         ("shared processes",),
     ),
     "an end of file is not looked at": Mutant(

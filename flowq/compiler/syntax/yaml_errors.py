@@ -47,7 +47,9 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
 _LOOKED_AT: Final = 2_000  # characters of a line: to match a longer one would take much memory
 _SCRIPTS: Final = frozenset({"run", "shell"})
 _BELOW: Final = "write `%s: |`, and the script on lines of its own below"
-_WITHIN: Final = re.compile(r"([\w-]+):\s+[^\s\"'$|>,:\[{][^,:\[{]{0,200}?\$\{\{")  # a value that has text before an expression
+_WITHIN: Final = re.compile(
+    r"(?<![\w-])([\w-]+):\s+[^\s\"'$|>,:\[{][^,:\[{]{0,200}?\$\{\{"
+)  # a value that has text before an expression
 _BESIDE: Final = re.compile(r"\s*(?:- )?([\w-]+):\s+(?=[^\s|>])")
 _QUOTED: Final = re.compile(r"""\s*(?:- )?([\w-]+):\s+("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?=[^\s#])""")
 """A key with a value beside it, and one with a value in quotes that more follows."""
