@@ -24,6 +24,12 @@ class Mutant:
     more: "Mutant | None" = None
 
 
+_MAY_STAY: Final = """return outcome["outcome"] == "finished" and "left" not in outcome and self._jobs < self._task["batch"]
+
+    def stays(self) -> bool:
+        \"""Return whether the job has left nothing behind, so that the horse can take another one.\"""
+        """
+
 MUTANTS: Final = {
     "no fence": Mutant(
         "store/lua/lib/execution_history.lua",
@@ -133,8 +139,8 @@ MUTANTS: Final = {
     ),
     "a process goes on after a failure": Mutant(
         "worker/horse/batch.py",
-        'return outcome["outcome"] == "finished" and "left" not in outcome and',
-        'return "left" not in outcome and',
+        _MAY_STAY,
+        _MAY_STAY.replace('outcome["outcome"] == "finished" and ', "") + "return True\n        ",
         ("shared processes",),
     ),
     "an end of file is not looked at": Mutant(

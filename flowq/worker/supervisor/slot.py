@@ -297,6 +297,8 @@ class Slot:
             messages = [ends.ended_by_itself(self.task, self._lane.command, self._cause)]
         if messages and not self._over:
             self._take_outcome(messages.pop(0), self._lane, alone=not messages)
+            if self._looks and not messages:
+                messages = self._lane.receive()  # to report the end has taken longer than to look
         if messages and self._looks:  # the horse has told that it stays, or not
             self._looks = False
             self._leave(self._lane, stays=messages.pop(0)["stays"], orderly=not messages)
