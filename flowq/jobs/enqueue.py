@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from flowq import defaults, signing
+from flowq import defaults, ids, signing
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of
 from flowq.dependency import cycle_message
@@ -270,6 +270,7 @@ class Enqueueing:
         serializer_name(self.serializer)
         whole = signing.is_on() or self.job_class.__module__.partition(".")[0] != "flowq"
         encoded = [self._checked(data) if whole or data.options.meta else self._encoded(data) for data in datas]
+        nonce = ids.nonce()
 
         def described() -> Iterator[NewJob]:
             for data, known in zip(datas, encoded, strict=True):
@@ -280,7 +281,7 @@ class Enqueueing:
                 else:
                     job = known
                 jobs.append(job)
-                yield job.settings.new_job()
+                yield job.settings.new_job(nonce=nonce)
 
         return described()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flowq.callbacks import Callback
 from flowq.dependency import Dependency
@@ -154,6 +154,9 @@ _TTL: Final = _option(_duration, milliseconds, from_milliseconds)
 _CALLBACK: Final = _option(Callback.of, Callback.stored, Callback.restored)
 
 
+_Stored: TypeAlias = tuple[float | None, Mapping[str, str]]
+
+
 @record
 class JobOptions:
     """The options of a plain job. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry".
@@ -184,6 +187,8 @@ class JobOptions:
     on_failure: Callback | None = field(default=None, metadata=_CALLBACK)
     on_stopped: Callback | None = field(default=None, metadata=_CALLBACK)
     webhooks: tuple[Webhook, ...] = field(default=(), metadata=_option(_webhooks, _lines, Webhook.restored))
+    is_shared: bool = field(default=False, init=False, repr=False, compare=False)  # many jobs have this one: see `fields`
+    _stored: _Stored | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def edges(self) -> list[tuple[str, str]]:
@@ -195,12 +200,26 @@ class JobOptions:
         """Whether the job goes to the front of its queue."""
         return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
 
-    def fields(self) -> dict[str, str | bytes | int]:
-        """Return their stored form; its times are in milliseconds."""
-        found: dict[str, str | bytes | int] = {}
+    def fields(self, default_timeout: float | None = None) -> Mapping[str, str]:
+        """Return their stored form; its times are in milliseconds. Where many jobs share them it is the same mapping for all.
+
+        Args:
+            default_timeout: the limit where they have none; seconds.
+        """
+        known = self._stored
+        if known is None or known[0] != default_timeout:
+            known = default_timeout, self._encoded(default_timeout)
+            if self.is_shared:
+                self._stored = known  # type: ignore[misc] # what it is made of does not change
+        return known[1]
+
+    def _encoded(self, default_timeout: float | None) -> dict[str, str]:
+        found: dict[str, str] = {}
         for (stored, encode), value in zip(_ENCODED, _values_of(self), strict=True):
             if value is not None and (text := encode(value)) is not None:
-                found[stored] = text
+                found[stored] = str(text)
+        if default_timeout is not None:
+            found.setdefault("timeout", str(milliseconds(default_timeout)))
         return found if self.rate_limit is None else {**found, **self.rate_limit.fields()}
 
     @classmethod
@@ -364,6 +383,8 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
 
 @lru_cache(maxsize=200, typed=True)  # as above: most jobs have no other options, or none
 def _of_durations(*given: Any) -> JobOptions:
-    return JobOptions(
+    options = JobOptions(
         **{name: _checked(name, value) for name, value in zip(given[::2], given[1::2], strict=True) if value is not None}
     )
+    options.is_shared = True  # type: ignore[misc] # before a job has it
+    return options

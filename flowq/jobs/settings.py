@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowq import ids, signing
 from flowq.dependency import Dependency
-from flowq.durations import milliseconds, parse_times
+from flowq.durations import parse_times
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.jobs.call import Call, function_of, storable
 from flowq.jobs.options import JobOptions, parse_options
@@ -153,7 +153,7 @@ class JobSettings:
         """Whether something was changed here that is not saved."""
         return bool(self._changed)
 
-    def changes(self) -> dict[str, str | bytes | int]:
+    def changes(self) -> dict[str, str]:
         """Return the fields of the store that were changed here since the last time; an empty text removes one."""
         fields = self.options.fields()
         names = [name for name in _SAVED if name in self._changed]
@@ -330,16 +330,14 @@ class JobSettings:
         data = self.call.stored(self.serializer)
         return signing.seal(data, *signing.payload_context(self._state.id, self.fields())) if signing.is_on() else data
 
-    def fields(self) -> dict[str, str | bytes | int]:
-        """Return the stored fields of the options, and the readable form of the call."""
-        fields = self._given.fields()
-        if "timeout" not in fields and self._default_timeout is not None:
-            fields["timeout"] = milliseconds(self._default_timeout)
-        fields["call"] = storable(self.call_text)
+    def fields(self) -> Mapping[str, str]:
+        """Return the stored fields of the options, the same mapping for jobs that share them."""
+        fields = self._given.fields(self._default_timeout)
         name = serializer_name(self.serializer)
-        if self._given.webhooks:
-            fields["func"] = self.func_name  # so that webhooks need not decode the payload
-        return {**fields, "serializer": name} if name else fields
+        if not (name or self._given.webhooks):
+            return fields
+        of_webhooks = {"func": self.func_name} if self._given.webhooks else {}  # so that they need not decode the payload
+        return {**fields, **of_webhooks, **({"serializer": name} if name else {})}
 
     def stored_meta(self) -> bytes:
         """Return `meta` as bytes.
@@ -371,10 +369,11 @@ class JobSettings:
         """Take the call as it is stored, of a job without meta and signature, for the next `new_job`."""
         self._encoded = call, b""
 
-    def new_job(self, *, due_ms: int = -1, front: bool = False, unique: bool = False) -> NewJob:
+    def new_job(self, *, due_ms: int = -1, front: bool = False, unique: bool = False, nonce: str = "") -> NewJob:
         """Describe the job for the store, on the queue that it was bound to.
 
         Args:
+            nonce: of the request, if other jobs are part of it.
             due_ms: the server's time before which it is not queued, or -1.
             front: put it at the front of its queue, also where its options do not say so.
             unique: refuse an id that is taken, likewise.
@@ -388,11 +387,12 @@ class JobSettings:
             id=self._state.id,
             queue=self._state.queue,
             payload=payload,
-            nonce=ids.nonce(),
+            nonce=nonce or ids.nonce(),
             unique=unique or options.unique,
             due_ms=due_ms,
             front=front or options.front,
             parents=options.edges,
+            call=storable(self.call_text),
             fields=self.fields(),
             meta=meta,
             group=options.group_id or "",

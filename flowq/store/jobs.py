@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
-from flowq.plan.bulk import record
+from flowq.plan.bulk import nothing, record
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, job_records, latest_result, older_result
@@ -30,8 +30,8 @@ class NewJob:
 
     `payload` is what a worker executes, opaque here; `nonce` identifies the request (the same again changes nothing); `unique`
     refuses a taken id; `due_ms` is the server time before which it is not queued, or -1; `front` puts it at the front of its queue;
-    `parents` are `(job id, condition)`; `fields` are further fields of its record; `meta` is the user's own data. `group` is the group it
-    joins; `coming` says how many jobs of the same request follow, or -1 of each of those.
+    `parents` are `(job id, condition)`; `call` is what a worker executes for people, and `fields` are further fields of its record; `meta` is
+    the user's own data. `group` is the group it joins; `coming` says how many jobs of the same request follow, or -1 of each of those.
     """
 
     id: str
@@ -42,7 +42,8 @@ class NewJob:
     due_ms: int = -1
     front: bool = False
     parents: Sequence[tuple[str, str]] = ()
-    fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
+    call: str = ""
+    fields: Mapping[str, str] = field(default_factory=nothing)
     meta: bytes = b""
     group: str = ""
     coming: int = 0
@@ -52,10 +53,17 @@ class NewJob:
         flat = [self.nonce, self.id, "1" if self.unique else "0", self.queue, self.payload, self.meta]
         flat += (str(self.due_ms), "1" if self.front else "0", self.group, str(self.coming), str(len(self.parents)))
         flat += [f"{parent}|{condition}" for parent, condition in self.parents]
-        flat.append(str(2 * len(self.fields)))
-        for name, value in self.fields.items():
-            flat += (name, value if isinstance(value, (str, bytes)) else str(value))
+        flat += (str(2 * len(self.fields) + 2), "call", self.call) if self.call else (str(2 * len(self.fields)),)
+        for pair in self.fields.items():
+            flat += pair
         return flat
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it has nothing but what all jobs have, and is to be executed now."""
+        return bool(self.call) and not (
+            self.unique or self.front or self.parents or self.meta or self.group or self.due_ms >= 0
+        )
 
     def check(self) -> None:
         """Refuse what is too large to be stored; see `check_payload`."""
@@ -381,9 +389,18 @@ def _chunks(items: Iterable[_T], most: int, most_bytes: int, size: Callable[[_T]
 
 
 def _creations(jobs: Sequence[NewJob]) -> list[str | bytes]:
-    named = {new.id for new in jobs}
-    flat: list[str | bytes] = [str(len(jobs))]
-    flat += [str(len(jobs)), *(new.id for new in jobs)] if len(named) == len(jobs) else ["0"]
+    """Return the arguments of the script `create_many`, as flat texts."""
+    count, named, first = str(len(jobs)), {new.id for new in jobs}, jobs[0]
+    flat: list[str | bytes] = [count, count, *(new.id for new in jobs)] if len(named) == len(jobs) else [count, "0"]
+    shared = (first.nonce, first.queue, first.fields)
+    if len(named) == len(jobs) and all((new.nonce, new.queue, new.fields) == shared and new.is_usual for new in jobs):
+        flat += [str(2 + 2 * len(first.fields)), first.nonce, first.queue]
+        for pair in first.fields.items():
+            flat += pair
+        for new in jobs:
+            flat += (new.payload, new.call)
+        return flat
+    flat.append("0")
     for new in jobs:
         flat += new.arguments()
     return flat

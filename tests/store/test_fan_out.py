@@ -21,7 +21,8 @@ def driver(store: Store) -> Driver:
 
 
 def parent(store: Store, name: str = "parent", **fields: int) -> None:
-    assert store.jobs.create(NewJob(name, PARENTS, b"", ids.nonce(), fields=fields))[0] is Outcome.DONE
+    texts = {field: str(value) for field, value in fields.items()}
+    assert store.jobs.create(NewJob(name, PARENTS, b"", ids.nonce(), fields=texts))[0] is Outcome.DONE
 
 
 def dependents(store: Store, count: int, *parents: str, prefix: str = "child", condition: str = "success") -> list[str]:

@@ -377,7 +377,7 @@ def test_jobs_of_one_call_are_queued_in_order_beside_those_that_wait(store: Stor
         NewJob("first", "default", b"", "3", front=True),
         NewJob("other", "other", b"", "4"),
         NewJob("later", "default", b"", "5", due_ms=2**45),
-        NewJob("b", "default", b"", "6", fields={"ttl": 60_000}),
+        NewJob("b", "default", b"", "6", fields={"ttl": "60000"}),
     ]
     answers = store.jobs.create_many(jobs)
     assert [answer for _, answer in answers] == ["queued", "deferred", "queued", "queued", "scheduled", "queued"]
@@ -441,6 +441,51 @@ def test_each_of_many_jobs_is_created_or_refused_by_itself(store: Store) -> None
     refused = [(Outcome.CONFLICT, "queued"), (Outcome.NOT_FOUND, "nowhere"), (Outcome.DONE, "deferred")]
     assert store.jobs.create_many(jobs)[150:] == refused
     assert store.queues.count("default") == 151
+
+
+def usual(name: str, nonce: str = "n", queue: str = "default", **fields: str) -> NewJob:
+    return NewJob(name, queue, name.encode(), nonce, call=f"f({name})", fields=fields)
+
+
+def stored(store: Store, name: str) -> tuple[dict[str, str], bytes | None]:
+    found = store.jobs.load_many([name])[0]
+    assert found is not None
+    return {field: text for field, text in found.record.fields.items() if not field.endswith("_at")}, found.payload
+
+
+@pytest.mark.parametrize(
+    "last",
+    [usual("z", timeout="5"), usual("z", timeout="9"), usual("z", "m", timeout="5"), usual("z", queue="other", timeout="5")],
+    ids=["alike", "another field", "another request", "another queue"],
+)
+def test_jobs_of_one_call_are_stored_as_by_calls_of_their_own(store: Store, last: NewJob) -> None:
+    jobs = [*(usual(f"j{number}", timeout="5") for number in range(60)), last]
+    store.jobs.create_many(jobs)
+    together = [stored(store, new.id) for new in jobs]
+    order = {queue: store.queues.job_ids(queue) for queue in ("default", "other")}
+    store.client.flushdb()
+    for new in jobs:
+        Store(store.client, store.namespace).open().jobs.create(new)
+    assert [stored(store, new.id) for new in jobs] == together
+    assert {queue: store.queues.job_ids(queue) for queue in order} == order
+
+
+def test_jobs_that_are_alike_and_whose_ids_are_taken(store: Store, driver: Driver) -> None:
+    """By the same request, by another one, by a job that is being executed, and by one that has ended and another waits for again."""
+    store.jobs.create(usual("started"))
+    driver.take()
+    store.jobs.create(usual("ended", "earlier"))
+    driver.end(driver.take())
+    store.jobs.create(usual("waits", "earlier"))
+    store.jobs.create(usual("same"))
+    names = ["ended", "same", "started", "waits", "free"]
+    answers = store.jobs.create_many([usual(name, "n" if name == "same" else "m") for name in names])
+    done = (Outcome.DONE, "queued")
+    assert answers == [done, (Outcome.DUPLICATE, "queued"), (Outcome.CONFLICT, "started"), done, done]
+    answers = store.jobs.create_many([usual(name, "m") for name in names if name != "same"])
+    again = (Outcome.DUPLICATE, "queued")
+    assert answers == [again, (Outcome.CONFLICT, "started"), again, again]
+    assert sorted(store.queues.job_ids("default")) == sorted(set(names) - {"started"})
 
 
 def test_nothing_is_created_when_one_of_many_is_too_large(store: Store) -> None:

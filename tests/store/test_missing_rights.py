@@ -145,8 +145,9 @@ def plain_jobs(store: Store, driver: Driver) -> dict[str, str]:
 
     def create(job: str, *parents: str, group: str = "", due_ms: int = -1, **fields: str | int) -> None:
         edges = [(parent, "success") for parent in parents]
+        texts = {name: str(value) for name, value in fields.items()}
         new = NewJob(
-            job, "default", b"data", f"nonce-{job}", due_ms=due_ms, parents=edges, fields=fields, group=group, coming=-1
+            job, "default", b"data", f"nonce-{job}", due_ms=due_ms, parents=edges, fields=texts, group=group, coming=-1
         )
         assert store.jobs.create(new)[0] is Outcome.DONE
 

@@ -16,7 +16,7 @@ LEASE_MS = 10_000
 
 
 def create(store: Store, **fields: str | int) -> None:
-    store.jobs.create(NewJob("a", "default", b"", ids.nonce(), fields=fields))
+    store.jobs.create(NewJob("a", "default", b"", ids.nonce(), fields={name: str(value) for name, value in fields.items()}))
 
 
 def status(store: Store) -> tuple[str, int]:

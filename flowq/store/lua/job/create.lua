@@ -56,11 +56,8 @@ local function make(id, fields, old, waits)
   return job
 end
 
--- `free`: it is known that no job has the id.
-function L.create(free)
-  local nonce, id, unique, queue, payload, meta, due, front, group, coming = A.texts(10)
-  local parents, options = A.list(), A.list()
-  due, coming = tonumber(due), tonumber(coming)
+-- Create a job of these arguments. `free`: it is known that no job has the id.
+function L.create_of(free, parents, options, nonce, id, unique, queue, payload, meta, due, front, group, coming)
   local old = not free and L.load(id) or nil
   L.ask_for(L.TO_CREATE, not old and #parents == 0 and due < 0 and group == '', options)
   if old then
@@ -106,6 +103,13 @@ function L.create(free)
   if job.status == '-' then L.set_status(job, 'deferred', nil, now) end
   if job.status ~= 'queued' then L.list_queue(queue) end -- the queue of a queued job is known
   return { 'done', job.status }
+end
+
+function L.create(free)
+  local nonce, id, unique, queue, payload, meta, due, front, group, coming = A.texts(10)
+  local parents, options = A.list(), A.list()
+  return L.create_of(
+    free, parents, options, nonce, id, unique, queue, payload, meta, tonumber(due), front, group, tonumber(coming))
 end
 
 function T.create()
