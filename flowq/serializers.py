@@ -63,7 +63,7 @@ def resolve_serializer(serializer: Any = None) -> Any:
     Raises:
         UsageError: there is no such thing; as a `SerializerError`, it lacks `dumps` or `loads`.
     """
-    if serializer is None:
+    if serializer is None or serializer is DefaultSerializer:
         return DefaultSerializer
     found = _NAMES.get(serializer) or _import(serializer) if isinstance(serializer, str) else serializer
     if not callable(getattr(found, "dumps", None)) or not callable(getattr(found, "loads", None)):

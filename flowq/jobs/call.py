@@ -83,6 +83,8 @@ class Call:
         return found
 
     def __str__(self) -> str:
+        if not (self.args or self.kwargs):
+            return f"{self.name}()"
         shown: list[str] = []
         left = _LONGEST
         for text in self._arguments():

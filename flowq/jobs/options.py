@@ -193,12 +193,12 @@ class JobOptions:
     @property
     def edges(self) -> list[tuple[str, str]]:
         """The ids of the jobs this one waits for, each with the condition on its end."""
-        return [edge for dependency in self.depends_on for edge in dependency.edges]
+        return [edge for dependency in self.depends_on for edge in dependency.edges] if self.depends_on else []
 
     @property
     def front(self) -> bool:
         """Whether the job goes to the front of its queue."""
-        return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
+        return self.at_front or bool(self.depends_on) and any(item.enqueue_at_front for item in self.depends_on)
 
     def fields(self, default_timeout: float | None = None) -> Mapping[str, str]:
         """Return their stored form; its times are in milliseconds. Where many jobs share them it is the same mapping for all.
@@ -241,7 +241,8 @@ _DECODED: Final = [(name, option.stored or name, option.decode) for name, option
 _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
 # The same, and the name of the parameter of `enqueue_call`.
 _OF_CALL: Final = {**{name: name for name in _AT_ENQUEUE}, "job_timeout": "timeout", "pipeline": "pipeline"}
-NOT_GIVEN: Final[Mapping[str, Any]] = {name: False if name in {"at_front", "unique"} else None for name in _OF_CALL.values()}
+_FLAGS: Final = {"at_front", "unique"}
+NOT_GIVEN: Final[Mapping[str, Any]] = {name: False if name in _FLAGS else None for name in _OF_CALL.values()}
 """All options of `enqueue_call` as they are where nothing is said: a subclass that replaces it finds each of them, as in RQ."""
 
 _DURATIONS: Final = {"timeout", "result_ttl", "ttl", "failure_ttl"}
@@ -304,12 +305,16 @@ def as_keywords(value: Any) -> dict[str, Any]:
 
 
 def bind_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are given (not None) among the parameters of a function, by the names that they have here.
+    """Return the options that are given (neither None nor a flag that is off) among the parameters of a function, by the names that they have here.
 
     The functions whose signatures RQ documents list their options one by one; each passes its `locals()`.
     """
     names = _NAMES
-    return {names[name]: value for name, value in parameters.items() if value is not None and name in names}
+    return {
+        names[name]: value
+        for name, value in parameters.items()
+        if value is not None and name in names and not (value is False and name in _FLAGS)
+    }
 
 
 def is_option(name: str) -> bool:

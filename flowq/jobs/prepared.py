@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from flowq.jobs.call import Call
 from flowq.jobs.options import JobOptions, as_arguments, as_keywords, group_name, option_name, parse_options
+from flowq.plan.bulk import nothing, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EnqueueData:
     """One job for `Queue.enqueue_many`, made by `Queue.prepare_data`."""
 
     call: Call
     options: JobOptions
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=nothing)
 
     def __getattr__(self, name: str) -> Any:
         """Return an argument of `prepare_data` by its name, as it was given."""

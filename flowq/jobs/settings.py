@@ -332,11 +332,11 @@ class JobSettings:
 
     def fields(self) -> Mapping[str, str]:
         """Return the stored fields of the options, the same mapping for jobs that share them."""
-        fields = self._given.fields(self._default_timeout)
-        name = serializer_name(self.serializer)
-        if not (name or self._given.webhooks):
+        options, name = self._given, serializer_name(self.serializer)
+        fields = options.fields(self._default_timeout)
+        if not (name or options.webhooks):
             return fields
-        of_webhooks = {"func": self.func_name} if self._given.webhooks else {}  # so that they need not decode the payload
+        of_webhooks = {"func": self.func_name} if options.webhooks else {}  # so that they need not decode the payload
         return {**fields, **of_webhooks, **({"serializer": name} if name else {})}
 
     def stored_meta(self) -> bytes:

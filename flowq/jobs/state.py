@@ -1,5 +1,6 @@
 """`JobState`: a plain job as stored, read only when it is used."""
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class JobState:
         self.worker: str | None = None
         self.given: dict[str, datetime | None] = {}
         self._store: Store | None = None if connection is None else store_for(connection)
-        self._made = datetime.now(UTC)
+        self._made = time.time()
 
     @property
     def store(self) -> "Store":
@@ -158,7 +159,8 @@ class JobState:
             return given
         if self.record is None and self._store is not None:
             self.refresh()
-        return (None if self.record is None else _time(self.record.created_ms)) or self._made
+        stored = None if self.record is None else _time(self.record.created_ms)
+        return datetime.fromtimestamp(self._made, UTC) if stored is None else stored
 
     @property
     def _only_here(self) -> bool:
