@@ -198,7 +198,7 @@ class JobOptions:
     @property
     def front(self) -> bool:
         """Whether the job goes to the front of its queue."""
-        return self.at_front or bool(self.depends_on) and any(item.enqueue_at_front for item in self.depends_on)
+        return self.at_front or (bool(self.depends_on) and any(item.enqueue_at_front for item in self.depends_on))
 
     def fields(self, default_timeout: float | None = None) -> Mapping[str, str]:
         """Return their stored form; its times are in milliseconds. Where many jobs share them it is the same mapping for all.
