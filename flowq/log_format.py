@@ -2,11 +2,39 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 JSON: Final = "json"
 """The format that stands for JSON lines."""
+
+
+# What `logging` finds out for each record unless it is told not to, and the fields of a format that need it.
+_LOOKED_UP: Final[Mapping[str, tuple[str, ...]]] = {
+    "logThreads": ("thread",),  # and threadName
+    "logProcesses": ("process)",),
+    "logMultiprocessing": ("processName",),
+    "logAsyncioTasks": ("taskName",),
+    "_srcfile": ("pathname", "filename", "module", "lineno", "funcName"),
+}
+
+
+class TextFormatter(logging.Formatter):
+    """Log lines in the syntax of `logging`. Their time is written out once a second: a busy worker writes thousands of lines in one."""
+
+    def __init__(self, log_format: str, date_format: str) -> None:
+        super().__init__(log_format, date_format)
+        self._second = -1
+        self._time = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - of `logging`
+        """Return the time of a record."""
+        second = int(record.created)
+        if second != self._second or not datefmt:  # the format without a name has milliseconds
+            self._time = super().formatTime(record, datefmt)
+            self._second = second
+        return self._time
 
 
 class JsonFormatter(logging.Formatter):
@@ -29,11 +57,14 @@ class JsonFormatter(logging.Formatter):
 
 def formatter_of(log_format: str, date_format: str) -> logging.Formatter:
     """Return the formatter for a format: `json`, or one in the syntax of `logging`."""
-    return JsonFormatter() if log_format == JSON else logging.Formatter(log_format, date_format)
+    return JsonFormatter() if log_format == JSON else TextFormatter(log_format, date_format)
 
 
 def log_to_stderr(level: str, log_format: str, date_format: str) -> None:
-    """Log to standard error from a level on, unless logging is set up already."""
+    """Log to standard error from a level on, unless logging is set up already. For processes of flowq's own: it changes `logging` for all of one."""
+    for name, fields in _LOOKED_UP.items():
+        if log_format != JSON and not any(field in log_format for field in fields):
+            setattr(logging, name, None)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter_of(log_format, date_format))
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -167,14 +167,13 @@ class Channel:
             PeerGoneError: the other end is gone and every complete message has been returned before.
         """
         gone = False
-        while True:
-            read = self._read(_DONTWAIT)
-            if read is None:
-                break
-            if read == 0:
-                gone = True
-                break
-            if read < _CHUNK:
+        while (read := self._read(_DONTWAIT)) is not None:
+            data, control, state = read
+            if not (self._in or self._fds or control or state & _socket.MSG_CTRUNC) and _is_whole(data):
+                return [(_loaded(data[_HEADER:]), [])]  # as most come
+            self._take_in(data, control, state)
+            if len(data) < _CHUNK:
+                gone = not data
                 break
         messages = self._messages() if self._in else []
         if gone and not messages:
@@ -194,8 +193,10 @@ class Channel:
             read = self._read(0)
             if read is None:
                 self._block()
-            elif read == 0:
+            elif not read[0]:
                 raise PeerGoneError
+            else:
+                self._take_in(*read)
 
     def first(self) -> tuple[Any, list[int]]:
         """Block for the first message: as `wait`, with fewer steps for one that comes whole and with two descriptors, as a task does.
@@ -246,18 +247,17 @@ class Channel:
             else:
                 self._out[0] = (data[sent:], ())
 
-    def _read(self, flags: int) -> int | None:
-        """Read once. Return the number of bytes, 0 at the end, None when nothing is there."""
+    def _read(self, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int] | None:
+        """Read once. Return what `recvmsg` gives, no bytes at the end; None when nothing is there."""
         try:
             data, control, state, _ = self._socket.recvmsg(_CHUNK, _SPACE, flags | _CLOEXEC)
         except BlockingIOError:
             return None
         except OSError as error:
             if error.errno in {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}:
-                return 0
+                return b"", [], 0
             raise
-        self._take_in(data, control, state)
-        return len(data)
+        return data, control, state
 
     def _take_in(self, data: bytes, control: list[tuple[int, int, bytes]], state: int) -> None:
         for level, kind, rights in control:
@@ -288,12 +288,21 @@ class Channel:
             return None
         if count > len(self._fds):
             raise ProtocolError("a message arrived without its descriptors")
-        try:
-            message = marshal.loads(self._in[_HEADER : _HEADER + size])
-        except (ValueError, TypeError, EOFError) as error:
-            raise ProtocolError("what arrived on a worker's channel is not a message") from error
+        message = _loaded(self._in[_HEADER : _HEADER + size])
         del self._in[: _HEADER + size]
         return message, [self._fds.popleft() for _ in range(count)] if count else []
+
+
+def _is_whole(data: bytes) -> bool:
+    """Return whether these bytes are a frame that no descriptor belongs to, and nothing else."""
+    return len(data) > _HEADER and data[4] == 0 and int.from_bytes(data[:4], "little") == len(data) - _HEADER
+
+
+def _loaded(body: bytes | bytearray) -> Any:
+    try:
+        return marshal.loads(body)
+    except (ValueError, TypeError, EOFError) as error:
+        raise ProtocolError("what arrived on a worker's channel is not a message") from error
 
 
 def _framed(message: Any, fds: int) -> bytes:

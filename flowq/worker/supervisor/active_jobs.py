@@ -394,6 +394,6 @@ class ActiveJobs:
         self._follow_ups.append((FollowUp.RETURN, held.claim))
 
     def _collect(self, slot: Slot, held: ActiveJob) -> None:
-        for entry in held.log(slot.logs()):
+        for entry in held.log(pieces) if (pieces := slot.logs()) else ():
             self._logs.append(entry)
             self._buffered += len(entry.data)
