@@ -21,7 +21,7 @@ from flowq.exceptions import (
 )
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
-from flowq.store import retry_upload, run_upload
+from flowq.store import retry_upload, run_times, run_upload
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
@@ -300,6 +300,16 @@ class Runs(RunStreams):
     def jobs(self, run: str, ordinals: Iterable[int], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
         """Return the records of jobs of a run, as `Jobs.get_many`."""
         return self._jobs.get_many((member_id(run, ordinal) for ordinal in ordinals), damaged)
+
+    def latest_finished(self, flow: str) -> str | None:
+        """Return the run of a flow that finished last, None if there is none any more."""
+        with self._session.translated:
+            found = self._session.client.hget(self._keys("latest"), flow)
+        return found.decode() if isinstance(found, bytes) else None
+
+    def durations(self, run: str, count: int) -> list[float | None]:
+        """Return the seconds that each of the first `count` jobs of a run took, None of those that did not finish."""
+        return run_times.durations(self._session, run, count)
 
     def statuses(self, run: str, count: int) -> Iterator[str]:
         """Yield a letter for each of the first `count` jobs and groups of a run, many at once: the status, see `flowq.states.LETTERS`.

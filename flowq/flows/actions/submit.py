@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +13,7 @@ from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.revision import revision_of
 from flowq.flows.actions.shipment import ship
+from flowq.flows.forecast.ranks import expected_ranks
 from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.plan.bulk import no_collection
 from flowq.plan.shipment import FIELDS, signed_parts
@@ -128,7 +129,7 @@ def offer(  # noqa: PLR0913 - as of `submit`
         outcome, holder = store.runs.submit_slot(
             run,
             _nonce(run_id, stored, directory, fields),
-            staged_jobs(plan, run, queue_prefix=queue_prefix),
+            staged_jobs(plan, run, queue_prefix=queue_prefix, ranks=expected_ranks(store, plan)),
             slot,
             plan=stored,
             directory=str(directory),
@@ -224,15 +225,18 @@ def _retention_ms(seconds: float | None) -> int:
     return -1 if seconds == NEVER else int(seconds * 1000)
 
 
-def staged_jobs(plan: Plan, run: str, *, queue_prefix: str = "") -> Iterator[StagedJob]:
-    """Yield each cell in the store's form, in ordinal order."""
+def staged_jobs(plan: Plan, run: str, *, queue_prefix: str = "", ranks: Sequence[int] = ()) -> Iterator[StagedJob]:
+    """Yield each cell in the store's form, in ordinal order; with `ranks`, those of the cells."""
     children: list[list[tuple[int, str]]] = [[] for _ in plan.cells]
     for cell in plan.cells:
         for edge in cell.parents:
             children[edge.parent].append((cell.ordinal, edge.condition))
     groups = _groups(plan)
     for cell in plan.cells:
-        yield StagedJob(cell.ordinal, _fields(plan, cell, run, groups.get(cell.node), queue_prefix), children[cell.ordinal])
+        fields = _fields(plan, cell, run, groups.get(cell.node), queue_prefix)
+        if ranks and fields.get("kind") != "group":
+            fields["cell:rank" if cell.group else "rank"] = ranks[cell.ordinal]
+        yield StagedJob(cell.ordinal, fields, children[cell.ordinal])
 
 
 def queue_of(queue: str, queue_prefix: str) -> str:

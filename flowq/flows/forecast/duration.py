@@ -11,6 +11,7 @@ from statistics import median
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.makespan import delays_of, makespan
 from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
+from flowq.flows.forecast.ranks import ranks
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups, unknown_lists, with_foreach_cells
 
@@ -34,7 +35,7 @@ class Forecast:
 
     def duration(self, slots: int) -> float:
         """Return the seconds that the run takes on this many slots."""
-        return makespan(self.plan, self.seconds, slots, self.overhead)
+        return makespan(self.plan, self.seconds, slots, self.overhead, ranks=ranks(self.plan, self.seconds))
 
     def cells(self, ordinal: int) -> int | None:
         """Return how many cells a foreach is expected to have; None of any other job, and where nothing is known of it."""

@@ -20,20 +20,26 @@ def delays_of(plan: Plan, seconds: Sequence[float]) -> tuple[float, ...]:
 
 
 def makespan(
-    plan: Plan, seconds: Sequence[float], slots: int, overhead: float = 0.0, *, delays: Sequence[float] | None = None
+    plan: Plan,
+    seconds: Sequence[float],
+    slots: int,
+    overhead: float = 0.0,
+    *,
+    delays: Sequence[float] | None = None,
+    ranks: Sequence[int] = (),
 ) -> float:
     """Return the seconds a run takes on this many slots, each job as long as given.
 
     `overhead` is the seconds that each executed job takes besides, `delays` what each waits before it is queued; None: its `delay`. A
-    simulation of what the queue does: jobs start in the order of their priority, then in the order in which they were released; of a job
-    with `max_parallel`, and in a concurrency group, so many run at once. Approvals and delays occupy no slot.
+    simulation of what the queue does: jobs start in the order of their priority, then of their ranks if they have some, then in the order in
+    which they were released; of a job with `max_parallel`, and in a concurrency group, so many run at once. Approvals and delays occupy no slot.
     """
     children = plan.children()
     pending = [len(cell.parents) for cell in plan.cells]
     waits = delays_of(plan, seconds) if delays is None else delays
     running: list[tuple[float, int]] = []  # end, ordinal
     timers: list[tuple[float, int]] = []  # end of a delay or an approval, ordinal
-    queue = _Queue(plan)
+    queue = _Queue(plan, ranks)
     now = 0.0
     todo = [cell.ordinal for cell in plan.cells if not cell.parents]
     while True:
@@ -62,15 +68,17 @@ def makespan(
 
 
 _Limit: TypeAlias = tuple[str, int]  # its name; how many run at once
+_Entry: TypeAlias = tuple[int, int, int, int]  # negative priority, negative rank, order of release, ordinal
 
 
 class _Queue:
     """Released jobs, those first that start first. What `max_parallel` or a concurrency group holds back waits beside it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, ranks: Sequence[int]) -> None:
         self._plan = plan
-        self._ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
-        self._held: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)  # by the limit that it waits for
+        self._ranks = ranks
+        self._ready: list[_Entry] = []
+        self._held: defaultdict[str, list[_Entry]] = defaultdict(list)  # by the limit that it waits for
         self._running: Counter[str] = Counter()
         self._released = 0
 
@@ -81,17 +89,19 @@ class _Queue:
     def add(self, ordinal: int) -> None:
         """Add a job."""
         self._released += 1
-        heappush(self._ready, (-self._plan.node_of(self._plan.cells[ordinal]).priority, self._released, ordinal))
+        rank = self._ranks[ordinal] if self._ranks else 0
+        heappush(self._ready, (-self._plan.node_of(self._plan.cells[ordinal]).priority, -rank, self._released, ordinal))
 
     def take(self) -> int | None:
         """Remove and return the job that starts next; None when none may start."""
         while self._ready:
             entry = heappop(self._ready)
-            limits = self._limits(entry[2])
+            ordinal = entry[-1]
+            limits = self._limits(ordinal)
             full = next((name for name, most in limits if self._running[name] >= most), None)
             if full is None:
                 self._running.update(name for name, _most in limits)
-                return entry[2]
+                return ordinal
             heappush(self._held[full], entry)
         return None
 
@@ -129,12 +139,13 @@ def overhead_of(plan: Plan, records: Sequence[JobRecord | None]) -> float:
     measured = (max(end for _start, end in known) - min(start for start, _end in known)) / 1000
     seconds = [0.0 if time is None else max(0.001, (time[1] - time[0]) / 1000) for time in times]
     slots = _most_at_once(known)
+    ranks = [int(record.fields.get("rank", 0)) if record else 0 for record in records]
     low, high = 0.0, _MOST
-    if makespan(plan, seconds, slots, high) < measured:
+    if makespan(plan, seconds, slots, high, ranks=ranks) < measured:
         return 0.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if makespan(plan, seconds, slots, middle) < measured:
+        if makespan(plan, seconds, slots, middle, ranks=ranks) < measured:
             low = middle
         else:
             high = middle

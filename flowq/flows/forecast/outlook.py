@@ -8,6 +8,7 @@ from flowq.flows.forecast.duration import expected_seconds, with_expected_cells
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.makespan import makespan
 from flowq.flows.forecast.outcomes import predict_ends
+from flowq.flows.forecast.ranks import ranks
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.plan import Plan
 from flowq.states import JobStatus
@@ -34,7 +35,7 @@ class Outlook:
             if job is not None and not job.ended:
                 rest[cell.ordinal] = max(0.0, (self.history.median if seconds is None else seconds) - (job.duration or 0.0))
                 delays[cell.ordinal] = _delay_left(job, run.now_ms, plan.node_of(cell).delay or 0.0)
-        return makespan(plan, rest, self.slots, self.history.overhead, delays=delays)
+        return makespan(plan, rest, self.slots, self.history.overhead, delays=delays, ranks=ranks(plan, rest))
 
 
 def _delay_left(job: JobView, now_ms: int, delay: float) -> float:

@@ -32,6 +32,9 @@ FIELDS: Final[dict[str, JobField]] = {
         "text", "submit lib/foreach job/expand_foreach", "group, foreach, join or approval; absent for what is executed"
     ),
     "priority": JobField("integer", "submit", "higher is claimed first"),
+    "rank": JobField(
+        "integer", "submit", "steps of its way to the end of the run: of the jobs of its run that wait, the highest goes first"
+    ),
     "front": JobField("flag", "job/create job/create_draft job/requeue submit", "goes to the front of its queue"),
     "pending": JobField(
         "integer",

@@ -25,6 +25,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "meta_data": "meta:{}",  # string: the user's `job.meta`
     # -- queues and registries
     "queue": "queue:{}",  # zset: id -> (priority, sequence)
+    "ranked": "ranked:{}:{}:{}",  # zset per run, priority and queue: queued job with a rank -> (rank, sequence); a lost one costs order only
     "ttls": "ttls:{}",  # zset: id -> deadline of a queued job's ttl
     "wake": "wake:{}",  # list: capped hints "a job was queued"
     "queues": "queues",  # set: names
@@ -52,6 +53,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
     "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
+    "latest": "latest",  # hash: flow -> its run that finished last
     "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
     "durations": "durations",  # hash: flow -> how long its latest runs with `notify` took that finished: ms, newest first
     "traced": "traced",  # string: the position in `ended` up to which traces were sent

@@ -36,11 +36,15 @@ function L.start(job, flat, worker, claim_id, lease)
   return L.claim_answer(job, token)
 end
 
--- Start a popped job and return the reply, or move it to the status that is due.
+-- Start a popped job, or the one of its run that its turn goes to, and return the reply; or move it to the status that is due.
+local taken = nil -- per call: the job that is out of its queue
 local function begin(worker, slot, claim_id, lease, id, place)
+  taken = id
   local job, flat = L.load_flat(id)
   if job then job.popped = true end
   L.ask_for(L.TO_START, job and job.status == 'queued', flat)
+  local first = job and job.status == 'queued' and job.rank and L.outranked(job, tonumber(place))
+  if first then return begin(worker, slot, claim_id, lease, first, place) end
   if not job or job.status ~= 'queued' then
     L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop
   elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
@@ -76,8 +80,8 @@ function L.claim(worker, slot, claim_id, lease, queues)
       local well, started = pcall(begin, worker, slot, claim_id, lease, id, place)
       if well and started then return started end
       if not well then
-        if L.forbidden(started) then put_back(id, queue, place) end
-        L.fault('job', id, started)
+        if L.forbidden(started) then put_back(taken, queue, place) end
+        L.fault('job', taken, started)
       end
     end
   end

@@ -59,6 +59,7 @@ function L.advance(run)
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
   count(f)
+  if f.outcome == 'finished' and f.flow then call('HSET', K.latest(), f.flow, run) end
   if f.notify then L.announce_end(run, f) end
   if f.keep or f.keep_of_entry then L.keep_run(run) end
   if f.semaphore then L.leave_group(run, f.semaphore) end

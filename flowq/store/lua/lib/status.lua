@@ -94,12 +94,17 @@ end
 
 -- Order in a queue: higher priority first, then the sequence; the front of a priority counts downwards.
 -- 2^42 sequence numbers and priorities of -1000..1000 stay exact in a double.
+local SEQUENCES = 4398046511104
 local reserved = 0 -- per call: the last one used of the sequence numbers that it has reserved
 local reserved_to = 0 -- per call
 local gathered = nil -- per call
 
+local function base_of(job)
+  return -(tonumber(job.priority) or 0) * SEQUENCES
+end
+
 function L.score(job, front)
-  local base = -(tonumber(job.priority) or 0) * 4398046511104
+  local base = base_of(job)
   if front then return base - call('HINCRBY', KEYS[1], 'front', 1) end
   if gathered and reserved < reserved_to then
     reserved = reserved + 1
@@ -123,11 +128,44 @@ function L.gather(count, deal)
   return result
 end
 
+-- Jobs of a run that have a rank are queued in their order, but a turn of one goes to that with the highest rank, of the same run, queue and
+-- priority. `place` is that in the queue; a job at the front goes first, whatever its rank.
+local RANKED_LIFE = 86400000 -- ms: entries that another version has left vanish
+
+local function ranked(job)
+  return K.ranked(job.run, job.priority or 0, job.queue)
+end
+
+local function rank(job, place)
+  local sequence, key = place - base_of(job), ranked(job)
+  if sequence <= 0 then return end
+  call('ZADD', key, sequence - job.rank * SEQUENCES, job.id)
+  call('PEXPIRE', key, RANKED_LIFE)
+end
+
+-- A job with a rank has been taken out of its queue at this place. Returns the job that its turn goes to, which is taken out instead of it; nil:
+-- it has the turn itself.
+function L.outranked(job, place)
+  if place <= base_of(job) then return nil end
+  local first = call('ZRANGE', ranked(job), 0, 0)[1]
+  if not first or first == job.id then return nil end
+  local theirs = call('ZSCORE', K.queue(job.queue), first)
+  if not theirs then
+    call('ZREM', ranked(job), first)
+    return nil
+  end
+  call('ZREM', K.queue(job.queue), first)
+  call('ZADD', K.queue(job.queue), theirs, job.id)
+  rank(job, tonumber(theirs))
+  return first
+end
+
 local function leave(job)
   local status, id, queue = job.status, job.id, job.queue
   if status == '-' then return end
   if status == 'queued' then
     if not job.popped then call('ZREM', K.queue(queue), id) end
+    if job.rank then call('ZREM', ranked(job), id) end
     if job.ttl then
       call('ZREM', K.ttls(queue), id)
       call('ZREM', K.timers(), 'expire|' .. id)
@@ -167,6 +205,7 @@ local function enter(job, score)
     else
       call('ZADD', K.queue(queue), score, id)
     end
+    if job.rank then rank(job, score) end
     if job.ttl then
       local deadline = now + job.ttl
       call('ZADD', K.ttls(queue), deadline, id)
