@@ -18,6 +18,8 @@ from flowq.flows.forecast.history import NOTHING, History, PastRun, read_history
 from flowq.flows.forecast.makespan import makespan, overhead_of
 from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.forecast.outlook import Outlook, outlook
+from flowq.flows.forecast.ranks import expected_ranks
+from flowq.flows.forecast.ranks import ranks as ranks_of
 from flowq.flows.render.gantt import bars
 from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan
@@ -181,15 +183,18 @@ def test_a_measured_run_is_replayed(laboratory: Laboratory, name: str, slots: in
     """The rules of the prediction are those of the engine, on any machine.
 
     With the measured times of its jobs, and the measured time between a job's release and its start, the simulation takes as long as the
-    run. The remaining difference comes from jobs of the same release that started in another order: a few of the shortest jobs.
+    run. The remaining difference comes from jobs of the same release that started in another order: a few of the shortest jobs. The second run
+    knows the times of the first one, and goes by ranks.
     """
     made = laboratory.plan(name)
     for count in (slots, 2 * slots):
+        ranks = expected_ranks(laboratory.store, made)
+        assert bool(ranks) == (count > slots)
         times = laboratory.run(made, count)
         waits = gaps(made, times, count)
         assert min(waits) > -0.002, "more jobs at once than slots, or before their parents had ended"
         seconds = [end - start + max(0.0, wait) for (start, end), wait in zip(times, waits, strict=True)]
-        assert makespan(made, seconds, count) == pytest.approx(took(times), rel=0.05, abs=0.02)
+        assert makespan(made, seconds, count, ranks=ranks) == pytest.approx(took(times), rel=0.05, abs=0.02)
         # Without the overhead of the machine it is a lower bound for all schedules of the same jobs.
         bare = [max(0.001, end - start) for start, end in times]
         assert max(sum(bare) / count, sum(bare[ordinal] for ordinal in critical_path(made, bare))) <= took(times) + 0.01
@@ -207,13 +212,15 @@ def test_predictions_hold_for_measured_runs(laboratory: Laboratory, name: str, s
     made = laboratory.plan(name)
     errors: list[float] = []
     while len(errors) < 3 and sum(error < 0.15 for error in errors) < 2:  # the median of three is known after two good ones
+        ranks = expected_ranks(laboratory.store, made)
         before = laboratory.run(made, slots)
         expected = forecast(made, predict_ends(made), read_history(laboratory.store, made.name))
         assert expected is not None
-        predicted = makespan(made, expected.seconds, 2 * slots, expected.overhead)
+        predicted = expected.duration(2 * slots)
+        later = expected_ranks(laboratory.store, made)
         after = laboratory.run(made, 2 * slots)
         slower = abs(sum(map(seconds_of, after)) / sum(map(seconds_of, before)) - 1)
-        dearer = abs(overhead_share(made, after, 2 * slots) - overhead_share(made, before, slots))
+        dearer = abs(overhead_share(made, after, 2 * slots, later) - overhead_share(made, before, slots, ranks))
         errors.append(max(0.0, abs(predicted / took(after) - 1) - slower - dearer))
     assert sorted(errors)[1] < 0.15, errors
 
@@ -222,9 +229,58 @@ def seconds_of(time: tuple[float, float]) -> float:
     return max(0.001, time[1] - time[0])
 
 
-def overhead_share(made: Plan, times: list[tuple[float, float]], slots: int) -> float:
+def overhead_share(made: Plan, times: list[tuple[float, float]], slots: int, ranks: list[int]) -> float:
     """Return the share of a run that was not spent in its jobs."""
-    return 1 - makespan(made, [seconds_of(time) for time in times], slots) / took(times)
+    return 1 - makespan(made, [seconds_of(time) for time in times], slots, ranks=ranks) / took(times)
+
+
+@pytest.mark.parametrize(
+    ("made", "seconds", "found"),
+    [
+        (
+            DIAMOND,
+            (1.0, 5.0, 1.0, 1.0),
+            [26, 25, 22, 20],
+        ),  # 7, 6, 2 and 1 s: twice the logarithm to the base 2 of the milliseconds
+        (plan({"a": [], "b": []}), (1.0, 1.0), []),  # two jobs
+        (plan({"a": [], "b": ["a"], "c": ["b"]}), (1.0, 1.0, 1.0), []),  # a chain
+        (DIAMOND, (0.001, 0.004, 0.001, 0.001), []),  # not worth it
+        (DIAMOND, (0.0, 0.0, 0.0, 0.0), []),  # nothing is known
+        (plan({"a": [], "m": ["a"], "z": ["m"]}, cells={"m": 2}), (1.0, 1.0, 7.0, 0.0, 1.0), [26, 22, 26, 20, 20]),
+    ],
+)
+def test_ranks_are_the_ways_to_the_end(made: Plan, seconds: tuple[float, ...], found: list[int]) -> None:
+    assert ranks_of(made, seconds) == found
+
+
+def test_a_run_goes_by_ranks_where_its_order_is_a_bad_one() -> None:
+    made = plan({"a": [], "b": [], "c": [], "first": [], "then": ["first"]})
+    seconds = (2.0, 2.0, 2.0, 2.0, 4.0)
+    assert makespan(made, seconds, 2) == 8.0
+    assert makespan(made, seconds, 2, ranks=ranks_of(made, seconds)) == 6.0
+
+
+def test_the_ranks_of_a_run_are_those_of_the_last_one(
+    store: Store, server: PrivateServer, namespace: str, tmp_path: Path
+) -> None:
+    """Also of a foreach, by its cells, and of jobs that are new."""
+    text = (
+        "jobs:\n  quick: {call: 'time:time'}\n  list: {call: 'json:loads', args: ['[1, 2]']}\n"
+        "  each: {foreach: '${{ jobs.list.result }}', depends_on: [list], call: 'time:sleep', args: [0.2]}\n"
+    )
+    made, more = (compile_text(found).plan for found in (text, f"{text}  new: {{call: 'time:time'}}\n"))
+    assert made is not None
+    assert more is not None
+    assert expected_ranks(store, made) == []
+    with WorkerProcess(server.url, "default", "-c", "2", namespace=namespace):
+        ended(store, submit(store, made, directory=tmp_path), timeout=60)
+        run = submit(store, made, directory=tmp_path)
+        ended(store, run, timeout=60)
+    by_name = dict(zip([cell.name for cell in more.cells], expected_ranks(store, more), strict=True))
+    assert by_name["list"] >= by_name["each"] > by_name["quick"]
+    assert by_name["quick"] <= by_name["new"] <= by_name["list"]
+    cells = store.runs.jobs(run, range(len(made.cells), len(made.cells) + 2))
+    assert {cell.fields["rank"] for cell in cells if cell} == {str(by_name["each"])}
 
 
 def test_the_remaining_time_of_a_run() -> None:

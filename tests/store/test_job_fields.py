@@ -167,7 +167,7 @@ def test_what_a_submission_writes_is_declared() -> None:
     compiled = compile_text(FLOW)
     assert compiled.plan is not None, compiled.diagnostics
     plan = select(compiled.plan, Selection(jobs=("list", "plain", "again", "cells", "each", "ask", "joined")))
-    seen = {name for job in submit.staged_jobs(plan, "r") for name in job.fields}
+    seen = {name for job in submit.staged_jobs(plan, "r", ranks=[1] * len(plan.cells)) for name in job.fields}
     assert families(seen) == declared("submit")
     cells = {name.removeprefix("cell:") for name in seen if name.startswith("cell:")}
     assert cells <= declared("submit")

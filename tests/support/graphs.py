@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flowq.flows.actions.submit import submit
+from flowq.flows.actions.submit import run_fields, staged_jobs, submit
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.store import Store
@@ -84,6 +84,18 @@ class _Builder:
         self._stands_for[name] = len(self.cells)
         counted = tuple(Edge(member, "done") for member in members)
         self.cells.append(Cell(len(self.cells), name, index, counted, group=True, phase=phase))
+
+
+def submit_ranked(store: Store, made: Plan, run: str, ranks: Sequence[int]) -> None:
+    """Submit a plan as a run whose cells have these ranks, whatever is known of its flow. The same again is the same submission."""
+    store.runs.submit(
+        run,
+        f"ranked {run}",
+        staged_jobs(made, run, ranks=ranks),
+        plan=made.to_json().encode(),
+        directory="/nowhere",
+        fields=run_fields(made, local=False, queue_prefix="", labels={}),
+    )
 
 
 def run(store: Store, jobs: Shape, **more: object) -> str:

@@ -26,6 +26,8 @@ class Picture:
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     runs: dict[str, dict[str, str]] = field(default_factory=dict)
     queues: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, float] = field(default_factory=dict)  # of queued jobs, in their queue
+    ranked: dict[str, str] = field(default_factory=dict)  # job -> run, priority and queue of the order that it is in
     registries: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     leases: set[str] = field(default_factory=set)
     timers: set[str] = field(default_factory=set)
@@ -61,6 +63,7 @@ def check(store: Store) -> None:
     problems = [
         *fields(picture),
         *structures(picture),
+        *ranks(picture),
         *counters(picture),
         *reachable(picture),
         *attempts(picture),
@@ -93,8 +96,8 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             _take_job(picture, client, key, groups[0])
         case "run":
             picture.runs[groups[0]] = _texts(client.hgetall(key))
-        case "queue":
-            picture.queues[groups[0]] = [item.decode() for item in client.zrange(key, 0, -1)]
+        case "queue" | "ranked":
+            _take_queue(picture, client, key, groups)
         case "registry":
             picture.registries[groups[0], groups[1]] = [item.decode() for item in client.zrange(key, 0, -1)]
         case "leases" | "timers" | "decide":
@@ -113,6 +116,15 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             picture.satellites[kind].append(groups[0])
         case _:
             pass
+
+
+def _take_queue(picture: Picture, client: Any, key: bytes, groups: tuple[str, ...]) -> None:
+    places = _scores(client, key)
+    if len(groups) > 1:
+        picture.ranked |= dict.fromkeys(places, ":".join(groups))
+        return
+    picture.queues[groups[0]] = list(places)
+    picture.places |= places
 
 
 def _take_job(picture: Picture, client: Any, key: bytes, job: str) -> None:
@@ -237,6 +249,16 @@ def structures(picture: Picture) -> list[str]:
             problems.append(f"job {job} waits for a decision but is {row['status']}")
     problems += [f"{job} stands in {where} but does not exist" for job, where in places.items()]
     return problems
+
+
+def ranks(picture: Picture) -> list[str]:
+    """The jobs that are ordered by rank are those that are queued, have a rank, and do not stand at the front."""
+    wanted = {
+        job: f"{row['run']}:{row.get('priority', 0)}:{row['queue']}"
+        for job, row in picture.jobs.items()
+        if "rank" in row and picture.places.get(job, 0) > -(2**42) * int(row.get("priority", 0)) and job in picture.places
+    }
+    return [] if wanted == picture.ranked else [f"ordered by rank are {picture.ranked}, not {wanted}"]
 
 
 def _place(row: dict[str, str], found: list[str]) -> list[str]:

@@ -9,7 +9,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions import retry
-from flowq.flows.actions.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.store import Store
 from flowq.store.jobs import NewJob
@@ -28,6 +27,7 @@ JOBS = st.sampled_from("abcde")
 RUNS = st.sampled_from(["machine0", "machine1"])  # as random ids: their jobs are machine0-0, machine0-1, …
 EDGES = st.dictionaries(JOBS, st.sampled_from(["success", "success", "ran", "done"]), max_size=3)
 SHAPE: graphs.Shape = {"r": [], "s": ["r"], "t": {"r": "failure"}, "u": {"s": "done", "t": "done"}}
+RANKS = [3, 1, 2, 3]  # of its jobs
 ROUNDS = 100  # of claims and ends until all jobs have ended
 _SAME = {b"duplicate": b"done"}  # the answer to a call that was carried out before
 
@@ -86,7 +86,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(run=RUNS)
     def submit_run(self, run: str) -> None:
         plan = graphs.plan(SHAPE, retry=RetryPolicy(1))
-        submit(self.store, plan, directory="/nowhere", run_id=run)
+        graphs.submit_ranked(self.store, plan, run, RANKS)
         for cell in plan.cells:
             edges = [(f"{run}-{edge.parent}", edge.condition) for edge in cell.parents]
             self.history.depends(f"{run}-{cell.ordinal}", edges)

@@ -155,8 +155,7 @@ function L.outranked(job, place)
     return nil
   end
   call('ZREM', K.queue(job.queue), first)
-  call('ZADD', K.queue(job.queue), theirs, job.id)
-  rank(job, tonumber(theirs))
+  call('ZADD', K.queue(job.queue), theirs, job.id) -- its order among its equals stays that in which they were queued
   return first
 end
 

@@ -1,0 +1,128 @@
+"""Ranks: which of the waiting jobs of a run has the next turn. Turns are those of the queue, so other runs lose none."""
+
+import pytest
+
+from flowq.flows.actions import retry
+from flowq.store import Store
+from flowq.store.schema.outcomes import Outcome
+from tests.support import graphs
+from tests.support.slot_driver import Driver
+
+FLAT = graphs.plan({name: [] for name in "abcd"})
+RUN, OTHER = "long", "other"
+
+
+def ordinals(driver: Driver, count: int) -> list[str]:
+    """Claim so many jobs and end them; return which ones."""
+    claims = [driver.take() for _ in range(count)]
+    for claim in claims:
+        assert driver.end(claim) is Outcome.DONE
+    return [claim.id for claim in claims]
+
+
+def test_the_highest_rank_goes_first_and_equal_ones_in_order(store: Store, driver: Driver) -> None:
+    graphs.submit_ranked(store, FLAT, RUN, [1, 3, 2, 3])
+    assert ordinals(driver, 4) == [f"{RUN}:{number}" for number in (1, 3, 2, 0)]
+    assert store.client.keys("*:ranked:*") == []
+
+
+def test_a_job_that_is_released_later_goes_before_those_that_wait(store: Store, driver: Driver) -> None:
+    shape = graphs.plan({"first": [], "a": [], "b": [], "long": ["first"]})
+    graphs.submit_ranked(store, shape, RUN, [9, 1, 1, 8])
+    assert ordinals(driver, 1) == [f"{RUN}:0"]
+    assert ordinals(driver, 3) == [f"{RUN}:{number}" for number in (3, 1, 2)]
+
+
+def test_other_runs_have_the_turns_that_they_had(store: Store, driver: Driver) -> None:
+    graphs.submit_ranked(store, FLAT, RUN, [1, 2, 3, 4])
+    graphs.submit_ranked(store, FLAT, OTHER, [4, 4, 4, 9])
+    plain = graphs.run(store, {"x": []})
+    taken = ordinals(driver, 9)
+    assert [job.partition(":")[0] for job in taken[:8]] == [RUN] * 4 + [OTHER] * 4
+    assert taken[:5] == [f"{RUN}:3", f"{RUN}:2", f"{RUN}:1", f"{RUN}:0", f"{OTHER}:3"]
+    assert taken[8] == f"{plain}-0"
+
+
+def test_turns_of_two_runs_that_alternate_stay_so(store: Store, driver: Driver) -> None:
+    shape = graphs.plan({"r": [], "a": ["r"], "b": ["r"], "c": ["r"]})
+    for run in (RUN, OTHER):
+        graphs.submit_ranked(store, shape, run, [9, 1, 2, 3])
+    first, second = driver.take(), driver.take()
+    driver.end(first)
+    plain = [graphs.run(store, {"x": []}) for _ in range(2)]
+    driver.end(second)
+    taken = ordinals(driver, 8)
+    assert taken[:3] == [f"{RUN}:{number}" for number in (3, 2, 1)]
+    assert taken[3:5] == [f"{run}-0" for run in plain]
+    assert taken[5:] == [f"{OTHER}:{number}" for number in (3, 2, 1)]
+
+
+def test_priorities_and_queues_come_before_ranks(store: Store) -> None:
+    extra = graphs.Extra(nodes={"a": {"priority": 5}, "d": {"queue": "second"}})
+    graphs.submit_ranked(store, graphs.plan({name: [] for name in "abcd"}, extra=extra), RUN, [1, 2, 3, 9])
+    driver = Driver(store, "default", "second")
+    assert ordinals(driver, 4) == [f"{RUN}:{number}" for number in (0, 2, 1, 3)]
+    driver.close()
+
+
+def test_a_job_that_is_handed_back_goes_first_all_the_same(store: Store, driver: Driver) -> None:
+    graphs.submit_ranked(store, FLAT, RUN, [9, 1, 2, 3])
+    claim = driver.take()
+    store.workers.unclaim(claim.id, claim.token)
+    assert ordinals(driver, 1) == [claim.id]
+    second = driver.take()
+    store.workers.unclaim(second.id, second.token)
+    assert second.id == f"{RUN}:3"
+    assert ordinals(driver, 3) == [f"{RUN}:{number}" for number in (3, 2, 1)]
+
+
+def test_a_retry_of_a_run_keeps_the_ranks(store: Store, driver: Driver) -> None:
+    graphs.submit_ranked(store, FLAT, RUN, [1, 2, 3, 4])
+    for claim in [driver.take() for _ in range(4)]:
+        driver.end(claim, "failed")
+    retry.plan_retry(store, RUN).apply(store)
+    driver.settle()
+    assert ordinals(driver, 4) == [f"{RUN}:{number}" for number in (3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize("end", ["cancel", "expire"])
+def test_no_order_is_left_of_jobs_that_leave_their_queue(store: Store, driver: Driver, end: str) -> None:
+    extra = graphs.Extra(nodes={name: {"ttl": 0.001} for name in "abcd"} if end == "expire" else {})
+    graphs.submit_ranked(store, graphs.plan({name: [] for name in "abcd"}, extra=extra), RUN, [1, 2, 3, 4])
+    if end == "cancel":
+        store.runs.cancel(RUN)
+    else:
+        driver.let_time_pass()
+    driver.settle()
+    assert driver.claim() is None
+    assert store.client.keys("*:ranked:*") == []
+
+
+def test_entries_that_are_no_longer_true_cost_nothing_but_order(store: Store, driver: Driver) -> None:
+    """Another version on the same server knows nothing of ranks, and leaves them behind."""
+    graphs.submit_ranked(store, FLAT, RUN, [1, 2, 3, 4])
+    key = store.session.keys("ranked", RUN, "0", "default")
+    store.client.zadd(key, {f"{RUN}:17": -99 * 2**42, "gone": -98 * 2**42})
+    assert store.client.pttl(key) > 0
+    assert sorted(ordinals(driver, 4)) == [f"{RUN}:{number}" for number in range(4)]
+    store.client.delete(key)
+    graphs.submit_ranked(store, FLAT, OTHER, [1, 2, 3, 4])
+    store.client.delete(store.session.keys("ranked", OTHER, "0", "default"))
+    assert ordinals(driver, 4) == [f"{OTHER}:{number}" for number in range(4)]
+
+
+def test_a_run_that_finished_last_is_known_until_it_is_gone(store: Store, driver: Driver) -> None:
+    assert store.runs.latest_finished("test") is None
+    runs = [graphs.run(store, {"x": []}) for _ in range(3)]
+    ordinals(driver, 2)
+    driver.settle()
+    assert store.runs.latest_finished("test") == runs[1]
+    driver.end(driver.take(), "failed")
+    driver.settle()
+    assert store.runs.latest_finished("test") == runs[1], "the third one failed"
+    assert store.runs.durations(runs[1], 2)[1] is None
+    assert store.runs.durations(runs[2], 1) == [None]
+    store.runs.delete(runs[0])
+    assert store.runs.latest_finished("test") == runs[1]
+    store.runs.delete(runs[1])
+    assert store.runs.latest_finished("test") is None
