@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowq import ids
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions import retry
 from flowq.plan import Concurrency, Node, Plan, RetryPolicy
@@ -103,7 +104,9 @@ class Story:
         store.open()
         self.store, self.scenario = store, scenario
         self.driver = Driver(store)
-        self.run = graphs.run(store, scenario.shape, cells=scenario.cells, joins=scenario.joins, extra=scenario.extra)
+        made = graphs.plan(scenario.shape, cells=scenario.cells, joins=scenario.joins, extra=scenario.extra)
+        self.run = ids.run_id()
+        graphs.submit_ranked(store, made, self.run, [number * 7 % 4 for number in range(len(made.cells))])
         self.stored = Plan.from_json(store.runs.plan(self.run))
         self.known: dict[str, str] = {}
         self.doomed: set[str] = set()  # jobs that the retry predicted to be skipped again
