@@ -30,6 +30,7 @@ from tests.examples.corpora import graph_file
 from tests.examples.running import ROOT
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer
+from tests.support.slot_driver import Driver
 from tests.support.workers import WorkerProcess, ended
 
 DIAMOND = plan({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]})
@@ -281,6 +282,27 @@ def test_the_ranks_of_a_run_are_those_of_the_last_one(
     assert by_name["quick"] <= by_name["new"] <= by_name["list"]
     cells = store.runs.jobs(run, range(len(made.cells), len(made.cells) + 2))
     assert {cell.fields["rank"] for cell in cells if cell} == {str(by_name["each"])}
+
+
+@pytest.mark.parametrize(
+    "stored", [b'{"version": 99}', b"{", b"\x78\x9cjunk", None], ids=["another version", "no JSON", "not packed", "gone"]
+)
+def test_a_last_run_that_cannot_be_read_says_nothing(store: Store, tmp_path: Path, stored: bytes | None) -> None:
+    """A newer flowq may have been here before, and the record may be damaged: neither is a reason not to run the flow."""
+    run = submit(store, DIAMOND, directory=tmp_path)
+    driver = Driver(store)
+    for _ in DIAMOND.cells:
+        driver.end(driver.take())
+        driver.settle()
+    driver.close()
+    assert store.runs.latest_finished("test") == run
+    key = store.session.keys("plan", run)
+    store.client.delete(key)
+    if stored is not None:
+        store.client.set(key, stored)
+    assert expected_ranks(store, DIAMOND) == []
+    assert read_history(store, "test") == NOTHING
+    assert submit(store, DIAMOND, directory=tmp_path)
 
 
 def test_the_remaining_time_of_a_run() -> None:
