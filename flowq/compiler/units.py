@@ -187,7 +187,7 @@ class Units:
             unit = self._part(job.sub, job.sub.scope, flow, around, report)
             return None if unit is None else (unit,)
         if cells is None:
-            return None
+            return None if job.matrix.complete else ()
         axes = axes_of(cells, job.matrix)
         units = []
         for cell in cells:

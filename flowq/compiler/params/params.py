@@ -84,6 +84,7 @@ class Given:
         report: gets the problems of the values and missing values; None: report them at the declarations.
         whole: the span of the node that gives all of them: the job with `flow`.
         unread: their file could not be read, which is reported: missing values are not.
+        open: the flow is not run, and params may lack a value: it is `UNKNOWN`.
     """
 
     values: Mapping[str, Json]
@@ -91,6 +92,7 @@ class Given:
     report: Report | None = None
     whole: Span | None = None
     unread: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +304,7 @@ def _default(spec: ParamSpec, given: Given, scope: StaticScope, report: Report) 
     if spec.default is None:
         if not spec.required:
             return None
-        if given.unread:
+        if given.unread or given.open:
             return UNKNOWN
         message = f"the param `{spec.name}` needs a value"
         if given.report is not None and given.whole is not None:
