@@ -302,6 +302,10 @@ def _job_view(
     record = snapshot.jobs[cell.ordinal]
     parents = [ordinal for edge in cell.parents for ordinal in visible.get(edge.parent, (edge.parent,))]
     waiting = () if record is None or record.status is not JobStatus.DEFERRED else parents
+    waits_for = tuple(plan.cells[ordinal].name for ordinal in waiting if not ended[ordinal])
+    reason = None if record is None else _reason(record, snapshot)
+    if reason == Reason.DEPENDENCIES and not (waits_for or cell.phase) and snapshot.run.status is RunStatus.QUEUED:
+        reason = Reason.CONCURRENCY  # the run has not its turn, in its group or its schedule
     started = record.started_ms if record is not None and record.status is not JobStatus.DEFERRED else None
     ended_ms = record.ended_ms if record is not None and record.ended else None
     return JobView(
@@ -310,14 +314,14 @@ def _job_view(
         id=member_id(snapshot.run.id, cell.ordinal),
         ordinal=cell.ordinal,
         status=None if record is None else record.status,
-        reason=None if record is None else _reason(record, snapshot),
+        reason=reason,
         allowed=record is not None and record.allowed,
         attempts=0 if record is None else record.attempt,
         max_attempts=1 + (node.retry.max if node.retry else 0),
         queue=node.queue,
         worker=None if record is None else record.worker,
         depends_on=tuple(plan.cells[ordinal].name for ordinal in parents),
-        waits_for=tuple(plan.cells[ordinal].name for ordinal in waiting if not ended[ordinal]),
+        waits_for=waits_for,
         started_ms=started,
         ended_ms=ended_ms,
         due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
