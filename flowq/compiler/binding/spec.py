@@ -42,6 +42,7 @@ class SubFlow:
     path: str
     span: Span
     params: Mapping[str, YamlNode]
+    names: Mapping[str, Span]
     scope: StaticScope
 
 

@@ -81,6 +81,7 @@ class Given:
     Attributes:
         values: by name; a string is converted to the parameter's type, as `-p name=value` is. `UNKNOWN` after a reported problem.
         places: the spans of values that are in a file.
+        names: the spans of their names, where those are keys of a map.
         report: gets the problems of the values and missing values; None: report them at the declarations.
         whole: the span of the node that gives all of them: the job with `flow`.
         unread: their file could not be read, which is reported: missing values are not.
@@ -93,6 +94,7 @@ class Given:
     whole: Span | None = None
     unread: bool = False
     open: bool = False
+    names: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Js
             declared = root.key_span("params") if "params" in root.entries else START
             hint = did_you_mean(name, names, "the params are") if names else "this flow has no params"
             where, place = _place(given, name, declared, report)
-            where.add(Code.UNKNOWN_PARAM, place, f"there is no param `{name[:60]}`", hint)
+            where.add(Code.UNKNOWN_PARAM, given.names.get(name, place), f"there is no param `{name[:60]}`", hint)
     values: dict[str, Json] = {}
     left = MAX_TEXT
     for position, spec in enumerate(specs):
