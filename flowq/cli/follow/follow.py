@@ -24,7 +24,7 @@ from flowq.cli.render.summary import Tails, summary_lines, summed_up_lines
 from flowq.cli.terminal import Terminal
 from flowq.durations import format_duration
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows.local_worker.messages import await_messages
+from flowq.flows.local_worker.messages import LONGEST, await_messages
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
@@ -116,7 +116,7 @@ class Following:
             display.close()
             if self.worker is not None:
                 if ended:
-                    unsent, missing = await_messages(self.store, self.run_id)
+                    unsent, missing = self._await_messages()
                 self.worker.end(idle=ended)
         if not ended:
             writer.raw(display.last_words())
@@ -131,6 +131,18 @@ class Following:
         if not self.manner.as_json:
             writer.raw(display.last_words())
         return exit_codes.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exit_codes.of_run(view)
+
+    def _await_messages(self) -> tuple[int, list[str]]:
+        """Wait for the messages about the run; Ctrl+C ends the wait."""
+        before = self.interrupts.count
+
+        def tell(count: int) -> None:
+            noun = plural(count, "message")
+            complain(
+                f"waiting up to {format_duration(LONGEST)} for {noun} about run {self.run_id} to be sent; Ctrl+C ends the wait"
+            )
+
+        return await_messages(self.store, self.run_id, tell, lambda: self.interrupts.count > before)
 
     def _show_end(self, writer: Writer, tails: Tails, *, table: bool, apart: bool) -> "RunView":
         """Read the run and write its summary; return it, of a run of many jobs without most of them."""
