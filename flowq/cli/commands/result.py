@@ -10,9 +10,9 @@ from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
+from flowq.flows.documents.plain_result import plain_result
 from flowq.flows.explain.plain_job import is_plain_job
 from flowq.flows.views.job_result import result_of
-from flowq.flows.views.plain_result import plain_result
 from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.text import safe_bytes, safe_json
 from flowq.plan import Plan

@@ -1,6 +1,6 @@
 """The result of a job that is in no run, as JSON.
 
-What such a job returns is pickled unless it has another serializer, and reading a pickle may execute code: whoever may write to the server
+What such a job returns is pickled unless it has another serializer, and reading a pickle may execute code: a user who may write to the server
 could then execute code in every terminal that shows a result. So only pickles of plain data are read here.
 """
 
