@@ -39,8 +39,7 @@ def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, without_value
         complain(_warnings_text(warnings, file, inputs))
     if compilation.plan is None:
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
-        verb = "be drawn" if without_values else "run"
-        raise InvalidFlowError(f"{shown_name(file)} cannot {verb}: {plural(errors, 'error')}", tuple(compilation.diagnostics))
+        raise InvalidFlowError(f"{shown_name(file)} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
     return compilation.plan
 
 

@@ -86,7 +86,7 @@ def test_mistakes_are_told_as_before(cli: Cli, flow: str) -> None:
     outcome = cli("graph", flow, "-p", "days=x")
     assert outcome.code == 3
     assert "error[FQ203]: param `days`: expected a whole number, found the text x" in outcome.err
-    assert "flow.yaml cannot be drawn: 1 error" in outcome.err
+    assert "flow.yaml cannot run: 1 error" in outcome.err
     (Path("part.yaml")).write_text(PART.replace("{formats:", "{lacking: {}, formats:"))
     assert "the param `lacking` needs a value: part.yaml has no default for it" in cli("graph", flow).err
 
