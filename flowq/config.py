@@ -67,12 +67,13 @@ _VARIABLES: Final = {
     "store": "FLOWQ_STORE",
     "heartbeat": "FLOWQ_HEARTBEAT",
 }
+_URL_SOURCE: Final = "_FLOWQ_URL_SOURCE"  # from one process of flowq to another, see `environment_of`
 _OF_FILES: Final = ("notify", "executors")  # settings without a variable
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
 
 def load_settings(
-    url: str | None = None,
+    url: str | Setting | None = None,
     namespace: str | None = None,
     *,
     directory: str | Path | None = None,
@@ -81,7 +82,7 @@ def load_settings(
     """Return the effective settings.
 
     Args:
-        url: the server, which takes precedence over all other sources.
+        url: the server, which takes precedence over all other sources; a `Setting` tells what its source is called.
         namespace: the namespace, likewise.
         directory: where the search for a file starts; None: the working directory.
         environ: the environment. An empty variable counts as not set.
@@ -95,10 +96,11 @@ def load_settings(
             value = environ[variable]
             if name == "python" and value[0] != "~":
                 value = str(Path.cwd() / value)
-            found[name] = Setting(f"${variable}" if name == "heartbeat" else value, variable)
+            source = _source_of_url(value, environ) if name == "url" else variable
+            found[name] = Setting(f"${variable}" if name == "heartbeat" else value, source)
     for name, argument in (("url", url), ("namespace", namespace)):
         if argument:
-            found[name] = Setting(argument, "argument")
+            found[name] = argument if isinstance(argument, Setting) else Setting(argument, "argument")
     return Settings(
         url=found.get("url"),
         namespace=_checked_namespace(found.get("namespace", Setting(NAMESPACE, "default"))),
@@ -117,6 +119,14 @@ def load_settings(
 def variable_of(name: str) -> str:
     """Return the environment variable of a setting; "" of one that only a file can have."""
     return _VARIABLES.get(name, "")
+
+
+def environment_of(url: Setting) -> dict[str, str]:
+    """Return the variables with which another process of flowq uses a server, and names its source as this process does.
+
+    An address is no argument of a process: every user of the machine can read command lines.
+    """
+    return {_VARIABLES["url"]: url.value, _URL_SOURCE: f"{url.source}\n{url.value}"}
 
 
 def redact(url: str) -> str:
@@ -241,7 +251,7 @@ def _detail(path: Path, text: str) -> str:
 def _checked_namespace(setting: Setting) -> Setting:
     if not _NAMESPACE.fullmatch(setting.value):
         raise ConfigError(
-            f"namespace must be 1 to 64 letters, digits and _ . : -, found {setting.value!r} (from {_describe(setting, 'namespace')})"
+            f"namespace must be 1 to 64 letters, digits and _ . : -, found {setting.value!r} (from {describe(setting, 'namespace')})"
         )
     return setting
 
@@ -249,7 +259,7 @@ def _checked_namespace(setting: Setting) -> Setting:
 def _checked_boolean(setting: Setting, name: str) -> Setting:
     value = _BOOLEANS.get(setting.value.lower())
     if value is None:
-        raise ConfigError(f"{name} must be true or false, found {setting.value!r} (from {_describe(setting, name)})")
+        raise ConfigError(f"{name} must be true or false, found {setting.value!r} (from {describe(setting, name)})")
     return Setting(value, setting.source)
 
 
@@ -257,7 +267,7 @@ def _checked_duration(setting: Setting, name: str) -> Setting:
     try:
         parse_duration(setting.value)
     except TimeoutFormatError as error:
-        raise ConfigError(f"{name}: {error} (from {_describe(setting, name)})") from error
+        raise ConfigError(f"{name}: {error} (from {describe(setting, name)})") from error
     return setting
 
 
@@ -266,7 +276,7 @@ def _checked_isolation(setting: Setting | None) -> Setting | None:
         try:
             read_isolation(setting.value)
         except ValueError as error:
-            raise ConfigError(f"isolation: {error} (from {_describe(setting, 'isolation')})") from error
+            raise ConfigError(f"isolation: {error} (from {describe(setting, 'isolation')})") from error
     return setting
 
 
@@ -274,10 +284,17 @@ def _checked_store(setting: Setting | None) -> Setting | None:
     if setting is not None and not _STORE.match(setting.value):
         raise ConfigError(
             f"store must be an address such as file:///shared/flowq or s3://bucket/flowq, found {redact(setting.value)!r}"
-            f" (from {_describe(setting, 'store')})"
+            f" (from {describe(setting, 'store')})"
         )
     return setting
 
 
-def _describe(setting: Setting, name: str) -> str:
+def _source_of_url(url: str, environ: Mapping[str, str]) -> str:
+    """Return where the address in the environment comes from: what `environment_of` says, as long as it is about this address."""
+    source, _, of = environ.get(_URL_SOURCE, "").partition("\n")
+    return source if of == url else _VARIABLES["url"]
+
+
+def describe(setting: Setting, name: str) -> str:
+    """Return where a setting comes from, for messages."""
     return f"the argument {name!r}" if setting.source == "argument" else setting.source

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final
 from flowq.artifacts.opening import open_blobs
 from flowq.bundles.archive import BundleError, unpack
 from flowq.exceptions import UsageError
+from flowq.user_home import absent_home
 
 VARIABLE: Final = "FLOWQ_CACHE"
 """The variable that names the directory; else it is `flowq` in the user's directory of caches."""
@@ -181,6 +182,10 @@ class BundleCache:
 
     def _make(self, folder: str) -> None:
         """Make a folder that only this user can enter: its content is executed."""
+        if absent := absent_home(self.root):
+            raise UsageError(
+                f"the home directory of this user, {absent}, does not exist, and the files of runs would be below it: set {VARIABLE} to a directory"
+            )
         path = os.path.join(self.root, folder)
         os.makedirs(path, mode=0o700, exist_ok=True)
         for each in (self.root, path):

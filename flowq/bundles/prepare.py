@@ -30,7 +30,10 @@ def main(arguments: list[str]) -> None:
         _fail(cache, run, name, str(error))
     except OSError as error:
         _fail(cache, run, name, f"the files of the run cannot be unpacked: {error}")
-    os.execv(program[0], [*program, str(lock)])
+    try:
+        os.execv(program[0], [*program, str(lock)])
+    except OSError as error:
+        _fail(cache, run, name, f"{program[0]}, which `python` names, is no Python: it cannot be executed ({error.strerror})")
 
 
 def _fail(cache: BundleCache, run: str, name: str, why: str) -> NoReturn:

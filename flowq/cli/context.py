@@ -12,6 +12,7 @@ from flowq.cli.terminal import Terminal, echo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flowq.config import Setting
     from flowq.store import Store
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
@@ -24,7 +25,7 @@ class CliContext:
     `zone` is the time zone of the times that are shown. `client_class` is the dotted name of the class of redis-py clients that the store has.
     """
 
-    url: str | None = None
+    url: "Setting | None" = None  # as the command got it
     zone: str = "UTC"
     client_class: str | None = None
     begin: "Callable[[str], None] | None" = None
@@ -77,7 +78,9 @@ def url_option(command: _Command) -> _Command:
 
     def remember(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
         if value is not None:
-            ctx.ensure_object(CliContext).url = value
+            from flowq.config import Setting
+
+            ctx.ensure_object(CliContext).url = Setting(value, "-u") if value else None
 
     option = click.option(
         "-u",

@@ -63,12 +63,6 @@ def default_files(directory: str = "") -> list[str]:
     return found or _in_own(os.path.join(directory, DIRECTORY))  # noqa: PTH118
 
 
-def near(file: str) -> str:
-    """Return the path of the flow file of a run as a user here would type it: relative, if it is below this directory."""
-    relative = os.path.relpath(file)
-    return file if relative.startswith("..") else relative
-
-
 def shown_name(file: str) -> str:
     """Return the name of a flow file in messages."""
     return STDIN_NAME if file == STDIN else file

@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from flowq.plan import Plan
 
 
-def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
+def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, without_values: bool = False) -> "Plan":
     """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
 
     Args:
         file: the flow file, or `-`.
         inputs: params, root, and what is known of the run.
         terminal: standard error.
+        without_values: it is drawn, not run, and params may lack a value.
 
     Raises:
         InvalidFlowError: it does not compile.
     """
-    compilation = compile_now(file, inputs)
+    compilation = compile_now(file, inputs, without_values=without_values)
     show_diagnostics((item for item in compilation.diagnostics if item.severity == "error"), terminal, err=True)
     warnings = [item for item in compilation.diagnostics if item.severity == "warning"]
     if warnings:
@@ -50,7 +51,7 @@ def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) 
     return f"{shown_name(file)}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
 
 
-def compile_now(file: str, inputs: Inputs) -> "Compilation":
+def compile_now(file: str, inputs: Inputs, *, without_values: bool = False) -> "Compilation":
     """Compile a flow file, or for `-` standard input. Unless the run has a date, it is today's, in the flow's time zone."""
     from flowq.compiler import compile_file
 
@@ -65,6 +66,7 @@ def compile_now(file: str, inputs: Inputs) -> "Compilation":
         root=inputs.root,
         text=text,
         run=inputs.run,
+        without_values=without_values,
     )
 
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
+from flowq.config import environment_of
 from flowq.exceptions import FlowqError
 from flowq.flows.actions.approval import user
 
 if TYPE_CHECKING:
+    from flowq.config import Setting
     from flowq.store import Store
 
 _IDLE: Final = "15m"  # that a page which was started for a run stays without a request
@@ -23,7 +25,7 @@ class PageStartError(FlowqError):
     """A page could not be started."""
 
 
-def link_of_run(store: "Store", run: str, url: str | None) -> str:
+def link_of_run(store: "Store", run: str, url: "Setting | None") -> str:
     """Return the address of a run's page, with a token that signs a browser in.
 
     Args:
@@ -58,7 +60,7 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _started(run: str, url: str | None) -> str:
+def _started(run: str, url: "Setting | None") -> str:
     """Start a page in the background; return its address."""
     reading, writing = os.pipe()
     command = [
@@ -74,7 +76,7 @@ def _started(run: str, url: str | None) -> str:
         f"--report={writing}",
         "--log-level=error",
     ]
-    environment = os.environ if url is None else {**os.environ, "FLOWQ_REDIS_URL": url}
+    environment = os.environ if url is None else {**os.environ, **environment_of(url)}
     try:
         subprocess.Popen(
             command,

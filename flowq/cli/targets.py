@@ -18,6 +18,7 @@ import click
 from flowq.cli.context import complain
 from flowq.exceptions import AmbiguousRunError, NoSuchJobError, NoSuchRunError, UsageError
 from flowq.flows.actions.selection import find_jobs
+from flowq.flows.explain.plain_job import is_plain_job
 from flowq.flows.local_worker.orphaned_runs import advice
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.run_view import ordinal_of
@@ -120,6 +121,9 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
     try:
         return _resolve(store, given)
     except NoSuchRunError as error:
+        if is_plain_job(store, given):
+            commands = ", ".join(f"`flowq {name} {given}`" for name in ("status", "why", "logs", "result"))
+            raise NoSuchRunError(f"{given!r} is no run, it is a job that is in none: {commands} tell of it") from None
         latest = store.runs.latest(here())
         if latest is None or given not in read_plan(store, latest).cells_of():
             raise

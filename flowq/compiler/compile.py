@@ -60,6 +60,7 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
     text: bytes | None = None,
     scheduled: Scheduled | None = None,
     run: Mapping[str, Json] = _NO_PARAMS,
+    without_values: bool = False,
 ) -> Compilation:
     """Compile a flow file.
 
@@ -75,6 +76,8 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
         scheduled: the slot that the run is for: it gives `run.date`, `run.scheduled_at` and `run.schedule`, and its entry's params and
             labels count, params below those in `params`.
         run: what is known of the run already: its `date`, and `scheduled_at` and `schedule` of one that was started by a schedule.
+        without_values: the plan is drawn, not run: params may lack a value. What depends on it is left out of the plan, and a matrix that does
+            is one job there, see `Plan.open_matrices`.
 
     Returns:
         The plan, its `file` absolute (empty for a `text`), or None with at least one error. Never raises for what is in the file.
@@ -88,6 +91,7 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
     files = Files(_root(place, root))
     source, report = load_source(name, shown=files.shown(name)) if text is None else decode_source(name, text)
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
+    given = replace(given, open=True) if without_values else given
     compiled = _compile(
         source,
         report,

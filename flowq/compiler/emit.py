@@ -54,6 +54,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
         keep=head.keep,
         keep_of_entry=head.keep_of_entry,
         scopes=emitter.scopes,
+        open_matrices=tuple(emitter.open_matrices),
         withheld=tuple(sorted(_withheld(unit))),
     )
 
@@ -103,6 +104,11 @@ class _Frame:
         """Return the cells of a job with a matrix."""
         return self.section.cells.get(job.name, ())
 
+    def is_open(self, number: int) -> bool:
+        """Return whether the cells of a job's matrix are not known, because a param has no value."""
+        job = self.section.graph.jobs[number]
+        return job.matrix is not None and not job.matrix.complete
+
     def fitting(self, parent: int, axes: tuple[str, ...], key: tuple[str, ...]) -> list[int]:
         """Return the ordinals of the cells of a job with these values on these axes."""
         index = self.indexes.get((parent, axes))
@@ -116,6 +122,7 @@ class _Emitter:
         self.nodes: list[Node] = []
         self.cells: list[Cell] = []
         self.scopes: dict[str, dict[str, Json]] = {}
+        self.open_matrices: list[str] = []
         self._file = file
         self._shared: dict[tuple[int, str], Edge] = {}
 
@@ -138,8 +145,11 @@ class _Emitter:
     def _matrix(self, frame: _Frame, number: int, edges: tuple[Edge, ...]) -> int:
         job = frame.section.graph.jobs[number]
         cells = frame.cells_of(job)
+        edges += tuple(self._open_edges(frame, number))
         node = frame.wholes[number] = self._node(frame, job, Action("join") if job.sub is not None else job.action)
-        matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
+        matches = [
+            (parent, item) for parent, item in frame.section.graph.parents(number) if item.match and not frame.is_open(parent)
+        ]
         # Emit all edges first, because they may need groups: the ordinals of a matrix's cells must be contiguous.
         matched = [
             [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells
@@ -154,6 +164,9 @@ class _Emitter:
         frame.members[number] = found
         if cells:
             return self._group(node, found, frame)
+        if frame.is_open(number):
+            self.open_matrices.append(self.nodes[node].name)
+            return self._add(node, edges, frame)
         self.nodes[node] = _nothing(self.nodes[node])
         return self._add(node, edges, frame)
 
@@ -163,12 +176,18 @@ class _Emitter:
         cells = frame.cells_of(job)
         found = [
             self._part(frame, job, part, (*edges, *own), values)
-            for values, part, own in zip(_values_of(cells), frame.unit.parts[job.name], matched, strict=True)
+            for values, part, own in zip(_values_of(cells), frame.unit.parts.get(job.name, ()), matched, strict=True)
         ]
         names = tuple(self.nodes[self.cells[ordinal].node].name for ordinal in found)
         whole = frame.wholes[number]
         self.nodes[whole] = replace(self.nodes[whole], condition=None, reads=(), flows=names)
         return found
+
+    def _open_edges(self, frame: _Frame, number: int) -> Iterator[Edge]:
+        """Yield the edges to whole matrices where it is not known which cells match which."""
+        for parent, item in frame.section.graph.parents(number):
+            if item.match and (frame.is_open(number) or frame.is_open(parent)):
+                yield self._edge(frame.targets[parent], item.condition)
 
     def _matched(self, frame: _Frame, parent: int, dependency: DependencySpec, values: Mapping[str, Json]) -> Sequence[Edge]:
         """Return the edge to those cells of a parent that have equal values on some axes.

@@ -187,7 +187,7 @@ class Units:
             unit = self._part(job.sub, job.sub.scope, flow, around, report)
             return None if unit is None else (unit,)
         if cells is None:
-            return None
+            return None if job.matrix.complete else ()
         axes = axes_of(cells, job.matrix)
         units = []
         for cell in cells:
@@ -213,7 +213,7 @@ class Units:
         if tree is None:
             return None
         values = {name: scope.evaluate(value, report) for name, value in sub.params.items()}
-        given = Given(values, {name: value.span for name, value in sub.params.items()}, report, sub.span)
+        given = Given(values, {name: value.span for name, value in sub.params.items()}, report, sub.span, names=sub.names)
         run = {"name": flow.head.name, **around.run}
         self._open.append((place, name))
         modules = _modules_beside(around.modules, place)

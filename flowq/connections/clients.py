@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote
 
-from flowq.config import Settings, load_settings, redact
+from flowq.config import Setting, Settings, describe, load_settings, redact
 from flowq.connections import urls
 from flowq.exceptions import ConfigError, ServerError
 
@@ -30,7 +30,7 @@ _ATTACHMENTS: "weakref.WeakKeyDictionary[redis.Redis, Attachment]" = weakref.Wea
 """The attachments to the embedded server; each lasts as long as its client."""
 
 
-def open_store(url: str | None = None, namespace: str | None = None, *, follow: bool = True) -> "Store":
+def open_store(url: str | Setting | None = None, namespace: str | None = None, *, follow: bool = True) -> "Store":
     """Return the store on the configured server, after checking the server.
 
     Args:
@@ -73,7 +73,7 @@ def _connect(settings: Settings) -> "redis.Redis":
     try:
         client = _client(url, settings.namespace.value)
     except ConfigError as error:
-        raise ConfigError(f"{error} (from {settings.url.source})") from error
+        raise ConfigError(f"{error} (from {describe(settings.url, 'url')})") from error
     try:
         _check(client, url, allow_eviction=settings.allow_eviction.value == "true")
     except BaseException:

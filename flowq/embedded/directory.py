@@ -5,6 +5,7 @@ import stat
 from collections.abc import Mapping
 
 from flowq.exceptions import ConfigError
+from flowq.user_home import absent_home
 
 LONGEST_SOCKET_PATH = 100  # bytes; the kernels allow 107 (Linux) and 103 (macOS)
 
@@ -121,8 +122,12 @@ def prepare(home: Home) -> None:
     """Create the directory, readable for this user only, or check that an existing one is.
 
     Raises:
-        ConfigError: it cannot be created, belongs to another user or is open to others.
+        ConfigError: it cannot be created, belongs to another user or is open to others, or would be below a home that does not exist.
     """
+    if absent := absent_home(home.root):
+        raise ConfigError(
+            f"the home directory of this user, {absent}, does not exist, and flowq's data would be below it: set FLOWQ_HOME to a directory"
+        )
     try:
         os.makedirs(os.path.dirname(home.root), exist_ok=True)
         _make_private(home.root)

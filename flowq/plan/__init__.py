@@ -41,6 +41,7 @@ from flowq.plan.records import (
     Selection,
     SourcePlace,
     is_gate,
+    near,
 )
 
 __all__ = [
@@ -65,4 +66,5 @@ __all__ = [
     "SourcePlace",
     "cell_name",
     "is_gate",
+    "near",
 ]

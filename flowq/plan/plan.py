@@ -60,6 +60,9 @@ class Plan:
     shipment: Shipment | None = field(
         default=None, compare=False
     )  # the files that travel; what became of them is in the run's record
+    open_matrices: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # names of nodes whose cells are not known, of a plan that is only drawn: a param has no value
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

@@ -166,11 +166,24 @@ class SourcePlace:
     file: str
     line: int
 
+    def here(self) -> str:
+        """Return `flows/child.yaml:7` as a user in the working directory would type it; "" without a file."""
+        return f"{near(self.file)}:{self.line}" if self.file else ""
+
     def beside(self, file: str) -> str:
         """Return `sub/child.yaml:7`, relative to the directory of the top flow; "" without a file."""
         if not self.file:
             return ""
         return f"{os.path.relpath(self.file, os.path.dirname(file))}:{self.line}"  # noqa: PTH120 - pathlib has no `relpath`
+
+
+def near(file: str) -> str:
+    """Return an absolute path as a user in the working directory would type it: relative, if it is below that."""
+    try:
+        relative = os.path.relpath(file)
+    except FileNotFoundError:  # the working directory has been removed
+        return file
+    return file if relative.startswith("..") else relative
 
 
 @record

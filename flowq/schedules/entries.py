@@ -216,6 +216,11 @@ def problem_told(description: str) -> str:
     return _told(description, "problem")
 
 
+def path_told(description: str) -> str:
+    """Return the path of the flow file on the scheduler's machine, of what a scheduler keeps of a schedule or trigger."""
+    return _told(description, "path")
+
+
 def _told(description: str, key: str) -> str:
     try:
         return str(json.loads(description).get(key, ""))

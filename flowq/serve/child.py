@@ -9,6 +9,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+WORKER: Final = "worker"
+"""The name of the child that executes jobs."""
+
 _EARLY: Final = 5.0  # s; a process that ends sooner is likely to end again
 _FIRST_PAUSE: Final = 0.5  # s before a process that ended early is replaced; doubled each time
 _LONGEST_PAUSE: Final = 30.0
@@ -58,6 +61,11 @@ class Child:
     def pid(self) -> int | None:
         """The process id while it runs."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def executes(self) -> bool:
+        """Whether it executes jobs, so that its end may take a while."""
+        return self.name == WORKER
 
     @property
     def gone(self) -> bool:

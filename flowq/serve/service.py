@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flowq import defaults
 from flowq.schedules.directory.names import served_prefix
-from flowq.serve.child import Child
+from flowq.serve.child import WORKER, Child
 from flowq.serve.tree import Tree
 
 _PYTHON: Final = (
@@ -72,7 +72,7 @@ class Service:
             self._children.append(Child("scheduler", command, (options.directory,), directory=options.directory, reports=True))
         if options.worker:
             command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *_lease(options), *self._logging())
-            self._worker = Child("worker", command, self._first_queues(), directory=options.directory)
+            self._worker = Child(WORKER, command, self._first_queues(), directory=options.directory)
             self._children.append(self._worker)
         if options.traces:
             command = (*_PYTHON, "flowq", "trace", "--follow", *self._logging())

@@ -50,7 +50,7 @@ class Tree:
         self._told = 0.0  # of the latest one
         self._code = 0
         self._reload = False
-        self._last_told = False
+        self._last_told = self._waiting_told = False
 
     def run(self) -> int:
         """Run until a stop signal. Main thread only.
@@ -90,12 +90,21 @@ class Tree:
         while self._stage < self._wanted(signals) and time.monotonic() >= self._told + _BETWEEN_STOPS * (self._stage > 0):
             self._stop()
         if self._stage:
+            self._tell_wait()
             self._end_the_last()
             return all(child.gone for child in self._children)
         for child in self._children:
             if child.due_in() == 0:
                 child.start(lifeline)
         return False
+
+    def _tell_wait(self) -> None:
+        """Say what is waited for, once a worker that executes nothing has ended."""
+        if self._waiting_told or self._stage > 1 or time.monotonic() < self._stopped + _BETWEEN_STOPS:
+            return
+        self._waiting_told = True
+        if any(child.executes and not child.gone for child in self._children):
+            log.info("running jobs may take %s; another stop signal hands them back", format_duration(self._drain))
 
     def _end_the_last(self) -> None:
         """End the children that have waited for the others."""
@@ -124,7 +133,7 @@ class Tree:
         now = time.monotonic()
         if self._stage == 0:
             self._stopped = now
-            log.info("stopping: running jobs may take %s", format_duration(self._drain))
+            log.info("stopping")
         self._stage += 1
         self._told = now
         for child in self._children:
@@ -136,7 +145,8 @@ class Tree:
             now = time.monotonic()
             if self._stage < self._wanted(signals):
                 return max(0.0, self._told + _BETWEEN_STOPS - now)
-            ends = [end - now for end in (self._stopped + self._drain, self._stopped + self._drain + _HAND_BACK) if end > now]
+            after = (_BETWEEN_STOPS, self._drain, self._drain + _HAND_BACK)
+            ends = [self._stopped + seconds - now for seconds in after if self._stopped + seconds > now]
             return min([_LONGEST_WAIT, *ends])
         times = [due for due in (child.due_in() for child in self._children) if due is not None]
         return min([_LONGEST_WAIT, *times])

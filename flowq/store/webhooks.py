@@ -55,6 +55,19 @@ class NoticeDelivery:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PendingNotice:
+    """A message that is not sent yet: the notice (`flowq.plan.notice`), and the seconds until it is tried, or tried again."""
+
+    spec: str
+    due_in: float
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a worker sends it now, and has it for longer than any wait before another try that matters here."""
+        return self.due_in > MARGIN
+
+
 Taken: TypeAlias = Delivery | NoticeDelivery
 
 
@@ -69,15 +82,21 @@ class Webhooks:
         rows = self._session.run("webhook/claim", limit, int(MARGIN * 1000), job)
         return [_delivery(name.decode(), int(tries), flat) for name, tries, flat in rows]
 
-    def pending(self, run: str) -> int:
-        """Return how many messages about a run are not sent yet and are due."""
-        client = self._session.client
+    def pending(self, run: str) -> list[PendingNotice]:
+        """Return the messages about a run that are not sent yet and are due."""
+        client, now = self._session.client, self._session.now_ms()
         with self._session.translated:
-            names = client.zrangebyscore(self._session.keys("webhooks"), "-inf", self._session.now_ms() + int(MARGIN * 2000))
+            found = client.zrangebyscore(self._session.keys("webhooks"), "-inf", now + int(MARGIN * 2000), withscores=True)
             pipe = client.pipeline(transaction=False)
-            for name in names:
-                pipe.hget(self._session.keys("webhook", name.decode()), "run")
-            return sum(found == run.encode() for found in pipe.execute(raise_on_error=False))  # else of a damaged one
+            for name, _ in found:
+                pipe.hmget(self._session.keys("webhook", name.decode()), "run", "spec")
+            rows = pipe.execute(raise_on_error=False)
+        waits = ((due - now) / 1000 for _, due in found)
+        return [
+            PendingNotice((row[1] or b"").decode("utf-8", "replace"), wait)
+            for row, wait in zip(rows, waits, strict=True)
+            if isinstance(row, list) and row[0] == run.encode()  # else of a damaged one
+        ]
 
     def undelivered(self, age: float) -> list[str]:
         """Return what the oldest deliveries are about that were tried in vain and are older than `age` seconds: `run ID`, `job ID`, or a flow."""

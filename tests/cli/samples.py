@@ -1,6 +1,7 @@
 """Constructed runs for the tests of views and layouts: every status, every kind of note, hostile names."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from flowq.flows.views.run_view import RunView, Snapshot, run_view
 from flowq.ids import member_id
@@ -13,6 +14,11 @@ START = 1_769_839_200_123  # 2026-01-31T06:00:00.123Z
 NOW = START + 12_300
 
 _SHELL = Action(kind="shell", script="true")
+
+
+def file() -> str:
+    """Return the path of the flow file, in the working directory: output names it as it is typed there."""
+    return str(Path.cwd() / "nightly.yaml")
 
 
 def node(name: str, line: int, *, queue: str = "default", retries: int = 0, matrix: bool = False) -> Node:
@@ -49,7 +55,7 @@ def report_plan() -> Plan:
         Cell(8, "backfill", 4, (Edge(0),)),
         Cell(9, "publish", 5, (Edge(6), Edge(7, "done"), Edge(8, "ok"))),
     ]
-    return Plan(name="nightly-report", nodes=nodes, cells=tuple(cells), file="/srv/flows/nightly.yaml")
+    return Plan(name="nightly-report", nodes=nodes, cells=tuple(cells), file=file())
 
 
 def job(
@@ -96,7 +102,7 @@ def run_record(
         started_ms=START,
         ended_ms=None if ended is None else START + int(ended * 1000),
         directory="/srv/flows",
-        file="/srv/flows/nightly.yaml",
+        file=file(),
         local=local,
         params='{"day":"2026-01-31","full":false}',
         labels='{"team":"data"}',

@@ -55,6 +55,38 @@ def other() -> Iterator[PrivateServer]:
     private.stop()
 
 
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (command.split(), given)
+        for command in ("status", "worker", "worker -w flowq.SimpleWorker", "worker-pool", "serve .", "doctor")
+        for given in ("-u", "-c", "flowq.toml", "FLOWQ_REDIS_URL")
+        if given != "-c" or command.startswith("worker")  # others have no settings module
+    ],
+    ids=str,
+)
+def test_a_wrong_address_names_where_it_was_given(command: list[str], given: str, tmp_path: Path) -> None:
+    """Also in a process to which the command hands the address on."""
+    environment = {**os.environ, "FLOWQ_REDIS_URL": "redis://127.0.0.1:y"}
+    source = given
+    match given:
+        case "-u":
+            command = [*command, "-u", "redis://127.0.0.1:x"]
+        case "-c":
+            (tmp_path / "settings_of_queues.py").write_text("REDIS_URL = 'redis://127.0.0.1:x'\n")
+            source = "settings_of_queues.py"
+            command = [*command, "-c", source]
+        case "flowq.toml":
+            del environment["FLOWQ_REDIS_URL"]
+            source = str(tmp_path / "flowq.toml")
+            Path(source).write_text('url = "redis://127.0.0.1:x"\n')
+        case _:
+            environment["FLOWQ_REDIS_URL"] = "redis://127.0.0.1:x"
+    outcome = flowq(*command, cwd=tmp_path, env=environment)
+    shown = outcome.stdout + outcome.stderr
+    assert f"'redis://127.0.0.1:x': the port must be a number from 1 to 65535 (from {source})" in " ".join(shown.split())
+
+
 @pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
 def test_a_wrong_password(cli: Cli, other: PrivateServer, command: list[str]) -> None:
     other.start("--requirepass", "right")

@@ -91,7 +91,7 @@ def test_the_github_workflow(shell: Shell, checkout: Path) -> None:
 
 def test_the_gitlab_pipeline_keeps_its_state_from_job_to_job(shell: Shell, checkout: Path, home: Path) -> None:
     document: dict[str, Any] = yaml.safe_load(block(".gitlab-ci.yml"))
-    assert document["variables"]["FLOWQ_HOME"] == "$CI_PROJECT_DIR/.flowq"
+    assert document["variables"]["FLOWQ_HOME"] == "$CI_PROJECT_DIR/.flowq-data"
     first, second = document["pipeline"], document["again"]
     done = shell("\n".join(first["script"]), CI_COMMIT_SHA="abc")
     assert done.returncode == 1
@@ -102,7 +102,7 @@ def test_the_gitlab_pipeline_keeps_its_state_from_job_to_job(shell: Shell, check
     assert "ERROR: unit[part=web] failed: exit code 1 (pipeline.yaml:7)" in done.stdout
     assert shell("\n".join(first["after_script"])).returncode == 0
     # An artifact loses modes, and is unpacked elsewhere.
-    artifact = checkout / ".flowq"
+    artifact = checkout / ".flowq-data"
     shutil.copytree(home, artifact, ignore=lambda _folder, names: [name for name in names if name.endswith((".sock", ".lock"))])
     artifact.chmod(0o755)
     later = shell("\n".join(second["script"]), FLOWQ_HOME=str(artifact), FLOWQ_LINGER="0")

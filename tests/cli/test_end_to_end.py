@@ -244,7 +244,7 @@ def test_ctrl_c_cancels_a_local_run(start: Start, flows: Path) -> None:
     following = start("run", "slow.yaml")
     until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
     following.signal(signal.SIGINT)
-    following.expect("Ctrl+C again kills it")
+    following.expect(": sleeper has up to 10s to stop; Ctrl+C again kills it")
     assert following.wait() == 130
     assert not alive(flows)
     assert status(start)["status"] == "canceled"
@@ -263,6 +263,19 @@ def test_ctrl_c_twice_kills_a_local_run_that_does_not_react(start: Start, flows:
     assert "killed run" in following.err
     assert "flowq run --resume" in following.err  # the worker has not reported the end of the job yet
     until(lambda: not alive(flows))
+
+
+def test_ctrl_c_says_what_it_waits_for(start: Start, flows: Path) -> None:
+    """The jobs ignore SIGTERM, so nothing else would be shown for a minute."""
+    deaf = "trap '' TERM; touch $FLOWQ_JOB_NAME; while :; do sleep 0.05; done"
+    jobs = "".join(f"  j{number}: {{run: {json.dumps(deaf)}, stop_grace: {number}m}}\n" for number in (1, 2, 3, 4))
+    (flows / "deaf.yaml").write_text(f"jobs:\n{jobs}", encoding="utf-8")
+    following = start("run", "deaf.yaml", "--workers", "4")
+    until(lambda: all((flows / f"j{number}").exists() for number in (1, 2, 3, 4)), timeout=20)
+    following.signal(signal.SIGINT)
+    following.expect(": j1, j2, j3 and 1 more have up to 4m to stop; Ctrl+C again kills them")
+    following.signal(signal.SIGINT)
+    assert following.wait() == 130
 
 
 @pytest.mark.parametrize("handled", ["job", "handler"])

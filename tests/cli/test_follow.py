@@ -81,9 +81,9 @@ def test_a_pipe_gets_lines(start: Start, store: Store, run_id: str) -> None:
     assert "\x1b" not in watching.out
     tail = watching.out[watching.out.index("2 jobs: ") :].splitlines()
     assert tail[0] == "2 jobs: 1 finished, 1 failed"
-    assert "second failed: exit code 3  (pair.yaml:7)" in tail
+    assert "second failed: exit code 3  (/x/pair.yaml:7)" in tail
     assert "  │ to standard error" in tail
-    assert f"next: flowq logs {run_id} second     # pair.yaml:7" in tail
+    assert f"next: flowq logs {run_id} second     # /x/pair.yaml:7" in tail
     worker.close()
 
 

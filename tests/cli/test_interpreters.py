@@ -118,7 +118,49 @@ def test_what_is_no_interpreter(project: Path) -> None:
     assert f"`python` names {project / 'venv'}, and this machine has no interpreter there" in done.stdout
     (project / "venv").symlink_to("/bin/true")
     done = flowq(project, "run", code=1)
-    assert "could not start flowq's process for jobs (exit code 0)" in done.stdout
+    assert "venv, which `python` names, is no Python, or one that does not start (exit code 0)" in done.stdout
+
+
+@pytest.mark.parametrize("code", ["", "code: ship\n"])
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            f'#!{shutil.which("bash")}\nexec bash "$@"\n',
+            "is no Python, or one that does not start (exit code 2): ",
+        ),
+        ("", "is no Python: it cannot be executed (Exec format error)"),
+        ("#!/no/such/loader\n", "is no Python: it cannot be executed (No such file or directory)"),
+        (
+            "#!/bin/sh\necho 'Fatal Python error: init_fs_encoding: no codec' >&2\nexit 1\n",
+            "is no Python, or one that does not start (exit code 1): Fatal Python error: init_fs_encoding: no codec",
+        ),
+    ],
+    ids=["bash", "no format", "no loader", "broken"],
+)
+def test_a_program_that_is_no_interpreter(project: Path, script: str, said: str, code: str) -> None:
+    """Also one that the system cannot execute, and where the files of the flow travel; what flowq gave it to execute is not shown."""
+    (project / "other").write_text(script)
+    (project / "other").chmod(0o755)
+    (project / "flow.yaml").write_text(f"{code}python: {project / 'other'}\njobs: {{who: {{call: steps:who, retry: 2}}}}\n")
+    done = flowq(project, "run", "--output", "quiet", code=1)
+    assert said in " ".join(done.stdout.split())
+    assert "sys." not in done.stdout + done.stderr
+    assert ("syntax error near" in done.stdout) is ("bash" in script)
+
+
+def test_an_interpreter_that_cannot_go_on(project: Path) -> None:
+    """What it says before it has shown that it is one is part of the error; later it goes where the worker's messages go."""
+    environment(project / "venv")
+    (project / "flow.yaml").write_text("python: venv\njobs: {who: {call: steps:who}}\n")
+    (packages,) = (project / "venv").glob("lib/python3.*/site-packages")
+    (packages / "sitecustomize.py").write_text("import os\nos.set_inheritable = None\n")
+    early = flowq(project, "run", "--output", "quiet", code=1)
+    assert "one that does not start (exit code 1): TypeError: 'NoneType' object is not callable" in early.stdout
+    (packages / "sitecustomize.py").write_text("import os\nos.fork = lambda: os._exit(os.write(2, b'late\\n'))\n")
+    late = flowq(project, "run", "--output", "quiet", code=1)
+    assert "could not start flowq's process for jobs (exit code 5)" in late.stdout
+    assert late.stderr == "late\n"
 
 
 @pytest.mark.parametrize("where", ["flowq.toml", "pyproject.toml", "FLOWQ_PYTHON", "the home directory"])

@@ -1,6 +1,7 @@
 """Messages about runs on the command line: `flowq run`, `--no-notify`, `flowq notify`."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 
 from flowq.flows.local_worker.messages import LONGEST
 from flowq.plan.notice import Notice, stored_notices
+from tests.cli.process import Process
 from tests.examples.running import flowq
+from tests.support.cluster import free_ports
 from tests.support.endpoint import Endpoint
+from tests.support.wait import until
 
 FLOW = """
 notify:
@@ -96,6 +100,44 @@ def test_a_run_does_not_wait_for_a_message_without_an_address(home: Path, place:
         assert " could not be sent yet (secret $OPS: the variable OPS is not set; export it before" in asked.err
     assert told.err.count("tried again in") == 1
     assert home.is_dir()
+
+
+TWO = """
+notify:
+  - {on: [finished], to: {env: OPS}}
+  - {on: [finished], to: {env: OTHER}}
+jobs: {a: {run: 'true'}}
+"""
+
+
+def test_a_run_does_not_wait_for_one_of_several_addresses_that_is_missing(home: Path, place: Path, endpoint: Endpoint) -> None:
+    (place / "nightly.yaml").write_text(TWO)
+    begin = time.monotonic()
+    told = flowq("run", "nightly.yaml", "--output", "quiet", cwd=place)
+    assert time.monotonic() - begin < LONGEST
+    assert (told.code, len(endpoint.asked)) == (0, 1)
+    assert "1 message about run " in told.err
+    assert " could not be sent yet (secret $OTHER: the variable OTHER is not set;" in told.err
+    assert home.is_dir()
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["Ctrl+C", "to its end"])
+def test_a_run_says_that_it_waits_for_a_message_that_cannot_be_delivered(
+    home: Path, place: Path, endpoint: Endpoint, stops: bool
+) -> None:
+    """It has a second try after 5 s, and is waited for no longer when that fails too."""
+    (place / "nightly.yaml").write_text(TWO)
+    unreachable = f"http://127.0.0.1:{free_ports(1)[0]}/"
+    begin = time.monotonic()
+    run = Process("run", "nightly.yaml", "--output", "quiet", cwd=place, env={"OTHER": unreachable, "FLOWQ_HOME": str(home)})
+    until(lambda: "waiting up to 10s for 1 message about run " in run.err, timeout=20)
+    if stops:
+        run.signal(signal.SIGINT)
+    assert run.wait() == 0
+    assert "1 message about run " in run.err
+    assert len(endpoint.asked) == 1
+    assert time.monotonic() - begin < LONGEST
+    run.end()
 
 
 def test_a_notice_that_cannot_be_read_hides_no_others() -> None:

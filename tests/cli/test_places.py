@@ -120,6 +120,29 @@ def test_why_and_the_summary_name_the_file_of_the_sub_flow(run: subprocess.Compl
     ] == []
 
 
+@pytest.mark.parametrize(
+    ("standing", "top", "part"),
+    [
+        (".", "flow.yaml:4", "parts/flow.yaml:10"),
+        ("parts", "/{root}/flow.yaml:4", "flow.yaml:10"),
+        ("..", "{project}/flow.yaml:4", "{project}/parts/flow.yaml:10"),
+        ("/", "{root}/flow.yaml:4", "{root}/parts/flow.yaml:10"),
+    ],
+)
+def test_places_are_named_as_they_are_typed_where_the_user_stands(
+    run: subprocess.CompletedProcess[str], tmp_path: Path, standing: str, top: str, part: str
+) -> None:
+    directory = tmp_path / standing
+    names = {"project": tmp_path.name, "root": str(tmp_path).removeprefix("/")}
+    run_id = json.loads(_flowq(tmp_path, "status", "--json").stdout)["id"]
+    assert f"({top.format(**names)})" in _flowq(directory, "why", run_id, "one").stdout
+    shown = part.format(**names)
+    assert (directory / shown.partition(":")[0]).exists()
+    assert f"({shown})" in _flowq(directory, "why", run_id, "one/cells").stdout
+    assert f"# {shown}" in _flowq(directory, "status", run_id).stdout
+    assert f"({shown})" in _flowq(directory, "status", run_id, "--failed").stdout
+
+
 def test_plan_and_graph_name_the_file_of_the_sub_flow(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
     for command in (("plan", "flow.yaml", "--json"), ("run", "flow.yaml", "--dry-run", "--json")):
         jobs = json.loads(_flowq(tmp_path, *command).stdout)["jobs"]

@@ -411,6 +411,45 @@ def test_the_next_slots_of_a_file(cli: Cli, tmp_path: Path) -> None:
     assert rows[0]["note"] == "clocks back 1 h"
 
 
+def test_the_next_slots_of_a_name(cli: Cli, site: Site) -> None:
+    assert cli("schedule", "next", "report:*", "-n", "1", "--from", "2026-03-27T06:00").out.splitlines() == [
+        "ENTRY            SLOT                       DAY",
+        "flows/report:eu  2026-03-27 06:00:00+01:00  Fri",
+        "flows/report:us  2026-03-27 06:00:00+01:00  Fri  paused by the file",
+    ]
+    (row,) = json.loads(cli("schedule", "next", "nightly", "-n", "1", "--json").out)
+    assert row["entry"] == NIGHTLY
+    assert "did you mean nightly?" in cli("schedule", "next", "nightli").err
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("flows/etl/nightly.yaml", [NIGHTLY]),
+        ("./flows/etl/../etl/nightly.yaml:default", [NIGHTLY]),
+        ("{here}/flows/report.yaml:us", ["flows/report:us"]),
+        ("elsewhere/flows/etl/nightly.yaml", []),
+        ("etl/nightly.yaml", [NIGHTLY]),  # of a scheduler on another machine
+        ("report.yaml:de", []),
+        ("flows/report.yaml", []),  # has two
+    ],
+)
+def test_a_schedule_by_its_flow_file(cli: Cli, site: Site, tmp_path: Path, file: str, found: list[str]) -> None:
+    outcome = cli("schedule", "list", "--json", file.format(here=tmp_path))
+    assert outcome.code == (0 if found else 2)
+    assert [item["id"] for item in json.loads(outcome.out or "[]")] == found
+    if file == "flows/report.yaml":
+        assert "fits several schedules: flows/report:eu, flows/report:us" in outcome.err
+
+
+def test_a_file_is_not_taken_for_one_of_the_same_name(cli: Cli, site: Site, tmp_path: Path) -> None:
+    site.write("old/report.yaml", NIGHTLY_YAML)
+    site.turn()
+    assert cli("schedule", "pause", "flows/old/report.yaml").out == "paused flows/old/report:default\n"
+    assert cli("schedule", "history", "flows/report.yaml:eu").code == 0
+    assert cli("-C", "flows/old", "schedule", "resume", "report.yaml").out == "resumed flows/old/report:default\n"
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "code", "message"),
     [

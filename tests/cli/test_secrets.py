@@ -327,6 +327,20 @@ def test_a_run_that_may_fail_is_started_with_a_warning(home: Path, tmp_path: Pat
     assert "use | 13" in started.out
 
 
+@pytest.mark.parametrize(("items", "code"), [("", 0), ("1", 1)])
+def test_a_foreach_does_not_stop_a_run_because_its_list_may_be_empty(home: Path, tmp_path: Path, items: str, code: int) -> None:
+    (tmp_path / "flow.yaml").write_text(
+        "secrets: {GONE: {env: GONE_OF_TEST}}\njobs:\n"
+        f"  list: {{run: 'echo \"items=[{items}]\" >> $FLOWQ_OUTPUT'}}\n"
+        "  each: {foreach: from_json(jobs.list.result.items), run: 'echo ${{ item }}', secrets: [GONE], depends_on: list}\n"
+    )
+    started = run_here(tmp_path)
+    assert started.code == code
+    (warning,) = [line for line in started.err.splitlines() if line.startswith("warning:")]
+    assert "job each: secret GONE: the variable GONE_OF_TEST is not set" in warning
+    assert ("each[0] failed" in started.out) is bool(items)
+
+
 AGAIN = """
 secrets: {KEY: {env: KEY_OF_TEST}, FILE: {file: made.txt}, GONE: {env: GONE_OF_TEST}}
 jobs:

@@ -56,7 +56,7 @@ def test_json_of_a_failed_run() -> None:
         "ended_at": "2026-01-31T06:00:04.333Z",
         "duration": 0.61,
         "error": samples.TRACEBACK,
-        "file": "/srv/flows/nightly.yaml",
+        "file": samples.file(),
         "line": 24,
     }
 

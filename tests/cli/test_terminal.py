@@ -83,6 +83,7 @@ def test_a_run_that_has_waited_for_its_turn_is_shown_as_the_others(tmp_path: Pat
     status = Process("status", "second", cwd=tmp_path, env=env)
     assert status.wait() == 0
     assert "\nwaits for its turn in the concurrency group one\nsubmitted 20" in status.out
+    assert re.search(r"^· a +waiting +the run waits for its turn$", status.out, re.MULTILINE)
     (tmp_path / "1").touch()
     second.expect(r"held[^\n]*running[^\n]* \d+\.\d\ds")
     (tmp_path / "2").touch()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq.config import Setting, load_settings, redact
+from flowq.config import Setting, environment_of, load_settings, redact
 from flowq.exceptions import ConfigError
 from flowq.isolation import is_shared, read_isolation
 
@@ -49,6 +49,14 @@ def test_argument_before_environment_before_file(tmp_path: Path) -> None:
     settings = load_settings("redis://argument", directory=tmp_path, environ=environ)
     assert settings.url == Setting("redis://argument", "argument")
     assert settings.namespace == Setting("file", str(file)), "an empty variable is not set"
+    assert load_settings(Setting("redis://u", "-u"), directory=tmp_path, environ=environ).url == Setting("redis://u", "-u")
+
+
+def test_the_source_of_an_address_reaches_other_processes(tmp_path: Path) -> None:
+    handed = environment_of(Setting("redis://given", "-u"))
+    assert load(tmp_path, **handed)["url"] == Setting("redis://given", "-u")
+    handed["FLOWQ_REDIS_URL"] = "redis://other"  # set by what runs in between
+    assert load(tmp_path, **handed)["url"] == Setting("redis://other", "FLOWQ_REDIS_URL")
 
 
 def test_the_nearest_file_with_settings_of_flowq(tmp_path: Path) -> None:

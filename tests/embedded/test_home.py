@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from flowq.bundles.cache import BundleCache
 from flowq.embedded.attach import attach
 from flowq.embedded.control import server_status, stop_server
 from flowq.embedded.directory import LONGEST_SOCKET_PATH, Home, locate
-from flowq.exceptions import ConfigError, FlowqError
+from flowq.exceptions import ConfigError, FlowqError, UsageError
 from tests.embedded.users import client, gone, server_pid
 from tests.support.wait import until
 
@@ -33,6 +34,23 @@ def test_the_location(environ: dict[str, str], expected: str, monkeypatch: pytes
 
 def test_a_configured_directory_takes_precedence() -> None:
     assert locate("/configured", {"FLOWQ_HOME": "/other"}).root == "/configured"
+
+
+@pytest.mark.parametrize("configured", ["", "data"])
+def test_a_home_that_does_not_exist_is_not_made(configured: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Root could make it."""
+    user = tmp_path / "nonexistent"
+    for name in ("FLOWQ_HOME", "XDG_STATE_HOME", "FLOWQ_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(user))
+    if configured:
+        monkeypatch.setenv("FLOWQ_HOME", str(user / configured))
+    with pytest.raises(ConfigError, match=rf"the home directory of this user, {user}, does not exist, .*: set FLOWQ_HOME"):
+        attach()
+    with pytest.raises(UsageError, match=rf"the home directory of this user, {user}, does not exist, .*: set FLOWQ_CACHE"):
+        BundleCache().add("0" * 64, b"")
+    assert list(tmp_path.iterdir()) == []
+    assert not server_status().running
 
 
 def test_everything_in_it_is_private(home: Path) -> None:

@@ -145,7 +145,10 @@ def test_an_empty_selection_is_the_whole_flow(whole: Plan) -> None:
         (Selection(jobs=("publish", "build", "fetch")), UsageError, "--until publish"),
     ],
 )
-def test_refused_selections(whole: Plan, wanted: Selection, error: type[Exception], text: str) -> None:
+def test_refused_selections(
+    whole: Plan, wanted: Selection, error: type[Exception], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(whole.file).parent)
     with pytest.raises(error, match=re.escape(text)):
         select(whole, wanted)
 

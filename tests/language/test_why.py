@@ -300,13 +300,16 @@ def test_waiting_for_a_place(why: Why, held: Callable[[str], Started]) -> None:
 
 
 def test_a_run_that_waits_for_its_turn(why: Why, held: Callable[[str], Started]) -> None:
-    text = f"concurrency: {{group: why-turn}}\njobs:\n  a: {BLOCK}}}"
+    text = f"concurrency: {{group: why-turn}}\njobs:\n  a: {BLOCK}}}\n  b: {{depends_on: a, run: 'true'}}\non_exit: {{c: {{run: 'true'}}}}"
     first = held(text)
     first.until_job("a", "started")
     second = held(text)
     told = why(second, "a")
     assert "the run waits for its turn in the concurrency group why-turn" in told
     assert f"why-turn is held by run {first.id}" in told
+    reasons = {name: second.job(name).reason for name in ("a", "b", "on_exit/c")}
+    assert reasons == {"a": "concurrency", "b": "dependencies", "on_exit/c": "dependencies"}
+    assert first.job("b").reason == "dependencies"
     assert "has no worker now" not in told
 
 

@@ -78,10 +78,19 @@ def test_a_stop_lets_jobs_finish(flows: Path, env: dict[str, str], store: Store)
         run = start(store, flow(node("a", long_job(flows)), node("b", script("true")), edges={"b": {"a": "success"}}), flows)
         runs(flows)
         served.signal()
-        served.says("running jobs may take 10m")
+        served.says("running jobs may take 10m; another stop signal hands them back")
         (flows.parent / "go").touch()
         assert served.wait() == 0
         assert [record.status for record in records(store, run)] == [JobStatus.FINISHED, JobStatus.QUEUED]
+
+
+def test_a_stop_of_one_that_executes_nothing(flows: Path, env: dict[str, str], store: Store) -> None:
+    with serve(flows, env) as served:
+        until(store.workers.live)
+        served.signal()
+        assert served.wait() == 0
+        assert "stopping: no job runs" in served.output
+        assert "running jobs" not in served.output
 
 
 @pytest.mark.parametrize("how", ["drained", "second signal"])

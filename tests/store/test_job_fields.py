@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,6 +136,7 @@ jobs:
   each: {depends_on: [list], foreach: "${{ jobs.list.result }}", run: 'echo ${{ item }}', fail_fast: true, concurrency: {group: "g-${{ item }}"}}
   ask: {approval: {message: "go on?", timeout: 1h}}
   joined: {depends_on: [plain, ask]}
+  part: {flow: part.yaml}
 params: {a: {type: integer, default: 1}}
 on_exit: {clean: {run: 'true'}}
 """
@@ -163,10 +165,11 @@ def test_what_clients_write_is_declared(store: Store, monkeypatch: pytest.Monkey
     assert every == given | {"group_id", "coming"}, "an option that is new is to be tried here"
 
 
-def test_what_a_submission_writes_is_declared() -> None:
-    compiled = compile_text(FLOW)
+def test_what_a_submission_writes_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("jobs: {a: {run: 'true'}}")
+    compiled = compile_text(FLOW, file=str(tmp_path / "flow.yaml"))
     assert compiled.plan is not None, compiled.diagnostics
-    plan = select(compiled.plan, Selection(jobs=("list", "plain", "again", "cells", "each", "ask", "joined")))
+    plan = select(compiled.plan, Selection(jobs=("list", "plain", "again", "cells", "each", "ask", "joined", "part")))
     seen = {name for job in submit.staged_jobs(plan, "r", ranks=[1] * len(plan.cells)) for name in job.fields}
     assert families(seen) == declared("submit")
     cells = {name.removeprefix("cell:") for name in seen if name.startswith("cell:")}

@@ -298,6 +298,10 @@ def counters(picture: Picture) -> list[str]:
         actual = {status: actual.get(status, 0) + gone.get(status, 0) for status in {*actual, *gone}}
         if counted != actual:
             problems.append(f"run {run} counts {counted}, its jobs are {actual}")
+        gates = {name[6:]: int(value) for name, value in record.items() if name.startswith("gates:") and int(value)}
+        there = Counter(row["status"] for row in rows if row.get("gate") and row.get("kind") != "group")
+        if gates != dict(there) and not gone:
+            problems.append(f"run {run} counts the gates {gates}, they are {dict(there)}")
         if int(record["total"]) != sum(actual.values()):
             problems.append(f"run {run} has total={record['total']}, its jobs are {sum(actual.values())}")
         still_open = sum(row["status"] not in ENDED and _takes_part(row, record) for row in rows)

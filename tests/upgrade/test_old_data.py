@@ -1,5 +1,6 @@
 """A data directory of f5782f9 is read, executed, approved, retried, explained and drawn by today's flowq."""
 
+import copy
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,7 +75,10 @@ def test_groups_limits_and_cron_entries_exist(opened: OldHome) -> None:
 
 def test_runs_and_their_jobs_are_unchanged(opened: OldHome, reads: Reads) -> None:
     assert {run["id"] for run in json.loads(reads(opened, "runs", "--json"))} == set(EXPECTED["runs"])
-    for run, expected in EXPECTED["runs"].items():
+    # What f5782f9 told of a run that waits for its group is told now as the pages said: its first job waits for that, too.
+    waits = copy.deepcopy(EXPECTED["runs"]["secondly"])
+    waits["jobs"][0]["reason"] = "concurrency"
+    for run, expected in (EXPECTED["runs"] | {"secondly": waits}).items():
         assert contained(expected, lasting(json.loads(reads(opened, "status", run, "--json"))), run) == []
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completion.candidates import complete_flows_and_runs
-from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.flow_choice import flow_file
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
@@ -90,7 +90,8 @@ def graph_lines(graph: Drawing, terminal: Terminal, *, stated: bool) -> list[Lin
 
     def label(vertex: Vertex) -> str:
         mark = symbol(vertex.status, unicode=terminal.unicode) + " " if stated else ""
-        name = safe_line(vertex.name) + (f" {'×' if terminal.unicode else 'x'}{len(vertex.cells)}" if vertex.cells else "")
+        count = "?" if vertex.is_open else len(vertex.cells) or ""
+        name = safe_line(vertex.name) + (f" {'×' if terminal.unicode else 'x'}{count}" if count else "")
         return mark + name
 
     pen = text.Pen(columns, lambda name, room: cut(name, room, unicode=terminal.unicode), label, unicode=terminal.unicode)
@@ -113,7 +114,11 @@ def _style(vertex: Vertex, *, stated: bool) -> str:
 def _read(session: CliContext, target: str | None, inputs: Inputs, part: Part) -> "tuple[Plan, RunView | None]":
     target = target and flow_file(target, "graph")
     if target is not None and looks_like_file(target):
-        return part.of(compile_flow(target, inputs, session.err)), None
+        plan = part.of(compile_flow(target, inputs, session.err, without_values=True))
+        if plan.open_matrices:
+            names = ", ".join(map(safe_line, plan.open_matrices))
+            complain(f"the cells of {names} depend on params that have no value (-p NAME=VALUE): each is drawn as one job, ×?")
+        return plan, None
     if part:
         raise UsageError(
             "--job, --stage and --until are for a FILE: a RUN is drawn with the part that was selected when it was started"

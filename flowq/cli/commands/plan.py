@@ -11,7 +11,7 @@ from flowq.cli.flow_file import compile_flow
 from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.plan_table import plan_json, plan_lines
-from flowq.exceptions import ServerError
+from flowq.exceptions import InvalidFlowError, ServerError
 from flowq.flows.actions.selection import find_jobs
 from flowq.flows.forecast.history import NOTHING, History, read_history
 from flowq.flows.forecast.outcomes import predict_ends
@@ -49,7 +49,7 @@ def command(
     in parallel. If there are earlier runs of the flow, their times give the expected duration and the critical path. With
     --fail, it shows which jobs would be skipped and which would still run, by the engine's rules.
     """
-    plan = before_run(part.of(compile_flow(flow_file(file, "plan"), inputs, session.err)))
+    plan = before_run(part.of(_compiled(session, flow_file(file, "plan"), inputs)))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
     fates = predict_ends(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)
@@ -58,6 +58,18 @@ def command(
     else:
         terminal = session.out
         show(plan_lines(plan, fates, history, terminal, workers=workers, failing=_names(plan, failed)), terminal)
+
+
+def _compiled(session: CliContext, file: str, inputs: Inputs) -> Plan:
+    """Compile the flow with the values of a run: what it does, and where, depends on them."""
+    try:
+        return compile_flow(file, inputs, session.err)
+    except InvalidFlowError as error:
+        from flowq.compiler import Code
+
+        if all(item.severity != "error" or item.code == Code.MISSING_PARAM for item in error.diagnostics):
+            complain("a plan is that of a run, which needs the values; `flowq graph` draws it without values")
+        raise
 
 
 def _names(plan: Plan, ordinals: Sequence[int]) -> list[str]:

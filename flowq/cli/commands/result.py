@@ -10,6 +10,8 @@ from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
+from flowq.flows.documents.plain_result import plain_result
+from flowq.flows.explain.plain_job import is_plain_job
 from flowq.flows.views.job_result import result_of
 from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.text import safe_bytes, safe_json
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 def command(session: CliContext, run: str | None, job: str | None) -> None:
     """Print the result of a job as JSON.
 
-    A single argument is a JOB of the latest run of this directory; a RUN alone is enough if it has one job. For the name of a matrix, it prints the list of its cells' results in expansion order, null for a cell without a result.
+    A single argument is a JOB of the latest run of this directory, or the id of a job that was enqueued without a flow; a RUN alone is enough if it has one job. For the name of a matrix, it prints the list of its cells' results in expansion order, null for a cell without a result.
     """
     store = session.store()
+    if run is not None and job is None and is_plain_job(store, run):
+        echo(safe_json(plain_result(store, run), indent=2))
+        return
     target = select_target(store, run, job)
     run_id = target.run
     plan = read_plan(store, run_id)

@@ -9,7 +9,6 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import execute, refuse_workers, tell_absent
-from flowq.cli.flow_choice import near
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.follow.follow import last_position
 from flowq.cli.interrupts import Interrupts
@@ -23,7 +22,7 @@ from flowq.flows.local_worker.missing_secrets import absent_on_retry
 from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.sources import changed_files
 from flowq.flows.views.text import plural, safe_line
-from flowq.plan import Plan, SourcePlace
+from flowq.plan import Plan, near
 from flowq.slots.timezones import date_in
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def _tell_changed(store: "Store", run_id: str) -> None:
     run = store.runs.require(run_id)
     changed = changed_files(run)
     if changed:
-        names = ", ".join(safe_line(SourcePlace(file, 0).beside(run.file).rpartition(":")[0]) for file in changed)
+        names = ", ".join(safe_line(near(file)) for file in changed)
         complain(
             f"warning: {names} {'has' if len(changed) == 1 else 'have'} changed since run {run_id} was submitted:"
             " it runs again as submitted; --reload takes the present text"

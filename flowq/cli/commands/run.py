@@ -12,7 +12,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_flows, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
-from flowq.cli.flow_choice import flow_file, near
+from flowq.cli.flow_choice import flow_file
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
 from flowq.cli.options.types import Duration, Pair, PointInTime
 from flowq.exceptions import UsageError
@@ -163,6 +163,7 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
         raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     from flowq.cli.targets import select_run
     from flowq.flows.views.snapshot import read_plan
+    from flowq.plan import near
 
     store = session.store()
     earlier = store.runs.require(select_run(store, given, change=True))

@@ -39,7 +39,7 @@ def command() -> None:
     """Show and change the schedules of flows.
 
     A scheduler (`flowq serve DIR`, `flowq schedule run DIR`) fires the schedules of the flow files of a directory. NAME is an id such as
-    `flows/etl/nightly:weekdays`, its end (`nightly:weekdays`, `nightly`), or a pattern (`etl/*`).
+    `flows/etl/nightly:weekdays`, its end (`nightly:weekdays`, `nightly`), a pattern (`etl/*`), or the flow file (`etl/nightly.yaml:weekdays`).
     """
 
 

@@ -19,6 +19,7 @@ from flowq.cli.options.types import Duration
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
 from flowq.cli.terminal import Terminal
+from flowq.config import environment_of
 from flowq.flows.views.text import plural, safe_line
 
 _LINE: Final = "%(asctime)s %(name)-15s %(message)s"
@@ -137,7 +138,7 @@ def _enter(directory: str, session: CliContext) -> str:
         if os.environ.get(name):
             os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
     if session.url is not None:  # for the children; a command line can be read by every user of the machine
-        os.environ["FLOWQ_REDIS_URL"] = session.url
+        os.environ.update(environment_of(session.url))
     os.chdir(served)
     return served
 

@@ -9,13 +9,14 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_jobs_and_schedules
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
+from flowq.cli.render.plain_job import plain_job_lines
 from flowq.cli.render.run_table import commands_lines, retry_command, where, worker_command
 from flowq.cli.render.styled_text import Line, indent, wrap
 from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import FlowqError, ServerError, UsageError
-from flowq.flows.explain.plain_job import explain_plain_job, is_plain_job
+from flowq.flows.explain.plain_job import explain_plain_job, is_plain_job, plain_job_json
 from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import Cause, cause_json, explain
 from flowq.flows.views.run_view import RunView, run_view
@@ -25,9 +26,7 @@ from flowq.states import JobStatus, Reason
 from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from flowq.plan import Json, Plan
+    from flowq.plan import Plan
     from flowq.store import Store
 
 _COMMANDS = 4  # most commands proposed
@@ -51,9 +50,9 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
     if run is not None and job is None and is_plain_job(store, run):
         found = explain_plain_job(store, run)
         if as_json:
-            show_json(found)
+            show_json(plain_job_json(found))
         else:
-            show(_plain_job_lines(found, session.out), session.out)
+            show(plain_job_lines(found, session.out), session.out)
         return
     try:
         target = select_target(store, run, job)
@@ -100,28 +99,6 @@ def _explained_schedule(
         terminal = session.out
         show([row for line in lines for row in wrap(line, terminal.width, below="    ", unicode=terminal.unicode)], terminal)
     return True
-
-
-def _plain_job_lines(found: "Mapping[str, Json]", terminal: Terminal) -> Iterator[Line]:
-    """Yield the state of a job that is in no run, its whole error, and what can be done."""
-    status = JobStatus(str(found["status"]))
-    text, style = word(status)
-    job, queue = str(found["job"]), shlex.quote(str(found["queue"]))
-    reason = f": {safe_line(str(found['text']))}" if found["text"] else ""
-    yield (f"{symbol(status, unicode=terminal.unicode)} ", style), (safe_line(job), "bold"), (f" {text}{reason}", style)
-    if found["worker"]:
-        yield ((f"  on worker {safe_line(str(found['worker']))}", "dim"),)
-    rows = str(found["error"] or "").splitlines()
-    if len(rows) > 1:
-        yield from (((f"  {safe_line(row)}", ""),) for row in rows[-_ROWS:])
-    advice = [(f"flowq logs {shlex.quote(job)}", "what it printed")] if found["attempts"] else []
-    if status is JobStatus.FAILED:
-        advice.append((f"flowq requeue --queue {queue} {shlex.quote(job)}", "runs it again"))
-    elif status is JobStatus.QUEUED and not found["worker"]:
-        advice = [(f"flowq worker {queue}", "executes the jobs of the queue")]
-    if advice:
-        yield (("", ""),)
-        yield from commands_lines(advice, terminal.width)
 
 
 def why_lines(cause: Cause, run: RunView, terminal: Terminal) -> list[Line]:

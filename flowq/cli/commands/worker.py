@@ -13,6 +13,7 @@ from flowq import defaults
 from flowq.cli import exit_codes
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.options.queues import QueueOptions, logging_options, queue_options, worker_ttl_option
+from flowq.config import environment_of
 from flowq.worker import signals
 
 _STRATEGIES: Final = ("default", "round_robin", "random")
@@ -240,7 +241,7 @@ def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliCont
     # The address of the server is passed in the environment, because every user of the machine can read a command line.
     environment = dict(os.environ)
     if session.url is not None:
-        environment["FLOWQ_REDIS_URL"] = session.url
+        environment |= environment_of(session.url)
     signals.hold()  # a signal that arrives during exec is for the worker
     os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *options.queues], environment)
 

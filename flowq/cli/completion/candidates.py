@@ -63,6 +63,11 @@ def complete_flows_and_runs(ctx: click.Context, param: click.Parameter, incomple
     return [*complete_flows(ctx, param, incomplete), *complete_runs(ctx, param, incomplete)]
 
 
+def complete_flows_and_schedules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer flow files and schedules."""
+    return [*complete_flows(ctx, param, incomplete), *complete_schedules(ctx, param, incomplete)]
+
+
 def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the names of jobs of the run given before, else of the latest one; cells once a bracket is typed."""
     found: list[CompletionItem] = []

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from flowq import defaults
 from flowq.cli import exit_codes
 from flowq.cli.context import complain
 from flowq.cli.follow.local_worker import Tended
@@ -21,14 +22,15 @@ from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line
 from flowq.cli.render.summary import Tails, summary_lines, summed_up_lines
 from flowq.cli.terminal import Terminal
+from flowq.durations import format_duration
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows.local_worker.messages import await_messages
+from flowq.flows.local_worker.messages import LONGEST, await_messages
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.run_summary import LARGE, read_summary
 from flowq.flows.views.snapshot import read_plan, read_view, take_snapshot
-from flowq.flows.views.text import plural
+from flowq.flows.views.text import plural, safe_line
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from flowq.store.schema.records import RunRecord
 
 _LOOK: Final = 2.0  # s between checks of workers and concurrency groups
+_NAMED: Final = 3  # running jobs that a message names
 
 
 class Display(Protocol):
@@ -113,7 +116,7 @@ class Following:
             display.close()
             if self.worker is not None:
                 if ended:
-                    unsent, missing = await_messages(self.store, self.run_id)
+                    unsent, missing = self._await_messages()
                 self.worker.end(idle=ended)
         if not ended:
             writer.raw(display.last_words())
@@ -128,6 +131,18 @@ class Following:
         if not self.manner.as_json:
             writer.raw(display.last_words())
         return exit_codes.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exit_codes.of_run(view)
+
+    def _await_messages(self) -> tuple[int, list[str]]:
+        """Wait for the messages about the run; Ctrl+C ends the wait."""
+        before = self.interrupts.count
+
+        def tell(count: int) -> None:
+            noun = plural(count, "message")
+            complain(
+                f"waiting up to {format_duration(LONGEST)} for {noun} about run {self.run_id} to be sent; Ctrl+C ends the wait"
+            )
+
+        return await_messages(self.store, self.run_id, tell, lambda: self.interrupts.count > before)
 
     def _show_end(self, writer: Writer, tails: Tails, *, table: bool, apart: bool) -> "RunView":
         """Read the run and write its summary; return it, of a run of many jobs without most of them."""
@@ -194,7 +209,7 @@ class Following:
                 return True
             while self.interrupts.count > answered:
                 answered += 1
-                if not self._interrupt(display):
+                if not self._interrupt(progress, display):
                     return False
             if self._interrupted and not self._canceled:
                 self._cancel()
@@ -209,7 +224,7 @@ class Following:
 
     # -- Ctrl+C ---------------------------------------------------------------------------------------------------------------
 
-    def _interrupt(self, display: Display) -> bool:
+    def _interrupt(self, progress: Progress, display: Display) -> bool:
         """Handle one Ctrl+C; return whether to go on following."""
         if self.worker is None:
             return False
@@ -219,7 +234,7 @@ class Following:
             return False
         self._interrupted = True
         self._cancel()
-        display.remark(f"canceling run {self.run_id}; Ctrl+C again kills it")
+        display.remark(f"canceling run {self.run_id}{_time_to_stop(progress)}")
         return True
 
     def _cancel(self, *, handlers: bool = False) -> None:
@@ -283,6 +298,19 @@ class Following:
                 self.worker = self.standby.start()
                 progress.unserved = frozenset()
                 display.remark("the worker of this run was lost; this command takes over with another one")
+
+
+def _time_to_stop(progress: Progress) -> str:
+    """Return the end of the message about a cancel: which jobs it waits for, for how long at most, and how to end them at once."""
+    running = progress.running()
+    if not running:
+        return "; Ctrl+C again kills it"
+    graces = [progress.plan.node_of(cell).stop_grace for cell in running]
+    longest = format_duration(max(defaults.STOP_GRACE if grace is None else grace for grace in graces))
+    names = [safe_line(cell.name) for cell in running[:_NAMED]]
+    more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""
+    verb, them = ("has", "it") if len(running) == 1 else ("have", "them")
+    return f": {', '.join(names)}{more} {verb} up to {longest} to stop; Ctrl+C again kills {them}"
 
 
 def shows_live(manner: Manner) -> bool:

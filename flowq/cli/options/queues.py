@@ -56,10 +56,12 @@ class QueueOptions:
                 sys.path.insert(_behind_packages(), directory)
         if self.config is not None:
             from flowq.cli.options.config_module import read_settings, url_of
+            from flowq.config import Setting
 
             self.settings = read_settings(self.config)
             if session.url is None:
-                session.url = url_of(self.settings, self.config)
+                url = url_of(self.settings, self.config)
+                session.url = None if url is None else Setting(url, self.config)
         session.client_class = self.connection_class
 
     def directories(self) -> list[str]:

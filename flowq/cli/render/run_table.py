@@ -264,11 +264,11 @@ def counts_text(jobs: Sequence[JobView]) -> str:
 
 
 def where(run: RunView, place: SourcePlace) -> str:
-    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file.
+    """Return a place as `flows/nightly.yaml:41`, so that it can be opened from the working directory; "" if the flow is not a file.
 
-    Of a file that has changed since, it is `flow.yaml, line 41 as submitted`.
+    Of a file that has changed since, it is `flows/nightly.yaml, line 41 as submitted`.
     """
-    place_text = place.beside(run.file)
+    place_text = place.here()
     if place.file in run.changed:
         place_text = f"{place_text.rpartition(':')[0]}, line {place.line} as submitted"
     return safe_line(place_text)

@@ -112,15 +112,8 @@ def _note(job: JobView, now_ms: int, *, local: bool) -> str:
     match job.status:
         case None:
             return "its record has expired"
-        case JobStatus.DEFERRED if job.reason == Reason.APPROVAL:
-            message = job.approval.message if job.approval is not None else ""
-            return f"approval: {safe_line(message)}" if message else "approval"
-        case JobStatus.DEFERRED if job.reason not in {None, Reason.DEPENDENCIES}:
-            return reason_text(job.reason)
-        case JobStatus.DEFERRED if job.phase and not job.waits_for:
-            return "for the end of the jobs"
         case JobStatus.DEFERRED:
-            return f"for {', '.join(safe_line(name) for name in job.waits_for)}" if job.waits_for else "to be released"
+            return _deferred_note(job)
         case JobStatus.SCHEDULED:
             return _scheduled_note(job, now_ms)
         case JobStatus.QUEUED:
@@ -135,6 +128,19 @@ def _note(job: JobView, now_ms: int, *, local: bool) -> str:
             return _finished_note(job)
         case _:
             return _skipped_note(job)
+
+
+def _deferred_note(job: JobView) -> str:
+    if job.reason == Reason.APPROVAL:
+        message = job.approval.message if job.approval is not None else ""
+        return f"approval: {safe_line(message)}" if message else "approval"
+    if job.reason == Reason.CONCURRENCY and not job.semaphores:
+        return "the run waits for its turn"
+    if job.reason not in {None, Reason.DEPENDENCIES}:
+        return reason_text(job.reason)
+    if job.waits_for:
+        return f"for {', '.join(safe_line(name) for name in job.waits_for)}"
+    return "for the end of the jobs" if job.phase else "to be released"
 
 
 def _scheduled_note(job: JobView, now_ms: int) -> str:

@@ -60,14 +60,14 @@ def _now(view: ScheduleView) -> str:
     return ", ".join(parts)
 
 
-def coming_table(rows: Sequence[tuple[Entry, ComingSlot]], terminal: Terminal) -> Iterator[Line]:
-    """Yield a line per slot that is still to come."""
+def coming_table(rows: Sequence[tuple[str, Entry, ComingSlot]], terminal: Terminal) -> Iterator[Line]:
+    """Yield a line per slot that is still to come. `rows`: what the entry is called, the entry, the slot."""
     lines = [("ENTRY", "SLOT", "DAY", "")]
-    for entry, found in rows:
+    for title, entry, found in rows:
         notes = [found.note, "paused by the file" if entry.paused else ""]
         lines.append(
             (
-                entry.name,
+                title,
                 time_in(found.slot, entry.timezone),
                 _weekday(found.slot, entry.timezone),
                 ", ".join(filter(None, notes)),

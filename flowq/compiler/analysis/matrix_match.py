@@ -52,6 +52,8 @@ def _possible(job: JobSpec, parent: JobSpec, dependency: DependencySpec, cells: 
 
 
 def _check_cells(job: JobSpec, parent: JobSpec, dependency: DependencySpec, cells: Mapping[str, Cells], report: Report) -> None:
+    if parent.matrix is None or not parent.matrix.complete:
+        return  # what is missing is reported, or a param has no value
     there = by_values(cells.get(parent.name, ()), dependency.match)
     for cell in cells.get(job.name, ()):
         if key_of(cell, dependency.match) not in there:

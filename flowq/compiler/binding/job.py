@@ -148,7 +148,8 @@ def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | N
     if node is None or not path:
         return None
     entries = given.entries if isinstance(given, MapNode) else {}
-    return SubFlow(path, node.span, {name: value for name, (_, value) in entries.items()}, scope)
+    names = {name: spelling.span for name, (spelling, _) in entries.items()}
+    return SubFlow(path, node.span, {name: value for name, (_, value) in entries.items()}, names, scope)
 
 
 def bare_expression(node: YamlNode | None, key: str, reader: SiteReader, report: Report) -> str | None:

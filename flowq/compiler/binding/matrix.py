@@ -28,7 +28,9 @@ def read_matrix(node: YamlNode | None, job: MapNode, scope: StaticScope, report:
             if name not in axes:
                 message = f"`exclude` names the axis `{name[:60]}`, which the matrix does not have"
                 report.add(Code.MATRIX, item.key_span(name), message, did_you_mean(name, axes, "the axes are"))
-    return MatrixSpec(axes, _rules(node.get("include"), scope, report), exclude, job.key_span("matrix"), complete)
+    include = _rules(node.get("include"), scope, report)
+    complete = complete and all(rule.known for rule in (*include, *exclude))
+    return MatrixSpec(axes, include, exclude, job.key_span("matrix"), complete)
 
 
 def _axis(spelling: ScalarNode, node: YamlNode, scope: StaticScope, report: Report) -> tuple[Json, ...] | None:
@@ -62,7 +64,9 @@ def _rules(node: YamlNode | None, scope: StaticScope, report: Report) -> tuple[C
         values = {name: scope.evaluate(value, report) for name, (_, value) in item.entries.items()}
         rules.append(
             CellRule(
-                {name: value for name, value in values.items() if value is not UNKNOWN}, item.key_span(next(iter(values), ""))
+                {name: value for name, value in values.items() if value is not UNKNOWN},
+                item.key_span(next(iter(values), "")),
+                known=UNKNOWN not in values.values(),
             )
         )
     return tuple(rules)

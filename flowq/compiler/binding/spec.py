@@ -42,20 +42,22 @@ class SubFlow:
     path: str
     span: Span
     params: Mapping[str, YamlNode]
+    names: Mapping[str, Span]
     scope: StaticScope
 
 
 @dataclass(frozen=True, slots=True)
 class CellRule:
-    """One entry of a matrix's `include` or `exclude`."""
+    """One entry of a matrix's `include` or `exclude`. `known` is False if a value is missing."""
 
     values: Mapping[str, Json]
     span: Span
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixSpec:
-    """A matrix with its values. `complete` is False if the values of an axis are missing after a reported problem."""
+    """A matrix with its values. `complete` is False if values are missing: after a reported problem, or because a param has none."""
 
     axes: Mapping[str, tuple[Json, ...]]
     include: tuple[CellRule, ...]

@@ -81,9 +81,11 @@ class Given:
     Attributes:
         values: by name; a string is converted to the parameter's type, as `-p name=value` is. `UNKNOWN` after a reported problem.
         places: the spans of values that are in a file.
+        names: the spans of their names, where those are keys of a map.
         report: gets the problems of the values and missing values; None: report them at the declarations.
         whole: the span of the node that gives all of them: the job with `flow`.
         unread: their file could not be read, which is reported: missing values are not.
+        open: the flow is not run, and params may lack a value: it is `UNKNOWN`.
     """
 
     values: Mapping[str, Json]
@@ -91,6 +93,8 @@ class Given:
     report: Report | None = None
     whole: Span | None = None
     unread: bool = False
+    open: bool = False
+    names: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Js
             declared = root.key_span("params") if "params" in root.entries else START
             hint = did_you_mean(name, names, "the params are") if names else "this flow has no params"
             where, place = _place(given, name, declared, report)
-            where.add(Code.UNKNOWN_PARAM, place, f"there is no param `{name[:60]}`", hint)
+            where.add(Code.UNKNOWN_PARAM, given.names.get(name, place), f"there is no param `{name[:60]}`", hint)
     values: dict[str, Json] = {}
     left = MAX_TEXT
     for position, spec in enumerate(specs):
@@ -302,7 +306,7 @@ def _default(spec: ParamSpec, given: Given, scope: StaticScope, report: Report) 
     if spec.default is None:
         if not spec.required:
             return None
-        if given.unread:
+        if given.unread or given.open:
             return UNKNOWN
         message = f"the param `{spec.name}` needs a value"
         if given.report is not None and given.whole is not None:

@@ -157,6 +157,6 @@ def _check_reads(plan: Plan, chosen: Collection[int]) -> None:
         if missing and not cell.group:
             names = ", ".join(repr(name) for name in missing)
             raise UsageError(
-                f"{node.name!r} ({plan.place_of(node).beside(plan.file) or f'line {node.line}'}) uses the result or status of {names}, which is not selected:"
+                f"{node.name!r} ({plan.place_of(node).here() or f'line {node.line}'}) uses the result or status of {names}, which is not selected:"
                 f" add --job {missing[0]}, or take everything it needs with --until {node.name}"
             )

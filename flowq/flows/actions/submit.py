@@ -14,7 +14,7 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.revision import revision_of
 from flowq.flows.actions.shipment import ship
 from flowq.flows.forecast.ranks import expected_ranks
-from flowq.plan import Cell, Node, Plan, RetryPolicy
+from flowq.plan import Cell, Node, Plan, RetryPolicy, is_gate
 from flowq.plan.bulk import no_collection
 from flowq.plan.shipment import FIELDS, signed_parts
 from flowq.states import Reason
@@ -193,7 +193,11 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
         fields["expiry_times"] = " ".join(map(str, sorted(times)))
-    if left_out := sum(1 for cell in plan.cells if not cell.selected and _is_counted(plan, cell)):
+    gates = [cell for cell in plan.cells if is_gate(plan.node_of(cell).name)]
+    if gates:
+        fields["gates:deferred"] = len(gates)
+    left_out = sum(1 for cell in plan.cells if not cell.selected and _is_counted(plan, cell))
+    if left_out := left_out - sum(not cell.selected for cell in gates):
         fields["left_out"] = left_out
     if plan.timeout is not None:
         fields["timeout"] = int(plan.timeout * 1000)
@@ -267,6 +271,8 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, queue_prefix
         fields["verdict"] = Reason.NOT_SELECTED
     if cell.phase:
         fields["phase"] = cell.phase
+    if is_gate(node.name):
+        fields["gate"] = 1
     if plan.fail_fast and not cell.phase:
         fields["fail_fast"] = 1
     if cell.group and (node.foreach is None or cell.hidden):

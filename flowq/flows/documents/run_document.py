@@ -66,6 +66,7 @@ def run_document(plan: Plan, run: RunView, *, position: str, expected_end_ms: in
 def plan_hash(plan: Plan) -> str:
     """Return a hash of the shape of a plan, with the cells that it has by now: layouts are cached by it."""
     said = repr([(cell.name, cell.node, [(edge.parent, edge.condition) for edge in cell.parents]) for cell in plan.cells])
+    said += repr(plan.open_matrices) if plan.open_matrices else ""
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 """What became of a job that is in no run, and why."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchJobError
@@ -7,10 +8,20 @@ from flowq.flows.views.run_view import error_line
 from flowq.flows.views.text import plural
 from flowq.plan import Json
 from flowq.states import JobStatus
+from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.schema.records import JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PlainJob:
+    """A job that is in no run: `text` is why it has its status, `error` the whole text of what failed last."""
+
+    record: "JobRecord"
+    text: str
+    error: str | None
 
 
 def is_plain_job(store: "Store", given: str) -> bool:
@@ -19,8 +30,8 @@ def is_plain_job(store: "Store", given: str) -> bool:
     return record is not None and record.run is None
 
 
-def explain_plain_job(store: "Store", job: str) -> dict[str, Json]:
-    """Return the state of a job in plain data: `text` is why it has its status, `error` the whole text of what failed last.
+def explain_plain_job(store: "Store", job: str) -> PlainJob:
+    """Return the state of a job, and why it has it.
 
     Raises:
         NoSuchJobError: it has expired meanwhile.
@@ -30,15 +41,26 @@ def explain_plain_job(store: "Store", job: str) -> dict[str, Json]:
         raise NoSuchJobError(f"the record of job {job!r} has expired")
     result = store.jobs.result(job)
     error = None if result is None else result.error
+    return PlainJob(record, _text(store, record, error), error)
+
+
+def plain_job_json(found: PlainJob) -> dict[str, Json]:
+    """Return the document of `flowq why --json` and `flowq status --json`. Keys are only ever added."""
+    record = found.record
     return {
-        "job": job,
+        "job": record.id,
         "status": str(record.status),
         "reason": record.reason,
-        "text": _text(store, record, error),
+        "text": found.text,
         "queue": record.queue,
         "worker": record.worker,
         "attempts": record.attempt,
-        "error": error,
+        "created_at": iso(record.created_ms),
+        "enqueued_at": iso(record.enqueued_ms),
+        "started_at": iso(record.started_ms),
+        "ended_at": iso(record.ended_ms),
+        "duration": record.duration,
+        "error": found.error,
     }
 
 

@@ -320,6 +320,11 @@ class Progress:
         """The semaphore of the concurrency group that the run waits for, None once it has begun."""
         return self._run.waits_for or None if self._run.status is RunStatus.QUEUED else None
 
+    def running(self) -> list[Cell]:
+        """Return the jobs that run now."""
+        started = (job.ordinal for job in self._jobs if job is not None and job.status is JobStatus.STARTED)
+        return [self.plan.cells[ordinal] for ordinal in started if ordinal is not None]
+
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""
         return frozenset(job.queue for job in self._jobs if job is not None and job.status is JobStatus.QUEUED)

@@ -302,6 +302,7 @@ def _job_view(
     record = snapshot.jobs[cell.ordinal]
     parents = [ordinal for edge in cell.parents for ordinal in visible.get(edge.parent, (edge.parent,))]
     waiting = () if record is None or record.status is not JobStatus.DEFERRED else parents
+    waits_for = tuple(plan.cells[ordinal].name for ordinal in waiting if not ended[ordinal])
     started = record.started_ms if record is not None and record.status is not JobStatus.DEFERRED else None
     ended_ms = record.ended_ms if record is not None and record.ended else None
     return JobView(
@@ -310,14 +311,14 @@ def _job_view(
         id=member_id(snapshot.run.id, cell.ordinal),
         ordinal=cell.ordinal,
         status=None if record is None else record.status,
-        reason=None if record is None else _reason(record, snapshot),
+        reason=None if record is None else _reason(record, snapshot, ready=not (waits_for or cell.phase)),
         allowed=record is not None and record.allowed,
         attempts=0 if record is None else record.attempt,
         max_attempts=1 + (node.retry.max if node.retry else 0),
         queue=node.queue,
         worker=None if record is None else record.worker,
         depends_on=tuple(plan.cells[ordinal].name for ordinal in parents),
-        waits_for=tuple(plan.cells[ordinal].name for ordinal in waiting if not ended[ordinal]),
+        waits_for=waits_for,
         started_ms=started,
         ended_ms=ended_ms,
         due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
@@ -372,11 +373,12 @@ def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> fl
     return elapsed(record.started_ms, ended_ms, now_ms)
 
 
-def _reason(record: JobRecord, snapshot: Snapshot) -> str | None:
+def _reason(record: JobRecord, snapshot: Snapshot, *, ready: bool) -> str | None:
     """Return the stored reason of an ended job; the reason of a waiting one is computed, never stored."""
     match record.status:
         case JobStatus.DEFERRED:
-            return record.reason or Reason.DEPENDENCIES
+            turn = ready and snapshot.run.status is RunStatus.QUEUED  # of the run, in its group or schedule
+            return record.reason or (Reason.CONCURRENCY if turn else Reason.DEPENDENCIES)
         case JobStatus.SCHEDULED:
             return Reason.RETRY if record.attempt > 0 else Reason.DELAY
         case JobStatus.QUEUED:

@@ -139,6 +139,7 @@ FIELDS: Final[dict[str, JobField]] = {
     "plan": JobField(
         "integer", "lib/run_walks", "attempt of its run with which the run got its present plan; absent: its first one"
     ),
+    "gate": JobField("flag", "submit", "it only opens a sub-flow; no user counts it as a job"),
     "phase": JobField("text", "submit", "of a handler: success, failure, cancel or exit"),
     "needs_evaluation": JobField("flag", "submit", "a supervisor must evaluate its conditions before it continues"),
     "delay": JobField("integer", "submit", "wait before it is queued", "ms"),

@@ -97,7 +97,7 @@ class RunRecord:
     local: bool  # executed by workers of the machine that started it, on queues of its own (embedded server)
     params: str  # JSON
     labels: str  # JSON
-    total: int  # jobs, without groups
+    total: int  # jobs that users see: without groups, and without the gates of sub-flows unless one has failed
     open: int  # jobs and groups that have not ended
     warnings: int
     canceling: bool

@@ -105,12 +105,14 @@ def run_records(rows: Iterable[tuple[str, Mapping[bytes, bytes]]], damaged: dict
     return found
 
 
+_SHOWN_GATES: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
+"""Users see the gate of a sub-flow as the job with `flow` if it has ended so: its `if` could not be evaluated, say."""
+
+
 def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
-    counts = {
-        JobStatus(name.removeprefix("jobs:")): int(value)
-        for name, value in fields.items()
-        if name.startswith("jobs:") and name != "jobs:-" and int(value) > 0
-    }
+    counts, gates = _counts(fields, "jobs:"), _counts(fields, "gates:")
+    hidden = {status: count for status, count in gates.items() if status not in _SHOWN_GATES}
+    counts = {status: count - hidden.get(status, 0) for status, count in counts.items() if count > hidden.get(status, 0)}
     return RunRecord(
         id=run,
         flow=fields.get("flow", ""),
@@ -124,7 +126,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         local=fields.get("local") == "1",
         params=_object(fields.get("params", "{}")),
         labels=_object(fields.get("labels", "{}")),
-        total=int(fields.get("total", 0)),
+        total=int(fields.get("total", 0)) - sum(hidden.values()),
         open=int(fields.get("open", 0)),
         warnings=int(fields.get("warnings", 0)),
         canceling=fields.get("cancel") in {"1", "2"},
@@ -158,6 +160,15 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
     )
 
 
+def _counts(fields: Mapping[str, str], prefix: str) -> dict[JobStatus, int]:
+    """Return the counts of a run's record that have this prefix, by status."""
+    return {
+        JobStatus(name.removeprefix(prefix)): int(value)
+        for name, value in fields.items()
+        if name.startswith(prefix) and name != f"{prefix}-" and int(value) > 0
+    }
+
+
 def _object(text: str) -> str:
     """Return the text of a JSON object; it is decoded by those who need it."""
     if text != "{}" and not isinstance(json.loads(text), dict):
@@ -179,6 +190,6 @@ def _unreadable(fields: Mapping[str, str]) -> Iterator[str]:
     yield from (f"{name}: it is missing" for name in ("attempt", "created_at") if name not in fields)
     for name, value in fields.items():
         try:
-            _READERS.get(name, int if name.startswith("jobs:") else str)(value)
+            _READERS.get(name, int if name.startswith(("jobs:", "gates:")) else str)(value)
         except (ValueError, OverflowError) as error:
             yield f"{name}: {error}"

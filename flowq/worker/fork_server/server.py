@@ -30,6 +30,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+STARTED = "\0"
+"""What an interpreter that a flow names writes to standard error once it has shown that it is one."""
+
 _IDLE = -1
 _SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
 _ROOM = 3  # descriptors that are not for lanes: what commands have written is read, and their files are removed
@@ -236,7 +239,11 @@ def main() -> None:
     control = Channel.adopt(int(sys.argv[1]))
     for lock in sys.argv[3:]:  # of files that travelled: held until the end, and no business of programs that jobs start
         os.set_inheritable(int(lock), False)
-    greeting, _ = control.wait()
+    greeting, fds = control.wait()
+    for fd in fds:  # where standard error goes: until now, it was for one who asks why there is no interpreter
+        os.write(2, STARTED.encode())
+        os.dup2(fd, 2)
+        os.close(fd)
     for name in greeting["unset"]:
         os.environ.pop(name, None)  # for this process alone: it binds functions before its forks, not after each
     sys.path[:0] = greeting["path"]

@@ -10,6 +10,7 @@ The protocol
 Control channel (constants of `channel`; `number` is that of a lane, chosen by the supervisor and never used again)
     supervisor -> fork server
         {"path": […], "preload": […], "unset": [variables], "warm_after": s}   the greeting, first and once; not sent to a clone, which has all that by itself
+                                        + standard error, for an interpreter that a flow names
         (LANE, number) + socket         make a lane of the socket, and fork a horse into it; answered by HORSE or NO_FORK, in the order of the requests
         (KILL, number, signal)          signal the process group of the horse in that lane; without one, nothing happens
         (LEASE, seconds, patience)      kill all horses after that time, unless another LEASE comes before; a supervisor that runs has `patience` more

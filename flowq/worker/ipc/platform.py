@@ -36,6 +36,7 @@ PRIVATE = (
     "FLOWQ_ISOLATION",
     "FLOWQ_HEARTBEAT",
     "_FLOWQ_COMPLETE",
+    "_FLOWQ_URL_SOURCE",
 )
 
 SWEEPS = sys.platform == "linux"  # whether orphans of a job become children of its fork server, which kills them

@@ -373,7 +373,8 @@ class Supervisor:
         self._jobs.return_waiting()
         self._periodic.next_beat = time.monotonic()  # report at once that this worker claims no more jobs
         if stage is ShutdownStage.WARM:
-            _log.info("stopping: running jobs are finished first (%d)", self._jobs.running)
+            running = self._jobs.running
+            _log.info("stopping: %s", f"running jobs are finished first ({running})" if running else "no job runs")
         elif stage is ShutdownStage.COLD:
             text = "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled"
             _log.warning(text, self._jobs.running)

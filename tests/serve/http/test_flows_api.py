@@ -53,6 +53,15 @@ def test_a_flow_has_what_a_form_needs(page: PageServer, store: Store, operator: 
     assert (problem["severity"], problem["line"], bool(problem["text"])) == ("error", 1, True)
 
 
+def test_the_graph_of_a_flow_needs_no_values(page: PageServer, store: Store, operator: str) -> None:
+    """`etl/load` has a param that a run needs."""
+    graph = page.api("GET", "/flows/etl:load/graph", token=operator)
+    assert graph.status == 200
+    assert graph.document["boxes"]
+    wrong = page.api("GET", "/flows/wrong/graph", token=operator)
+    assert (wrong.status, wrong.document["error"]["code"]) == (409, "no_plan")
+
+
 def test_a_check_says_what_the_command_line_says_at_the_param(
     page: PageServer, store: Store, flows: Path, operator: str
 ) -> None:

@@ -84,8 +84,13 @@ def given_by(root: MapNode, entry: str, given: Given, run: Mapping[str, Json], r
             own = values_of(node, _scope(run), quiet, span)
             places = {name: place for name, place in own.places.items() if name not in given.values}
             values = {name: value for name, value in own.values.items() if value is not UNKNOWN}
+            spelt = {name: place for name, place in own.names.items() if name not in given.values}
             merged = replace(
-                given, values={**values, **given.values}, places={**places, **given.places}, report=given.report or report
+                given,
+                values={**values, **given.values},
+                places={**places, **given.places},
+                names={**spelt, **given.names},
+                report=given.report or report,
             )
             if not isinstance(node, MapNode):
                 return OfEntry(merged)

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.compiler.binding import fields
 from flowq.compiler.binding.job import bare_expression
 from flowq.compiler.binding.secrets import reference
-from flowq.compiler.binding.starts.values import check_values, params_of
+from flowq.compiler.binding.starts.values import check_values, names_of, params_of
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import Span
 from flowq.compiler.diagnostics.suggestions import listing
@@ -74,7 +74,7 @@ def read_triggers(root: MapNode, around: Declarations, report: Report) -> tuple[
             continue
         trigger = _Reader(name, spelling.span, node, around.place, report).trigger()
         if trigger is not None:
-            given = Given(_known(node), _places(node), report, spelling.span)
+            given = Given(_known(node), _places(node), report, spelling.span, names=names_of(node))
             check_values(around.params, given, {"name": around.name, **_RUN}, root, report)
         if trigger is not None and report.errors == before:
             found.append(trigger)

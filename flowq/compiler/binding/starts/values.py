@@ -17,11 +17,17 @@ def params_of(node: YamlNode) -> Mapping[str, YamlNode]:
     return {name: value for name, (_, value) in section.entries.items()} if isinstance(section, MapNode) else {}
 
 
+def names_of(node: YamlNode) -> Mapping[str, Span]:
+    """Return the spans of the names."""
+    section = node.get("params") if isinstance(node, MapNode) else None
+    return {name: spelling.span for name, (spelling, _) in section.entries.items()} if isinstance(section, MapNode) else {}
+
+
 def values_of(node: YamlNode, scope: StaticScope, report: Report, whole: Span) -> Given:
     """Return the values with their places. `whole` stands for the entry."""
     nodes = params_of(node)
     values = {name: scope.evaluate(value, report) for name, value in nodes.items()}
-    return Given(values, {name: value.span for name, value in nodes.items()}, report, whole)
+    return Given(values, {name: value.span for name, value in nodes.items()}, report, whole, names=names_of(node))
 
 
 def check_values(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Json], root: MapNode, report: Report) -> None:

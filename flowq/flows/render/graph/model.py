@@ -23,6 +23,7 @@ class Vertex:
     place: SourcePlace
     cells: tuple[str, ...] = ()  # of a matrix drawn as one
     matrix: bool = False  # drawn as one; it may have no cells
+    is_open: bool = False  # its cells are not known, because a param has no value
     status: JobStatus | None = None
     allowed: bool = False
     group: bool = False
@@ -32,7 +33,7 @@ class Vertex:
     @property
     def label(self) -> str:
         """The label beside its mark."""
-        return f"{self.name} ×{len(self.cells)}" if self.matrix else self.name
+        return f"{self.name} ×{'?' if self.is_open else len(self.cells)}" if self.matrix else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def graph_json(graph: Drawing) -> dict[str, Json]:
                 "line": vertex.place.line,
                 "cells": list(vertex.cells),
                 "group": vertex.group,
+                **({"open": True} if vertex.is_open else {}),
                 "status": None if vertex.status is None else str(vertex.status),
                 "allowed": vertex.allowed,
             }
@@ -108,6 +110,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 if node.matrix
                 else (),
                 matrix=bool(node.matrix),
+                is_open=node.name in plan.open_matrices,
                 status=matrix_status(views) if node.matrix else views[0].status if views else None,
                 allowed=any(view.allowed for view in views),
                 group=not own and not node.matrix and node.foreach is None,
@@ -142,6 +145,8 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
         vertices.append(
             Vertex(
                 name=cell.label,
+                matrix=cell.name in plan.open_matrices,
+                is_open=cell.name in plan.open_matrices,
                 queue=node.queue,
                 place=plan.place_of(node),
                 status=matrix_status(views) if cell.group else view.status if view else None,

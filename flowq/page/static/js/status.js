@@ -74,9 +74,8 @@ export function JobsBar({ run, size }) {
   const counts = neededCounts(run);
   const parts = ORDER.filter((status) => counts[status]);
   const all = Math.max((size ?? 0) - (run.not_needed ?? 0), parts.reduce((sum, status) => sum + counts[status], 0)) || 1;
-  const done = (counts.finished ?? 0) + (counts.skipped ?? 0) + (counts.failed ?? 0) + (counts.stopped ?? 0) + (counts.canceled ?? 0);
   return html`<span class="jobsbar" title=${countsText(counts)}>
     <span class="jobsbar-track" aria-hidden="true">${parts.map((status) => html`<i class=${`fill-${look(status).tone}`} style=${{ width: `${(100 * counts[status]) / all}%` }}></i>`)}</span>
-    <span class="num">${done}/${all}</span><span class="sr">${countsText(counts)}</span>
+    <span class="num">${counts.finished ?? 0}/${all}</span><span class="sr">${countsText(counts)}</span>
   </span>`;
 }

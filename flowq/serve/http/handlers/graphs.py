@@ -51,8 +51,10 @@ def _of_run(call: ApiCall) -> Json:
 
 def _of_flow(call: ApiCall) -> Json:
     plan = call.flow.compilation.plan
+    if plan is None and call.flow.valid:  # params lack values
+        plan = call.flow.compile(without_values=True).plan
     if plan is None:
-        raise RefusedError(409, "no_plan", f"{call.flow.name} has no graph without values for its params, or is not valid")
+        raise RefusedError(409, "no_plan", f"{call.flow.name} has no graph, because it is not valid")
     return _layouts.of(before_run(plan), fold=call.query["fold"])
 
 

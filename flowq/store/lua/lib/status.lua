@@ -289,6 +289,10 @@ function L.set_status(job, to, reason, score, extra)
     if job.run then
       if from ~= '-' then L.add(job.run, 'jobs:' .. from, -1) end
       L.add(job.run, 'jobs:' .. to, 1)
+      if job.gate then
+        if from ~= '-' then L.add(job.run, 'gates:' .. from, -1) end
+        L.add(job.run, 'gates:' .. to, 1)
+      end
     end
     L.event(job.run, job.id, from, to, reason, L.execution_of(job.token), job.attempt)
   end

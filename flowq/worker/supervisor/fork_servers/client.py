@@ -20,7 +20,6 @@ from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_servers.interpreters import describe_end
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.fork_servers.lane import Lane
 from flowq.worker.supervisor.fork_servers.starting import start_clone, start_interpreter
@@ -57,12 +56,12 @@ class ForkServerClient:
         pid: int,
         *,
         threads: int = 0,
-        unproven: ForkServerKey | None = None,
+        unproven: Callable[[int | None], str] | None = None,
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
         self.threads, self.useless = threads, ""
-        self._unproven = unproven  # it has forked no horse yet, and may be unable to
+        self._unproven = unproven  # why it gave no horse: it has given none yet
         self.retired = False
         self._distrusted = False
         self._loop = loop
@@ -94,9 +93,10 @@ class ForkServerClient:
 
         Raises:
             OSError: no process or no descriptor is left.
+            UsageError: the flow names what is no program.
         """
-        unproven = place if place.python or place.bundle else None
-        return cls(loop, *start_interpreter(place, preload, warm_after), unproven=unproven, on_lost=on_lost)
+        control, pid, unproven = start_interpreter(place, preload, warm_after)
+        return cls(loop, control, pid, unproven=unproven, on_lost=on_lost)
 
     @classmethod
     def clone(
@@ -322,7 +322,7 @@ class ForkServerClient:
         kill_groups(lane.pid for lane in lanes.values() if lane.pid)
         code = reaped(self.pid, _CLOSE_LIMIT)
         if self._unproven and not self.abandoned:
-            self.useless = describe_end(self._unproven, code)
+            self.useless = self._unproven(code)
         for lane in lanes.values():
             self._lose(lane)
         self._close_lanes(lanes.values())

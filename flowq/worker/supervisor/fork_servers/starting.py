@@ -8,28 +8,37 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowq.worker.fork_server import server
 from flowq.worker.ipc.channel import Channel, PeerGoneError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE
-from flowq.worker.supervisor.fork_servers.interpreters import program_of
+from flowq.worker.supervisor.fork_servers.interpreters import describe_end, program_of, refuse_program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import IO
 
     from flowq.worker.executor_settings import ExecutorSettings
     from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
+_STDERR = 2
 _ROOT = os.path.dirname(PACKAGE)
 
 
-def start_interpreter(place: ForkServerKey, preload: Sequence[str], warm_after: float) -> tuple[Channel, int]:
+def start_interpreter(
+    place: ForkServerKey, preload: Sequence[str], warm_after: float
+) -> tuple[Channel, int, Callable[[int | None], str] | None]:
     """Start a lean interpreter as a fork server that imports modules first. `warm_after`: as of `flowq.worker.horse.entry.Entrance`.
+
+    The third item tells by its exit code why it gave no horse, where a flow is the reason.
 
     Raises:
         OSError: no process or no descriptor is left.
+        UsageError: the flow names what is no program.
     """
+    said = _file() if place.python else None
     ours, theirs = Channel.pair()
     try:
         process = subprocess.Popen(
@@ -38,8 +47,13 @@ def start_interpreter(place: ForkServerKey, preload: Sequence[str], warm_after: 
             cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
             env={"LD_BIND_NOW": "1", **(own := _inherited(place) | dict(place.env))},
             stdin=subprocess.DEVNULL,
+            stderr=said,
             start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
         )
+    except OSError as error:
+        ours.close()
+        refuse_program(place, error)
+        raise
     except BaseException:
         ours.close()
         raise
@@ -52,10 +66,17 @@ def start_interpreter(place: ForkServerKey, preload: Sequence[str], warm_after: 
                 "preload": _as_for_rq(preload),
                 "unset": [] if "LD_BIND_NOW" in own else ["LD_BIND_NOW"],
                 "warm_after": warm_after,
-            }
+            },
+            () if said is None else (_STDERR,),
         )
     process.returncode = 0  # the client reaps it; the Popen object must not
-    return ours, process.pid
+    return ours, process.pid, partial(describe_end, place, said) if place.python or place.bundle else None
+
+
+def _file() -> IO[bytes]:
+    from tempfile import TemporaryFile  # few flows name an interpreter
+
+    return TemporaryFile()
 
 
 def start_driver(settings: ExecutorSettings) -> tuple[Channel, int]:
