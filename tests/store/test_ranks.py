@@ -111,6 +111,17 @@ def test_entries_that_are_no_longer_true_cost_nothing_but_order(store: Store, dr
     assert ordinals(driver, 4) == [f"{OTHER}:{number}" for number in range(4)]
 
 
+def test_jobs_whose_order_is_lost_are_not_overtaken_by_lower_ranks(store: Store, driver: Driver) -> None:
+    """It is lost where they have waited for a day, or where another version has queued them."""
+    shape = graphs.plan({"first": [], "a": [], "b": [], "low": ["first"], "high": ["first"]})
+    graphs.submit_ranked(store, shape, RUN, [9, 8, 7, 1, 9])
+    first = driver.take()
+    store.client.delete(store.session.keys("ranked", RUN, "0", "default"))
+    driver.end(first)
+    driver.settle()
+    assert ordinals(driver, 4) == [f"{RUN}:{number}" for number in (4, 2, 3, 1)]
+
+
 def test_a_run_that_finished_last_is_known_until_it_is_gone(store: Store, driver: Driver) -> None:
     assert store.runs.latest_finished("test") is None
     runs = [graphs.run(store, {"x": []}) for _ in range(3)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.exceptions import CorruptRecordError
 from flowq.flows.forecast.makespan import overhead_of
 from flowq.flows.views.snapshot import read_plan
-from flowq.plan import Cell, Plan
+from flowq.plan import Cell, Plan, PlanVersionError
 from flowq.plan.foreach import foreach_groups, unknown_lists
 from flowq.states import JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord
@@ -81,7 +81,7 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
         jobs += record.total
         if found and jobs > _JOBS:
             break
-        with suppress(CorruptRecordError):
+        with suppress(CorruptRecordError, PlanVersionError):
             plan = read_plan(store, record.id)
             found.append(PastRun(plan, store.runs.jobs(record.id, range(len(plan.cells)), {}), whole=record.attempt == 1))
         if len(found) == _READ:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.exceptions import CorruptRecordError, NoSuchRunError
 from flowq.flows.forecast.makespan import delays_of
 from flowq.flows.views.snapshot import read_plan
-from flowq.plan import Cell, Plan
+from flowq.plan import Cell, Plan, PlanVersionError
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -28,9 +28,10 @@ def expected_ranks(store: "Store", plan: Plan) -> list[int]:
     """Return the rank of each cell of a run that is about to be submitted, by the last run of its flow; nothing where order makes no difference."""
     if not _has_choice(plan) or (last := store.runs.latest_finished(plan.name)) is None:
         return []
-    with suppress(CorruptRecordError, NoSuchRunError):
-        former = read_plan(store, last)
-        if len(former.cells) <= _LARGEST:
+    with suppress(CorruptRecordError, NoSuchRunError, PlanVersionError):  # a newer flowq may have submitted that one
+        record = store.runs.get(last)
+        if record is not None and record.total <= _LARGEST:  # its plan may be a hundred times as large as this one
+            former = read_plan(store, last)
             return ranks(plan, _expected(plan, _known(former, store.runs.durations(last, len(former.cells)))))
     return []
 
