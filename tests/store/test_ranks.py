@@ -1,8 +1,12 @@
 """Ranks: which of the waiting jobs of a run has the next turn. Turns are those of the queue, so other runs lose none."""
 
+from dataclasses import replace
+
 import pytest
 
 from flowq.flows.actions import retry
+from flowq.flows.actions.submit import submit
+from flowq.plan import Plan
 from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
@@ -137,3 +141,27 @@ def test_a_run_that_finished_last_is_known_until_it_is_gone(store: Store, driver
     assert store.runs.latest_finished("test") == runs[1]
     store.runs.delete(runs[1])
     assert store.runs.latest_finished("test") is None
+
+
+def test_a_run_of_a_part_of_a_flow_counts_where_no_whole_one_is_known(store: Store, driver: Driver) -> None:
+    whole = graphs.plan({"x": [], "y": []})
+    x, y = whole.cells
+    part = replace(whole, cells=(x, replace(y, selected=False)))
+
+    def finished(made: Plan) -> str:
+        run = submit(store, made, directory="/nowhere")
+        ordinals(driver, sum(cell.selected for cell in made.cells))
+        driver.settle()
+        return run
+
+    for made in (part, part, whole, whole):
+        run = finished(made)
+        assert store.runs.latest_finished("test") == run
+    finished(part)
+    assert store.runs.latest_finished("test") == run
+    store.client.delete(store.session.keys("run", run))
+    assert store.runs.latest_finished("test") == run, "another version has deleted it"
+    last = finished(part)
+    assert store.runs.latest_finished("test") == last
+    store.client.flushdb()
+    store.open()
