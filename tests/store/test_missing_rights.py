@@ -259,3 +259,21 @@ def test_a_right_is_taken_away_before_each_call_and_given_back(
     by_flowq = {text for text in taker.texts if not any(of_server in text for of_server in REFUSED_BY_SERVER)}
     assert by_flowq
     assert all("nothing was changed; `flowq acl` prints the rights" in text for text in by_flowq)
+
+
+def test_a_run_is_submitted_without_the_right_to_read_the_last_one(limited: PrivateServer) -> None:
+    limited.client().flushall()
+    store = Store(limited.user_client(), "flowq-test").open()
+    shape: graphs.Shape = {"a": [], "b": [], "c": []}
+    first = graphs.run(store, shape)
+    driver = Driver(store)
+    for claim in [driver.take() for _ in range(3)]:
+        driver.end(claim)
+    driver.settle()
+    driver.close()
+    assert store.runs.latest_finished("test") == first
+    allow(limited, "-getrange")
+    with pytest.raises(ServerError, match="getrange"):
+        store.runs.plan(first)
+    assert graphs.run(store, shape) != first
+    allow(limited, "+getrange")
