@@ -28,7 +28,7 @@ from flowq.store import Store
 from tests.cli import golden, samples
 from tests.examples.corpora import graph_file
 from tests.examples.running import ROOT
-from tests.support.graphs import plan
+from tests.support.graphs import Extra, plan
 from tests.support.server import PrivateServer
 from tests.support.workers import WorkerProcess, ended
 
@@ -242,6 +242,11 @@ def overhead_share(made: Plan, times: list[tuple[float, float]], slots: int, ran
             (1.0, 5.0, 1.0, 1.0),
             [26, 25, 22, 20],
         ),  # 7, 6, 2 and 1 s: twice the logarithm to the base 2 of the milliseconds
+        (
+            plan({"a": [], "b": ["a"], "c": []}, extra=Extra(nodes={"b": {"delay": 6.0}, "c": {"delay": 60.0}})),
+            (1.0, 1.0, 1.0),
+            [26, 20, 20],
+        ),  # 8, 1 and 1 s: one that is queued has its own delay behind it
         (plan({"a": [], "b": []}), (1.0, 1.0), []),  # two jobs
         (plan({"a": [], "b": ["a"], "c": ["b"]}), (1.0, 1.0, 1.0), []),  # a chain
         (DIAMOND, (0.001, 0.004, 0.001, 0.001), []),  # not worth it

@@ -44,11 +44,11 @@ def ranks(plan: Plan, seconds: Sequence[float]) -> list[int]:
     if not _has_choice(plan) or not executed or sum(executed) < _LEAST * len(executed):
         return []
     children = plan.children()
-    needed = [time + delay for time, delay in zip(seconds, delays_of(plan, seconds), strict=True)]
+    needed, delays = list(seconds), delays_of(plan, seconds)  # what is queued has its own delay behind it
     left = [len(edges) for edges in children]
     ready = [ordinal for ordinal, count in enumerate(left) if not count]
     for ordinal in ready:  # which grows: the jobs below each come before it
-        needed[ordinal] += max((needed[edge.parent] for edge in children[ordinal]), default=0.0)
+        needed[ordinal] += max((delays[edge.parent] + needed[edge.parent] for edge in children[ordinal]), default=0.0)
         for edge in plan.cells[ordinal].parents:
             left[edge.parent] -= 1
             if not left[edge.parent]:
