@@ -60,11 +60,19 @@ def formatter_of(log_format: str, date_format: str) -> logging.Formatter:
     return JsonFormatter() if log_format == JSON else TextFormatter(log_format, date_format)
 
 
-def log_to_stderr(level: str, log_format: str, date_format: str) -> None:
-    """Log to standard error from a level on, unless logging is set up already. For processes of flowq's own: it changes `logging` for all of one."""
-    for name, fields in _LOOKED_UP.items():
-        if log_format != JSON and not any(field in log_format for field in fields):
-            setattr(logging, name, None)
+def log_to_stderr(level: str, log_format: str, date_format: str, *, sparing: bool = False) -> None:
+    """Log to standard error from a level on, unless logging is set up already.
+
+    Args:
+        level: the lowest one that is logged.
+        log_format: as of `formatter_of`.
+        date_format: likewise.
+        sparing: find out only what the format asks for, in the whole process. Other handlers would lack the rest: for processes in which only flowq logs.
+    """
+    if sparing and not logging.getLogger().handlers:
+        for name, fields in _LOOKED_UP.items():
+            if log_format != JSON and not any(field in log_format for field in fields):
+                setattr(logging, name, None)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter_of(log_format, date_format))
     logging.basicConfig(level=level.upper(), handlers=[handler])

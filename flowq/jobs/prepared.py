@@ -6,7 +6,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from flowq.jobs.call import Call
-from flowq.jobs.options import JobOptions, as_arguments, as_keywords, group_name, option_name, parse_options
+from flowq.jobs.options import NOT_GIVEN, JobOptions, as_arguments, as_keywords, group_name, option_name, parse_options
 from flowq.plan.bulk import nothing, record
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ class EnqueueData:
             return getattr(self.call, name)
         if name == "func":
             return self.call.function()
+        if name.startswith("__") or name in self.__slots__:  # of a copy that is being made, which has no fields yet
+            raise AttributeError(name)
         try:
-            return self.given.get(option_name(name))
+            option = option_name(name)
+            return self.given.get(option, NOT_GIVEN.get(option))
         except KeyError as error:
             raise AttributeError(f"prepared data has no attribute {name!r}") from error
 

@@ -8,6 +8,7 @@ from flowq.store.client.session import Session
 
 _AT_ONCE: Final = 500  # jobs that are read by one pipeline
 _FIELDS: Final = ("status", "reason", "started_at", "ended_at")
+_LONGEST: Final = 1e9  # s
 
 
 def durations(session: Session, run: str, count: int) -> list[float | None]:
@@ -18,7 +19,8 @@ def durations(session: Session, run: str, count: int) -> list[float | None]:
             pipe = session.client.pipeline(transaction=False)
             for ordinal in range(start, min(start + _AT_ONCE, count)):
                 pipe.hmget(session.keys("job", member_id(run, ordinal)), _FIELDS)
-            seconds += [_seconds(*found) for found in pipe.execute()]
+            rows = pipe.execute(raise_on_error=False)  # of a damaged key, which is no hash, there is an error
+        seconds += [_seconds(*found) if isinstance(found, list) else None for found in rows]
     return seconds
 
 
@@ -26,6 +28,7 @@ def _seconds(status: bytes | None, reason: bytes | None, started: bytes | None, 
     if status != JobStatus.FINISHED.encode() or reason == Reason.CACHED.encode() or started is None or ended is None:
         return None
     try:
-        return max(0.0, float(ended) - float(started)) / 1000
+        taken = (float(ended) - float(started)) / 1000
     except ValueError:  # a damaged record: nothing is known of it
         return None
+    return max(0.0, taken) if taken < _LONGEST else None  # nor of one whose times are infinite, or no numbers

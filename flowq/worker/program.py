@@ -38,7 +38,7 @@ def work() -> int:
         if ordered is None:
             return 0
         arguments = ordered
-    log_to_stderr(arguments.log_level, arguments.log_format, arguments.date_format)
+    log_to_stderr(arguments.log_level, arguments.log_format, arguments.date_format, sparing=True)
     try:
         store = open_store(None, arguments.namespace, follow=False)
         try:

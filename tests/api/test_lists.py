@@ -1,5 +1,7 @@
 """`enqueue_many`: what is wrong with one job is found before any is sent, and the client decides how the calls are sent."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -112,3 +114,20 @@ def test_one_connection_is_enough(queue: Queue, kind: type[redis.ConnectionPool]
     own.enqueue(samples.nothing)
     own.enqueue_many(jobs())
     assert own.job_ids[1:] == [f"j{number}" for number in range(MANY)]
+
+
+def test_prepared_data_tells_what_was_given_and_what_was_not() -> None:
+    usual = Queue.prepare_data(samples.add, (1, 2))
+    assert (usual.at_front, usual.timeout, usual.job_id, usual.args) == (False, None, None, (1, 2))
+    first = Queue.prepare_data(samples.add, (1, 2), at_front=True, timeout=4)
+    assert (first.at_front, first.timeout) == (True, 4)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = usual.nothing
+
+
+def test_prepared_data_can_be_sent_to_another_process(queue: Queue) -> None:
+    given = Queue.prepare_data(samples.add, (1, 2), job_id="j", timeout=4)
+    for sent in (pickle.loads(pickle.dumps(given)), copy.copy(given), copy.deepcopy(given)):  # noqa: S301 - made here
+        assert sent == given
+        (job,) = queue.enqueue_many([sent])
+        assert (job.id, job.timeout, job.args) == ("j", 4, (1, 2))

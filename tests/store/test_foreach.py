@@ -53,6 +53,16 @@ def test_a_foreach_whose_list_is_never_known_is_one_job(store: Store, driver: Dr
     assert status_of(store, run) == "finished"
 
 
+def test_cells_have_the_rank_of_their_job_also_with_another_text(store: Store, driver: Driver) -> None:
+    made = graphs.plan(SHAPE, extra=EACH)
+    graphs.submit_ranked(store, made, "ranked", [9, 5, 1, 1])
+    Drive(store, driver, "ranked", {"list": "failed"}).to_the_end()
+    driver.list_of = lambda _job: [1, 2]
+    retry.plan_retry(store, "ranked", made).apply(store)
+    Drive(store, driver, "ranked").to_the_end()
+    assert [cell.fields["rank"] for cell in store.runs.jobs("ranked", [4, 5]) if cell] == ["5", "5"]
+
+
 def test_a_list_that_cannot_be_evaluated_fails_the_run(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"each": [], "after": ["each"]}, extra=EACH)
     (job,) = driver.tick().decide

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from flowq.exceptions import ServerError
+from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
 from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.client.scripts import commands_of, read_header
@@ -16,7 +17,7 @@ from flowq.store.schema.outcomes import LogLines, Outcome
 from flowq.store.schema.records import Registration
 from flowq.store.schema.rights import ServerRole, commands_of_scripts
 from tests.store.test_lost_replies import EXPECTED, story
-from tests.support import invariants
+from tests.support import graphs, invariants
 from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver, execution
 
@@ -200,11 +201,40 @@ def plain_jobs(store: Store, driver: Driver) -> dict[str, str]:
     return {name: str(record.status) for name, record in zip(names, store.jobs.get_many(names), strict=True) if record}
 
 
+def ranked_jobs(store: Store, driver: Driver) -> dict[str, str]:
+    """Execute a run whose jobs change their turns, with limits, lifetimes and a retry; return their statuses."""
+    shape: graphs.Shape = {"first": [], **{name: ["first"] for name in "abcdef"}, "last": dict.fromkeys("abcdef", "done")}
+    one = Concurrency("few", 1)
+    nodes: dict[str, dict[str, object]] = {
+        "b": {"concurrency": one},
+        "d": {"concurrency": one},
+        "c": {"ttl": 0.0},
+        "e": {"retry": RetryPolicy(1)},
+        "f": {"priority": 3},
+    }
+    made = graphs.plan(shape, cells={"a": 3}, extra=graphs.Extra(nodes=nodes))
+    graphs.submit_ranked(store, made, "ranked", [number * 7 % 5 for number in range(len(made.cells))])
+    retried = next(f"ranked:{cell.ordinal}" for cell in made.cells if cell.name == "e")
+    failed = False
+    while True:
+        driver.settle()
+        if (claim := driver.claim()) is None:
+            break
+        fails = not failed and claim.id == retried
+        failed = failed or fails
+        driver.step(execution(claim, "failed" if fails else "finished", retryable=fails))
+    return graphs.statuses(store, "ranked")
+
+
 ENDS = dict.fromkeys(
     ["one", "again", "round", "red", "redder", "slow", "told", "below", "member", "later", "many0", "many2"], "finished"
 )
+RANKED = dict.fromkeys(["first", "a[n=0]", "a[n=1]", "a[n=2]", "b", "d", "e", "f", "last"], "finished") | {
+    "c": "failed/expired"
+}
 STORIES: dict[str, tuple[Callable[[Store, Driver], dict[str, str]], dict[str, str]]] = {
     "a run": (story, EXPECTED),
+    "jobs with ranks": (ranked_jobs, RANKED),
     "plain jobs": (plain_jobs, {**ENDS, "over": "failed", "gone": "failed"}),
 }
 
@@ -229,3 +259,21 @@ def test_a_right_is_taken_away_before_each_call_and_given_back(
     by_flowq = {text for text in taker.texts if not any(of_server in text for of_server in REFUSED_BY_SERVER)}
     assert by_flowq
     assert all("nothing was changed; `flowq acl` prints the rights" in text for text in by_flowq)
+
+
+def test_a_run_is_submitted_without_the_right_to_read_the_last_one(limited: PrivateServer) -> None:
+    limited.client().flushall()
+    store = Store(limited.user_client(), "flowq-test").open()
+    shape: graphs.Shape = {"a": [], "b": [], "c": []}
+    first = graphs.run(store, shape)
+    driver = Driver(store)
+    for claim in [driver.take() for _ in range(3)]:
+        driver.end(claim)
+    driver.settle()
+    driver.close()
+    assert store.runs.latest_finished("test") == first
+    allow(limited, "-getrange")
+    with pytest.raises(ServerError, match="getrange"):
+        store.runs.plan(first)
+    assert graphs.run(store, shape) != first
+    allow(limited, "+getrange")

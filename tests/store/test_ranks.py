@@ -1,8 +1,12 @@
 """Ranks: which of the waiting jobs of a run has the next turn. Turns are those of the queue, so other runs lose none."""
 
+from dataclasses import replace
+
 import pytest
 
 from flowq.flows.actions import retry
+from flowq.flows.actions.submit import submit
+from flowq.plan import Plan
 from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
@@ -111,6 +115,17 @@ def test_entries_that_are_no_longer_true_cost_nothing_but_order(store: Store, dr
     assert ordinals(driver, 4) == [f"{OTHER}:{number}" for number in range(4)]
 
 
+def test_jobs_whose_order_is_lost_are_not_overtaken_by_lower_ranks(store: Store, driver: Driver) -> None:
+    """It is lost where they have waited for a day, or where another version has queued them."""
+    shape = graphs.plan({"first": [], "a": [], "b": [], "low": ["first"], "high": ["first"]})
+    graphs.submit_ranked(store, shape, RUN, [9, 8, 7, 1, 9])
+    first = driver.take()
+    store.client.delete(store.session.keys("ranked", RUN, "0", "default"))
+    driver.end(first)
+    driver.settle()
+    assert ordinals(driver, 4) == [f"{RUN}:{number}" for number in (4, 2, 3, 1)]
+
+
 def test_a_run_that_finished_last_is_known_until_it_is_gone(store: Store, driver: Driver) -> None:
     assert store.runs.latest_finished("test") is None
     runs = [graphs.run(store, {"x": []}) for _ in range(3)]
@@ -126,3 +141,28 @@ def test_a_run_that_finished_last_is_known_until_it_is_gone(store: Store, driver
     assert store.runs.latest_finished("test") == runs[1]
     store.runs.delete(runs[1])
     assert store.runs.latest_finished("test") is None
+
+
+def test_a_run_of_a_part_of_a_flow_counts_where_no_whole_one_is_known(store: Store, driver: Driver) -> None:
+    whole = graphs.plan({"x": [], "y": []})
+    x, y = whole.cells
+    part = replace(whole, cells=(x, replace(y, selected=False)))
+
+    def finished(made: Plan) -> str:
+        run = submit(store, made, directory="/nowhere")
+        ordinals(driver, sum(cell.selected for cell in made.cells))
+        driver.settle()
+        return run
+
+    for made in (part, part, whole):
+        assert finished(made) == store.runs.latest_finished("test")
+    run = finished(whole)
+    assert store.runs.latest_finished("test") == run
+    finished(part)
+    assert store.runs.latest_finished("test") == run
+    store.client.delete(store.session.keys("run", run))
+    assert store.runs.latest_finished("test") == run, "another version has deleted it"
+    last = finished(part)
+    assert store.runs.latest_finished("test") == last
+    store.client.flushdb()
+    store.open()

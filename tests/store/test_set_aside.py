@@ -4,6 +4,8 @@ import pytest
 
 from flowq import ids
 from flowq.exceptions import CorruptRecordError
+from flowq.flows.forecast.history import read_history
+from flowq.flows.forecast.ranks import expected_ranks
 from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
 from flowq.store.jobs import NewJob
@@ -103,3 +105,77 @@ def test_a_plan_that_is_none_is_a_sentence_to_its_readers(store: Store) -> None:
     store.client.set(store.session.keys("plan", run), b"{not a plan")
     with pytest.raises(CorruptRecordError, match="the stored plan cannot be read"):
         read_view(store, run)
+
+
+THREE: graphs.Shape = {"a": [], "b": [], "c": []}
+
+
+def finish(driver: Driver, jobs: int) -> None:
+    for claim in [driver.take() for _ in range(jobs)]:
+        driver.end(claim)
+    driver.settle()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "9" * 400, "9" * 5000, "x"])
+@pytest.mark.parametrize("field", ["started_at", "ended_at"])
+def test_a_run_after_one_with_times_that_are_none(store: Store, driver: Driver, field: str, value: str) -> None:
+    run = graphs.run(store, THREE)
+    finish(driver, 3)
+    spoil(store, "job", f"{run}-0", **{field: value})
+    assert len(store.runs.durations(run, 3)) == 3
+    assert graphs.run(store, THREE) != run
+
+
+def test_a_run_after_one_with_a_job_that_is_no_hash(store: Store, driver: Driver) -> None:
+    run = graphs.run(store, THREE)
+    finish(driver, 3)
+    store.client.delete(store.session.keys("job", f"{run}-0"))
+    store.client.set(store.session.keys("job", f"{run}-0"), "junk")
+    unknown, *others = store.runs.durations(run, 3)
+    assert unknown is None
+    assert None not in others
+    assert graphs.run(store, THREE) != run
+
+
+@pytest.mark.parametrize(
+    "plan", [b"junk", b"{}", b'{"version": 99}', b'{"a":' * 100_000], ids=["junk", "empty", "newer", "deep"]
+)
+def test_a_run_after_one_whose_plan_cannot_be_read(store: Store, driver: Driver, plan: bytes) -> None:
+    run = graphs.run(store, THREE)
+    finish(driver, 3)
+    assert store.runs.latest_finished("test") == run
+    store.client.set(store.session.keys("plan", run), plan)
+    assert graphs.run(store, THREE) != run
+    assert read_history(store, "test").runs == 0
+
+
+def test_the_times_of_a_run_with_many_jobs_are_not_read(store: Store, driver: Driver) -> None:
+    """Its plan alone would take longer than to submit a small one."""
+    run = graphs.run(store, THREE)
+    jobs = [driver.take() for _ in range(3)]
+    driver.let_time_pass()
+    for claim in jobs:
+        driver.end(claim)
+    driver.settle()
+    for claim in jobs:
+        spoil(store, "job", claim.id, started_at="0", ended_at="1000")
+    assert expected_ranks(store, graphs.plan(THREE)) != []
+    spoil(store, "run", run, total="5001")
+    assert expected_ranks(store, graphs.plan(THREE)) == []
+
+
+@pytest.mark.parametrize("value", ["x", "", "nan", "inf", "-3", "1e999", "9" * 5000])
+def test_a_rank_that_is_no_number(store: Store, driver: Driver, value: str) -> None:
+    shape: graphs.Shape = {"first": [], "bad": ["first"], "good": ["first"]}
+    graphs.submit_ranked(store, graphs.plan(shape), "ranked", [9, 8, 7])
+    spoil(store, "job", "ranked:1", rank=value)
+    finish(driver, 1)
+    assert [driver.take().id for _ in range(2)] == ["ranked:2", "ranked:1"]
+    assert not store.workers.all_set_aside()
+
+
+def test_a_forecast_with_a_rank_that_is_no_number(store: Store, driver: Driver) -> None:
+    graphs.submit_ranked(store, graphs.plan(THREE), "ranked", [9, 8, 7])
+    finish(driver, 3)
+    spoil(store, "job", "ranked:1", rank="x")
+    assert read_history(store, "test").runs == 1

@@ -11,6 +11,7 @@ from flowq.store.schema.records import JobRecord
 _STEPS: Final = 12  # of the bisection: a 4096th of the range
 _LARGEST: Final = 5000  # cells of a plan that is simulated so often
 _MOST: Final = 0.5  # s of overhead; a larger value has another cause
+_DIGITS: Final = 15  # of a rank
 
 
 def delays_of(plan: Plan, seconds: Sequence[float]) -> tuple[float, ...]:
@@ -127,6 +128,11 @@ def _released(pending: list[int], ordinal: int) -> bool:
     return pending[ordinal] == 0
 
 
+def _rank_of(record: JobRecord) -> int:
+    text = record.fields.get("rank", "")
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else 0  # a damaged one orders nothing in the queue either
+
+
 def overhead_of(plan: Plan, records: Sequence[JobRecord | None]) -> float:
     """Return the seconds between two jobs that a measured run must have had, so that its simulation takes as long as it did.
 
@@ -139,7 +145,7 @@ def overhead_of(plan: Plan, records: Sequence[JobRecord | None]) -> float:
     measured = (max(end for _start, end in known) - min(start for start, _end in known)) / 1000
     seconds = [0.0 if time is None else max(0.001, (time[1] - time[0]) / 1000) for time in times]
     slots = _most_at_once(known)
-    ranks = [int(record.fields.get("rank", 0)) if record else 0 for record in records]
+    ranks = [0 if record is None else _rank_of(record) for record in records]
     low, high = 0.0, _MOST
     if makespan(plan, seconds, slots, high, ranks=ranks) < measured:
         return 0.0

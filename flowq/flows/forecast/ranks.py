@@ -11,7 +11,7 @@ from contextlib import suppress
 from math import log2
 from typing import TYPE_CHECKING, Final
 
-from flowq.exceptions import CorruptRecordError, NoSuchRunError
+from flowq.exceptions import CorruptRecordError, NoSuchRunError, ServerError
 from flowq.flows.forecast.makespan import delays_of
 from flowq.flows.views.snapshot import read_plan
 from flowq.plan import Cell, Plan, PlanVersionError
@@ -26,12 +26,15 @@ _RANKS: Final = 2  # in the range from a time to its double
 
 def expected_ranks(store: "Store", plan: Plan) -> list[int]:
     """Return the rank of each cell of a run that is about to be submitted, by the last run of its flow; nothing where order makes no difference."""
-    if not _has_choice(plan) or (last := store.runs.latest_finished(plan.name)) is None:
+    if not _has_choice(plan):
         return []
-    with suppress(CorruptRecordError, NoSuchRunError, PlanVersionError):
-        former = read_plan(store, last)
-        if len(former.cells) <= _LARGEST:
-            return ranks(plan, _expected(plan, _known(former, store.runs.durations(last, len(former.cells)))))
+    # No order is a reason not to submit: what is wrong with the server as well, that says. A newer flowq may have submitted the last run.
+    with suppress(CorruptRecordError, NoSuchRunError, PlanVersionError, ServerError):
+        last = store.runs.latest_finished(plan.name)
+        record = None if last is None else store.runs.get(last)
+        if record is not None and record.total <= _LARGEST:  # its plan may be a hundred times as large as this one
+            former = read_plan(store, record.id)
+            return ranks(plan, _expected(plan, _known(former, store.runs.durations(record.id, len(former.cells)))))
     return []
 
 
@@ -41,11 +44,11 @@ def ranks(plan: Plan, seconds: Sequence[float]) -> list[int]:
     if not _has_choice(plan) or not executed or sum(executed) < _LEAST * len(executed):
         return []
     children = plan.children()
-    needed = [time + delay for time, delay in zip(seconds, delays_of(plan, seconds), strict=True)]
+    needed, delays = list(seconds), delays_of(plan, seconds)  # what is queued has its own delay behind it
     left = [len(edges) for edges in children]
     ready = [ordinal for ordinal, count in enumerate(left) if not count]
     for ordinal in ready:  # which grows: the jobs below each come before it
-        needed[ordinal] += max((needed[edge.parent] for edge in children[ordinal]), default=0.0)
+        needed[ordinal] += max((delays[edge.parent] + needed[edge.parent] for edge in children[ordinal]), default=0.0)
         for edge in plan.cells[ordinal].parents:
             left[edge.parent] -= 1
             if not left[edge.parent]:

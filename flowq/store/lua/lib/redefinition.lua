@@ -36,7 +36,7 @@ function L.redefine(job, fields, children)
   local gone = { unpack(DEFINED) }
   if not is_group then gone[#gone + 1] = 'kind' end
   for name in pairs(job) do
-    if string.sub(name, 1, 5) == 'cell:' and name ~= 'cell:fresh' and name ~= 'cell:plan' then gone[#gone + 1] = name end
+    if string.sub(name, 1, 5) == 'cell:' and name ~= 'cell:fresh' and name ~= 'cell:plan' and name ~= 'cell:rank' then gone[#gone + 1] = name end
   end
   call('HDEL', K.job(job.id), unpack(gone))
   local queue = job.queue

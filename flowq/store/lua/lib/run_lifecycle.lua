@@ -26,6 +26,7 @@ end
 local NAMES = {
   'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
   'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify', 'keep', 'keep_of_entry', 'started_at', 'cause',
+  'left_out',
 }
 
 local function open_phase(run, phase, count)
@@ -38,6 +39,13 @@ end
 local function count(f)
   local took = f.started_at and now - f.started_at
   L.count(L.series('run|' .. f.outcome .. '|' .. (f.cause or '') .. '|' .. (took and L.bucket(took) or ''), f.flow or ''), 1)
+end
+
+-- The times of the jobs of a flow are those of its run that finished last; of a part of it only where no whole one is there.
+local function remember_times(run, f)
+  local former = f.left_out and call('HGET', K.latest(), f.flow)
+  local found = former and call('HMGET', K.run(former), 'status', 'left_out')
+  if not found or not found[1] or found[2] then call('HSET', K.latest(), f.flow, run) end
 end
 
 -- Move a run to the next phase, or end it, if none of its jobs is open.
@@ -59,7 +67,7 @@ function L.advance(run)
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
   count(f)
-  if f.outcome == 'finished' and f.flow then call('HSET', K.latest(), f.flow, run) end
+  if f.outcome == 'finished' and f.flow then remember_times(run, f) end
   if f.notify then L.announce_end(run, f) end
   if f.keep or f.keep_of_entry then L.keep_run(run) end
   if f.semaphore then L.leave_group(run, f.semaphore) end

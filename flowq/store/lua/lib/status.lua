@@ -136,19 +136,24 @@ local function ranked(job)
   return K.ranked(job.run, job.priority or 0, job.queue)
 end
 
+local function order_of(job, sequence)
+  return sequence - L.whole(job.rank) * SEQUENCES
+end
+
 local function rank(job, place)
   local sequence, key = place - base_of(job), ranked(job)
   if sequence <= 0 then return end
-  call('ZADD', key, sequence - job.rank * SEQUENCES, job.id)
+  call('ZADD', key, order_of(job, sequence), job.id)
   call('PEXPIRE', key, RANKED_LIFE)
 end
 
 -- A job with a rank has been taken out of its queue at this place. Returns the job that its turn goes to, which is taken out instead of it; nil:
--- it has the turn itself.
+-- it has the turn itself, also where its own entry is lost and those that are left are behind it.
 function L.outranked(job, place)
-  if place <= base_of(job) then return nil end
-  local first = call('ZRANGE', ranked(job), 0, 0)[1]
-  if not first or first == job.id then return nil end
+  local sequence = place - base_of(job)
+  if sequence <= 0 then return nil end
+  local first, order = unpack(call('ZRANGE', ranked(job), 0, 0, 'WITHSCORES'))
+  if not first or first == job.id or tonumber(order) > order_of(job, sequence) then return nil end
   local theirs = call('ZSCORE', K.queue(job.queue), first)
   if not theirs then
     call('ZREM', ranked(job), first)
