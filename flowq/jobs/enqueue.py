@@ -26,7 +26,7 @@ from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.serializers import serializer_name
 from flowq.states import JobStatus
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.webhook import Webhook
 

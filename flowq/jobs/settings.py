@@ -14,7 +14,7 @@ from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.states import JobStatus
-from flowq.store.jobs import NewJob, check_payload
+from flowq.store.schema.new_jobs import NewJob, check_payload
 
 if TYPE_CHECKING:
     from flowq.jobs.state import JobState

@@ -11,7 +11,7 @@ from flowq.store.schema.records import JobRecord, StoredJob
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.jobs import NewJob
+    from flowq.store.schema.new_jobs import NewJob
 
 
 class JobState:

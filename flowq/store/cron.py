@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowq.store.client.session import Session
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 
 SCHEDULER_TTL: Final = 60.0  # s without a heartbeat after which a scheduler counts as dead

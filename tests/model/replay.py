@@ -17,7 +17,7 @@ from flowq.flows.actions import retry
 from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
 from flowq.store.client import async_connection, scripts, session
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, ExecutionReport
 from tests.model.explore import Explored
 from tests.model.state import ABSENT, ADMIT, HOLDING, Call, Job, Shape, State

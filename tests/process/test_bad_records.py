@@ -10,7 +10,7 @@ from flowq import ids
 from flowq.flows.health import examine, read_facts
 from flowq.plan import Plan
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start

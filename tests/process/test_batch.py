@@ -13,7 +13,7 @@ import pytest
 from flowq import ids
 from flowq.plan import Action
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.worker.supervisor.ends import KillCause
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MODULES, Stand, call, survivors, task

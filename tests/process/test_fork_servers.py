@@ -13,7 +13,7 @@ from flowq import ids
 from flowq.plan import Action
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.worker.fork_server.scratch import ScratchDirectory, remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop

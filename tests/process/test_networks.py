@@ -12,7 +12,7 @@ import pytest
 
 from flowq.connections.clients import open_store
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until

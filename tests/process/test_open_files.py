@@ -12,7 +12,7 @@ import pytest
 from flowq import ids
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import Stand, call, shell
 from tests.support.wait import until

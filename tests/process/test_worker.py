@@ -20,7 +20,7 @@ from flowq import ids
 from flowq.plan import Action, RetryPolicy
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.worker.signals import SAME_STOP
 from tests.support.launcher import MARK
 from tests.support.server import PrivateServer
@@ -358,7 +358,7 @@ CLONED = """
 import os, pickle, sys
 from flowq import ids
 from flowq.connections.clients import open_store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervise import supervise
 

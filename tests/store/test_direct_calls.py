@@ -16,7 +16,7 @@ from flowq import ids
 from flowq.store import Store
 from flowq.store.client.direct_calls import DirectCalls
 from flowq.store.client.short_wait import ShortWait
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until

@@ -7,7 +7,7 @@ import pytest
 from flowq import ids
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Claim, Outcome
 from tests.support.slot_driver import Driver, execution
 

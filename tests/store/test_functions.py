@@ -14,7 +14,7 @@ from flowq.store import Store
 from flowq.store.client import scripts
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer

@@ -18,8 +18,8 @@ from flowq.jobs.options import JobOptions
 from flowq.plan import Selection
 from flowq.store import Store
 from flowq.store.client import scripts
-from flowq.store.jobs import NewJob
 from flowq.store.schema.job_fields import FIELDS, PREFIXES, field_of
+from flowq.store.schema.new_jobs import NewJob
 
 NAMES = sorted(scripts._names())
 TRANSIENT = {"id", "popped", "unstored", "unwritten"}  # attributes of a loaded job, not stored

@@ -6,8 +6,8 @@ from flowq import defaults, ids
 from flowq.exceptions import DataLostError, TooLargeError
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.jobs import NewJob
 from flowq.store.schema.keys import Keys
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import LogLines, Outcome, Verdict
 from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until

@@ -12,7 +12,7 @@ from flowq.store import Store
 from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.client.scripts import commands_of, read_header
 from flowq.store.client.session import Session
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import LogLines, Outcome
 from flowq.store.schema.records import Registration
 from flowq.store.schema.rights import ServerRole, commands_of_scripts

@@ -7,7 +7,7 @@ import pytest
 from flowq import ids, processes
 from flowq.flows.actions import retry
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Claim, Outcome, Verdict
 from tests.support import graphs
 from tests.support.slot_driver import Driver

@@ -8,7 +8,7 @@ from flowq.flows.forecast.history import read_history
 from flowq.flows.forecast.ranks import expected_ranks
 from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
 from tests.support.slot_driver import Driver

@@ -8,7 +8,7 @@ import pytest
 
 from flowq import ids
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import BeatReply, SweepReply
 from tests.support.slot_driver import Driver
 from tests.support.wait import until

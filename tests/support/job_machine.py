@@ -11,7 +11,7 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions import retry
 from flowq.plan import RetryPolicy
 from flowq.store import Store
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Claim, ExecutionReport
 from flowq.store.schema.records import Registration
 from flowq.store.schema.replies import exchange_arguments, heartbeat_arguments, read_claim, sweep_arguments

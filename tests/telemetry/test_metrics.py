@@ -17,9 +17,9 @@ from flowq.plan.schedule import Entry
 from flowq.schedules.entries import Description
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.jobs import NewJob
 from flowq.store.schedules import SlotClaim
 from flowq.store.schema.constants import COUNTED_NAMES as NAMES
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Registration
 from flowq.telemetry.metrics.exposition import exposition

@@ -6,12 +6,14 @@ from typing import Final
 
 from flowq.exceptions import CorruptRecordError
 from flowq.ids import split_member_id
-from flowq.states import JobStatus
+from flowq.states import JobStatus, Reason
 from flowq.store.schema.instants import instant
 from flowq.store.schema.records import JobRecord, ResultRecord
 
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, OverflowError)
 RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
+TIME_FIELDS: Final = ("status", "reason", "started_at", "ended_at")
+_LONGEST: Final = 1e9  # s that a job may have taken
 _RESULT_TYPES: Final = {
     "finished": "successful",
     "retried": "retried",
@@ -210,3 +212,14 @@ def older_result(item: bytes) -> ResultRecord:
 
 def _text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
+
+
+def seconds_of(status: bytes | None, reason: bytes | None, started: bytes | None, ended: bytes | None) -> float | None:
+    """Return the seconds that a job took, of its `TIME_FIELDS`; None where it did not finish, took an earlier result over, or its record is damaged."""
+    if status != JobStatus.FINISHED.encode() or reason == Reason.CACHED.encode() or started is None or ended is None:
+        return None
+    try:
+        taken = (float(ended) - float(started)) / 1000
+    except ValueError:
+        return None
+    return max(0.0, taken) if taken < _LONGEST else None  # nor of one whose times are infinite, or no numbers

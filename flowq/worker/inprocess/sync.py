@@ -14,7 +14,7 @@ from flowq.durations import NEVER
 from flowq.exceptions import SignatureError
 from flowq.jobs import context
 from flowq.states import JobStatus
-from flowq.store.jobs import NewJob
+from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Claim, Outcome
 from flowq.timeouts import TimerDeathPenalty
 from flowq.worker.horse import function
