@@ -28,7 +28,11 @@ MARK: Final = "FLOWQ_TEST_MARK"
 _NO_MARK: Final = "0" * 16
 _PID: Final = 10  # bytes of a process id, which the exit code follows
 _BEFORE_IMPORTS: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
-_PRELOADED: Final = ("flowq.worker.program", "flowq.cli.execution", "flowq.cli.commands.run", "flowq.cli.commands.retry")
+_PRELOADED: Final = ("flowq.worker.program", "flowq.cli", "flowq.compiler", "flowq.embedded", "flowq.flows", "flowq.schedules", "flowq.store")
+"""Modules, and packages with all that is in them."""
+
+_LIBRARIES: Final = ("email.parser", "jsonschema", "jsonschema_rs", "networkx", "statistics", "tomllib", "yaml")
+"""What those import only when they need it."""
 
 
 class Launched:
@@ -252,12 +256,16 @@ def _show(mark: str) -> None:
 
 if __name__ == "__main__":
     from importlib import import_module
+    from pkgutil import walk_packages
 
     from flowq.connections.imports import import_less
 
     import_less()
-    for _name in _PRELOADED:
-        import_module(_name)
+    for _name in (*_PRELOADED, *_LIBRARIES):
+        _module = import_module(_name)
+        if _name in _PRELOADED and hasattr(_module, "__path__"):
+            for _found in walk_packages(_module.__path__, f"{_name}."):
+                import_module(_found.name)
     _PATH = sys.path[1:]  # the first is the directory
     gc.collect()
     gc.freeze()
