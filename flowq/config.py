@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -184,11 +185,9 @@ def _read(path: Path) -> str | None:
 
 def _table(path: Path, text: str) -> dict[str, Any] | None:
     """Return the file's settings; None for a pyproject.toml without a `[tool.flowq]`."""
-    import tomllib
-
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = _document(text)
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML{_detail(path, str(error))}") from error
     if path.name == "flowq.toml":
         return document
@@ -197,6 +196,14 @@ def _table(path: Path, text: str) -> dict[str, Any] | None:
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{path}: tool.flowq must be a table{_found(path, table)}")
     return table
+
+
+@lru_cache(maxsize=8)
+def _document(text: str) -> dict[str, Any]:
+    """Return what a TOML file says, not to be changed. Parsing takes longer than a small flow, and each flow of a directory asks again."""
+    import tomllib
+
+    return tomllib.loads(text)
 
 
 def _setting(path: Path, key: str, value: object) -> Setting:

@@ -81,6 +81,11 @@ def _begin_with_the_longest(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -weights[item.path])
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while tests are collected: hardly anything is, and looking for it takes a sixth of the time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Leave the tests themselves out of garbage collections: their count is a million objects.
 
@@ -88,6 +93,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,12 @@ other descriptor. In /proc it has the command line of the launcher. What a varia
 fork cannot have: such processes, and all where there is no /proc, start as usual.
 """
 
+import atexit
 import ctypes
 import fcntl
 import gc
 import json
+import logging
 import os
 import runpy
 import select
@@ -18,8 +20,12 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Mapping
+import time
+import traceback
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, Final
 
 MARK: Final = "FLOWQ_TEST_MARK"
@@ -28,7 +34,20 @@ MARK: Final = "FLOWQ_TEST_MARK"
 _NO_MARK: Final = "0" * 16
 _PID: Final = 10  # bytes of a process id, which the exit code follows
 _BEFORE_IMPORTS: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
-_PRELOADED: Final = ("flowq.worker.program", "flowq.cli.execution", "flowq.cli.commands.run", "flowq.cli.commands.retry")
+_WORKER: Final = "flowq.worker.main"
+_PRELOADED: Final = (
+    "flowq.worker.program",
+    "flowq.cli",
+    "flowq.compiler",
+    "flowq.embedded",
+    "flowq.flows",
+    "flowq.schedules",
+    "flowq.store",
+)
+"""Modules, and packages with all that is in them."""
+
+_LIBRARIES: Final = ("email.parser", "jsonschema", "jsonschema_rs", "networkx", "statistics", "tomllib", "yaml")
+"""What those import only when they need it."""
 
 
 class Launched:
@@ -238,6 +257,73 @@ def _become(fds: list[int]) -> dict[str, Any]:
     return request
 
 
+class _Worker:
+    """The worker process of a command, with what `LocalWorker` uses of `Popen`: a fork of the command, in place of a new interpreter.
+
+    The command starts it before it does anything else. So what a fork has more than a new process is what this undoes.
+    """
+
+    def __init__(self, command: Sequence[str], *, stdin: int, pass_fds: tuple[int, ...], start_new_session: bool) -> None:
+        assert (command[1:4], stdin, start_new_session) == (["-P", "-m", _WORKER], subprocess.DEVNULL, True)
+        self.args = command
+        self.returncode: int | None = None
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._work(command[4:], pass_fds)
+
+    def poll(self) -> int | None:
+        return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while self.returncode is None:
+            ended, status = os.waitpid(self.pid, 0 if timeout is None else os.WNOHANG)
+            if ended:
+                self.returncode = os.waitstatus_to_exitcode(status)
+            elif timeout == 0:
+                break
+            elif time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            else:
+                time.sleep(0.005)
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    @staticmethod
+    def _work(arguments: Sequence[str], fds: tuple[int, ...]) -> None:
+        code: Any = 1
+        try:
+            atexit._clear()
+            signal.set_wakeup_fd(-1)
+            for number in signal.valid_signals():
+                if callable(signal.getsignal(number)):  # a new process has none of the handlers, but ignores the same signals
+                    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            os.setsid()
+            with open(os.devnull, "rb") as nothing:
+                os.dup2(nothing.fileno(), 0)
+            for first, last in pairwise((2, *sorted(fds), 4096)):
+                os.closerange(first + 1, last)
+            logging.root.handlers.clear()
+            sys.path[:] = _PATH
+            sys.argv[:] = ["-m", *arguments]
+            sys.modules.pop(_WORKER, None)
+            runpy.run_module(_WORKER, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code
+        except BaseException:  # noqa: BLE001 - as the interpreter tells it
+            traceback.print_exc()
+        finally:
+            atexit._run_exitfuncs()
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(code or 0)
+
+
 def _take_terminal() -> None:
     """Make standard input the terminal of this process's session: Ctrl+C and changes of its size then become signals."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -252,15 +338,22 @@ def _show(mark: str) -> None:
 
 if __name__ == "__main__":
     from importlib import import_module
+    from pkgutil import walk_packages
 
     from flowq.connections.imports import import_less
 
     import_less()
-    for _name in _PRELOADED:
-        import_module(_name)
+    for _name in (*_PRELOADED, *_LIBRARIES):
+        _module = import_module(_name)
+        if _name in _PRELOADED and hasattr(_module, "__path__"):
+            for _found in walk_packages(_module.__path__, f"{_name}."):
+                import_module(_found.name)
     _PATH = sys.path[1:]  # the first is the directory
     gc.collect()
     gc.freeze()
     _wanted = _serve(socket.socket(fileno=int(sys.argv[1])))
+    vars(import_module("flowq.flows.local_worker.process"))["subprocess"] = SimpleNamespace(
+        Popen=_Worker, DEVNULL=subprocess.DEVNULL
+    )
     sys.modules.pop(_wanted["module"], None)
     runpy.run_module(_wanted["module"], run_name="__main__", alter_sys=True)
