@@ -463,7 +463,7 @@ def test_jobs_of_one_call_are_stored_as_by_calls_of_their_own(store: Store, last
     store.jobs.create_many(jobs)
     together = [stored(store, new.id) for new in jobs]
     order = {queue: store.queues.job_ids(queue) for queue in ("default", "other")}
-    store.client.flushdb()
+    store.client.flushall()
     for new in jobs:
         Store(store.client, store.namespace).open().jobs.create(new)
     assert [stored(store, new.id) for new in jobs] == together

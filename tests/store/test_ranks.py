@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import redis
 
 from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
@@ -24,10 +25,10 @@ def ordinals(driver: Driver, count: int) -> list[str]:
     return [claim.id for claim in claims]
 
 
-def test_the_highest_rank_goes_first_and_equal_ones_in_order(store: Store, driver: Driver) -> None:
+def test_the_highest_rank_goes_first_and_equal_ones_in_order(store: Store, driver: Driver, redis_client: redis.Redis) -> None:
     graphs.submit_ranked(store, FLAT, RUN, [1, 3, 2, 3])
     assert ordinals(driver, 4) == [f"{RUN}:{number}" for number in (1, 3, 2, 0)]
-    assert store.client.keys("*:ranked:*") == []
+    assert redis_client.keys("*:ranked:*") == []
 
 
 def test_a_job_that_is_released_later_goes_before_those_that_wait(store: Store, driver: Driver) -> None:
@@ -90,7 +91,9 @@ def test_a_retry_of_a_run_keeps_the_ranks(store: Store, driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("end", ["cancel", "expire"])
-def test_no_order_is_left_of_jobs_that_leave_their_queue(store: Store, driver: Driver, end: str) -> None:
+def test_no_order_is_left_of_jobs_that_leave_their_queue(
+    store: Store, driver: Driver, redis_client: redis.Redis, end: str
+) -> None:
     extra = graphs.Extra(nodes={name: {"ttl": 0.001} for name in "abcd"} if end == "expire" else {})
     graphs.submit_ranked(store, graphs.plan({name: [] for name in "abcd"}, extra=extra), RUN, [1, 2, 3, 4])
     if end == "cancel":
@@ -99,7 +102,7 @@ def test_no_order_is_left_of_jobs_that_leave_their_queue(store: Store, driver: D
         driver.let_time_pass()
     driver.settle()
     assert driver.claim() is None
-    assert store.client.keys("*:ranked:*") == []
+    assert redis_client.keys("*:ranked:*") == []
 
 
 def test_entries_that_are_no_longer_true_cost_nothing_but_order(store: Store, driver: Driver) -> None:
@@ -164,5 +167,5 @@ def test_a_run_of_a_part_of_a_flow_counts_where_no_whole_one_is_known(store: Sto
     assert store.runs.latest_finished("test") == run, "another version has deleted it"
     last = finished(part)
     assert store.runs.latest_finished("test") == last
-    store.client.flushdb()
+    store.client.flushall()
     store.open()
