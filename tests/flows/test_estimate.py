@@ -284,8 +284,9 @@ def test_the_ranks_of_a_run_are_those_of_the_last_one(
         by_name = dict(zip([cell.name for cell in more.cells], expected_ranks(store, more), strict=True))
         run = submit(store, made, directory=tmp_path)
         ended(store, run, timeout=60)
-    assert by_name["list"] >= by_name["each"] > by_name["quick"]
-    assert by_name["quick"] <= by_name["new"] <= by_name["list"]
+    assert by_name["list"] >= by_name["each"] >= 15  # of 200 ms
+    known = sorted(by_name[name] for name in ("quick", "list", "each"))
+    assert known[0] <= by_name["new"] <= known[2]
     cells = store.runs.jobs(run, range(len(made.cells), len(made.cells) + 2))
     assert {cell.fields["rank"] for cell in cells if cell} == {str(of_cells)}
 

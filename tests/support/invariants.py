@@ -246,8 +246,8 @@ def fields(picture: Picture) -> list[str]:
 def structures(picture: Picture) -> list[str]:
     """Each job is in exactly the structure of its status."""
     places: dict[str, list[str]] = defaultdict(list)
-    for queue, ids in picture.queues.items():
-        for job in ids:
+    for queue, queued in picture.queues.items():
+        for job in queued:
             places[job].append(f"queued:{queue}")
     for (status, queue), ids in picture.registries.items():
         for job in ids:
