@@ -76,6 +76,7 @@ def test_other_jobs_get_horses_of_their_own(stand: Stand, tmp_path: Path) -> Non
         "a_thread",
         "a_process",
         "a_limit",
+        "a_policy",
         "a_priority",
         "a_place",
         "memory",

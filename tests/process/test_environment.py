@@ -1,7 +1,10 @@
 """The environment of jobs: that of the worker without flowq's own settings."""
 
+import os
 import re
 from pathlib import Path
+
+import pytest
 
 import flowq
 from flowq.compiler import compile_text
@@ -54,6 +57,36 @@ def test_no_setting_of_flowq_reaches_a_job(store: Store, server: PrivateServer, 
     called = results.result("call")
     assert isinstance(called, list)
     assert set(called) & {*PRIVATE, *GIVEN} <= GIVEN
+
+
+def _policy(worker: WorkerProcess) -> int:
+    return os.sched_getscheduler(worker.process.pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has one policy")
+@pytest.mark.parametrize("given", ["SCHED_OTHER", "SCHED_IDLE"])
+def test_jobs_do_not_interrupt_their_worker(
+    store: Store, server: PrivateServer, namespace: str, tmp_path: Path, given: str
+) -> None:
+    """Unless whoever started it has chosen a policy for all of it."""
+    policy = getattr(os, given)
+    wanted = os.SCHED_BATCH if given == "SCHED_OTHER" else policy
+    (tmp_path / "policy.py").write_text("import os\n\n\ndef own():\n    return os.sched_getscheduler(0)\n")
+    text = """
+jobs:
+  call: {call: "policy:own"}
+  argv: {run: [sh, -c, 'echo "policy=$(python3 -c "import os; print(os.sched_getscheduler(0))")" >> $FLOWQ_OUTPUT']}
+"""
+    run = submit(store, plan_of(compile_text(text, file=str(tmp_path / "flow.yaml"))), directory=tmp_path)
+
+    def inherit() -> None:
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+
+    with WorkerProcess(server.url, "default", namespace=namespace, inherit=inherit) as worker:
+        ended(store, run)
+        assert _policy(worker) == policy
+    results = Run(store, run)
+    assert (results.result("call"), results.result("argv")) == (wanted, {"policy": str(int(wanted))})
 
 
 def test_every_variable_of_flowq_is_a_setting_or_given_to_jobs() -> None:

@@ -59,6 +59,7 @@ class ForkServer:
         # is meant for a horse in its first moments then waits until the horse can be ended by it, instead of being lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, platform.STOP_SIGNALS)
         platform.become_subreaper()
+        platform.give_way()
         horse.prepare()
         rehearsal.settle()
         self._succession.rehearsed(rehearsal.sample(), self._warm_after)

@@ -119,6 +119,7 @@ def _allowance() -> tuple[Any, ...]:
     return (
         [*map(resource.getrlimit, _LIMITS)],
         os.getpriority(os.PRIO_PROCESS, 0),
+        os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None,
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None,
     )
 

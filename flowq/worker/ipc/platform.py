@@ -88,6 +88,18 @@ if sys.platform == "linux":
         """Let orphaned descendants become children of this process; return whether the kernel does that."""
         return bool(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
+    def give_way() -> None:
+        """Let this process, and all that it forks, not interrupt others when they wake up; their share of the processors stays.
+
+        Between jobs and their worker that is the order that ends jobs soonest: a worker, or a server, that has something to do for the next one
+        goes before a process that begins or exits. Who has set another policy wanted that one.
+        """
+        try:
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        except OSError:
+            pass  # a sandbox, or a C library, has no such call
+
     def die_with_parent(parent: int) -> None:
         """Have this process killed when `parent` dies. Exits at once if that has happened already.
 
@@ -209,6 +221,9 @@ else:
     def become_subreaper() -> bool:
         """Report that this system has no subreapers."""
         return False
+
+    def give_way() -> None:
+        """Do nothing: this system has no such policy."""
 
     def die_with_parent(parent: int) -> None:
         """Exit if the parent is gone already; this system cannot promise more."""

@@ -106,6 +106,11 @@ def a_limit(_directory):
     return os.getpid()
 
 
+def a_policy(_directory):
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return os.getpid()
+
+
 def a_priority(_directory):
     os.nice(1)
     return os.getpid()
