@@ -68,7 +68,7 @@ def _policy(worker: WorkerProcess) -> int:
 def test_jobs_do_not_interrupt_their_worker(
     store: Store, server: PrivateServer, namespace: str, tmp_path: Path, given: str
 ) -> None:
-    """Unless whoever started it has chosen a policy for all of it."""
+    """Unless the worker was started with another policy, which is then that of its jobs."""
     policy = getattr(os, given)
     wanted = os.SCHED_BATCH if given == "SCHED_OTHER" else policy
     (tmp_path / "policy.py").write_text("import os\n\n\ndef own():\n    return os.sched_getscheduler(0)\n")
