@@ -1,6 +1,7 @@
 """Single jobs: create, read, cancel, requeue, delete."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
@@ -59,13 +60,19 @@ class Jobs:
         if isinstance(jobs, Sequence):
             for new in jobs:
                 new.check()
-        replies = run_ahead(
-            self._session,
-            "job/create_many",
-            map(creations, _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))),
-            flat=True,
-        )
-        return [_created(reply) for part in replies for reply in zip(part[::2], part[1::2], strict=True)]
+        counts: deque[int] = deque()  # of the jobs of calls without a reply
+
+        def calls() -> Iterator[list[str | bytes]]:
+            for chunk in _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta)):
+                counts.append(len(chunk))
+                yield creations(chunk)
+
+        answers: list[tuple[Outcome, str]] = []
+        for reply in run_ahead(self._session, "job/create_many", calls(), flat=True):
+            count = counts.popleft()
+            each = [_created(pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
+            answers += each * count if len(each) == 1 else each
+        return answers
 
     def create_in(self, pipeline: Any, jobs: Sequence[NewJob]) -> None:
         """Put the creation of jobs into a pipeline of the user's; a refusal is an error of its `execute`."""
