@@ -14,6 +14,7 @@ from flowq.store import Store
 from flowq.worker.ipc.platform import PRIVATE
 from tests.language.lab import plan_of
 from tests.support.server import PrivateServer
+from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended
 
 GIVEN = {
@@ -59,18 +60,17 @@ def test_no_setting_of_flowq_reaches_a_job(store: Store, server: PrivateServer, 
     assert set(called) & {*PRIVATE, *GIVEN} <= GIVEN
 
 
-def _policy(worker: WorkerProcess) -> int:
-    return os.sched_getscheduler(worker.process.pid)
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has one policy")
 @pytest.mark.parametrize("given", ["SCHED_OTHER", "SCHED_IDLE"])
-def test_jobs_do_not_interrupt_their_worker(
+def test_jobs_have_the_policy_of_their_worker(
     store: Store, server: PrivateServer, namespace: str, tmp_path: Path, given: str
 ) -> None:
-    """Unless the worker was started with another policy, which is then that of its jobs."""
+    """Also what they start, though their processes give way as long as they wait for a job."""
     policy = getattr(os, given)
-    wanted = os.SCHED_BATCH if given == "SCHED_OTHER" else policy
     (tmp_path / "policy.py").write_text("import os\n\n\ndef own():\n    return os.sched_getscheduler(0)\n")
     text = """
 jobs:
@@ -84,9 +84,12 @@ jobs:
 
     with WorkerProcess(server.url, "default", namespace=namespace, inherit=inherit) as worker:
         ended(store, run)
-        assert _policy(worker) == policy
+        assert os.sched_getscheduler(worker.process.pid) == policy
+        waits = os.SCHED_BATCH if policy == os.SCHED_OTHER else policy
+        (fork_server,) = children(worker.process.pid)
+        until(lambda: {os.sched_getscheduler(pid) for pid in (fork_server, *children(fork_server))} == {waits})
     results = Run(store, run)
-    assert (results.result("call"), results.result("argv")) == (wanted, {"policy": str(int(wanted))})
+    assert (results.result("call"), results.result("argv")) == (policy, {"policy": str(int(policy))})
 
 
 def test_every_variable_of_flowq_is_a_setting_or_given_to_jobs() -> None:

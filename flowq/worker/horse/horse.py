@@ -57,11 +57,13 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
             if turn != lane.turn:
                 code = UNUSED  # that was for the former horse of this lane, which has ended without reading it
                 break
+            platform.take_part()
             if "batch" in task and keeper is None:
                 keeper = _keeper()
             if not serve(channel, lane.scratch, (task, secrets), pipes, keeper):
                 code = 0
                 break
+            platform.give_way()
     except PeerGoneError:
         code = UNUSED  # a lane that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here

@@ -64,6 +64,8 @@ if sys.platform == "linux":
     import ctypes
 
     _prctl = ctypes.CDLL(None).prctl
+    _NO_PRIORITY = os.sched_param(0)
+    _gives_way = False  # see `give_way`
 
     _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -89,16 +91,22 @@ if sys.platform == "linux":
         return bool(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
     def give_way() -> None:
-        """Let this process, and all that it forks, not interrupt others when they wake up; their share of the processors stays.
+        """Let this process, and those that it forks, interrupt no other process when they wake up, until they `take_part`.
 
-        Between jobs and their worker that is the order that ends jobs soonest: a worker, or a server, that has something to do for the next one
-        goes before a process that begins or exits. Who has set another policy wanted that one.
+        A worker that hands out tasks goes before a process that begins with one of them. Where another policy was set before, that one stays.
         """
+        global _gives_way  # noqa: PLW0603 - the policy is one of the whole process
         try:
-            if os.sched_getscheduler(0) == os.SCHED_OTHER:
-                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            if _gives_way or os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, _NO_PRIORITY)
+                _gives_way = True
         except OSError:
             pass  # a sandbox, or a C library, has no such call
+
+    def take_part() -> None:
+        """Take `give_way` back: a job, and what it starts, are processes like others."""
+        if _gives_way:
+            os.sched_setscheduler(0, os.SCHED_OTHER, _NO_PRIORITY)
 
     def die_with_parent(parent: int) -> None:
         """Have this process killed when `parent` dies. Exits at once if that has happened already.
@@ -224,6 +232,9 @@ else:
 
     def give_way() -> None:
         """Do nothing: this system has no such policy."""
+
+    def take_part() -> None:
+        """Do nothing either."""
 
     def die_with_parent(parent: int) -> None:
         """Exit if the parent is gone already; this system cannot promise more."""

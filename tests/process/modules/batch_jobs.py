@@ -107,7 +107,7 @@ def a_limit(_directory):
 
 
 def a_policy(_directory):
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     return os.getpid()
 
 
