@@ -6,8 +6,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
-# Tests executed at once. They wait as long as they work, and at times all of them: six keep two processors busy.
-JOBS   ?= 6
+# Tests executed at once. They wait as long as they work, so this may be twice the number of processors; with more, those that look at times wait for each other.
+JOBS   ?= 4
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet

@@ -48,7 +48,7 @@ FLOW = """
 secrets: {TOKEN: {env: TOKEN}}
 jobs:
   chained: {call: steps:chained, retry: {max: 1, interval: 0s}}
-  late: {call: steps:late, timeout: 0.3s}
+  late: {call: steps:late, timeout: 2s}
   several: {call: steps:several}
   secret: {call: steps:secret, secrets: [TOKEN]}
   closed: {call: steps:closed}
