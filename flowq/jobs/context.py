@@ -6,6 +6,7 @@ one process may execute jobs (sync mode in a web server), each has its own.
 
 from __future__ import annotations
 
+import marshal
 from _thread import _local
 
 TYPE_CHECKING = False
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from flowq.store import Store
 
-_current: dict[str, Any] | None = None
+_current: dict[str, Any] | bytes | None = None
 _job_class: Any = None
 _thread = _local()
 
@@ -23,7 +24,9 @@ _thread = _local()
 def current_task() -> dict[str, Any] | None:
     """Return the task this thread or process executes (see `flowq.worker.ipc.messages`), or None outside of a job."""
     task: dict[str, Any] | None = getattr(_thread, "task", None)
-    return _current if task is None else task
+    if task is None and isinstance(_current, bytes):
+        set_current_task(marshal.loads(_current))  # noqa: S302 - of the worker
+    return _current if task is None else task  # type: ignore[return-value] # decoded above
 
 
 def current_store() -> Store | None:
@@ -31,8 +34,8 @@ def current_store() -> Store | None:
     return getattr(_thread, "store", None)
 
 
-def set_current_task(task: dict[str, Any] | None) -> None:
-    """Set the task that this process executes from now on."""
+def set_current_task(task: dict[str, Any] | bytes | None) -> None:
+    """Set the task that this process executes from now on; one in `marshal` form is decoded when it is asked for."""
     global _current  # noqa: PLW0603 - a process executes one job at a time: this is process state by nature
     _current = task
 

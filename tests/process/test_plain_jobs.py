@@ -1,6 +1,7 @@
-"""Plain jobs without rare options: a horse executes them by a shorter way, which tells the same ends as the long one."""
+"""Calls without rare options: a horse executes them by a shorter way, which tells the same ends as the long one."""
 
 import builtins
+import marshal
 import os
 import pickle
 import re
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from flowq.jobs import context
+from flowq.worker.fork_server import rehearsal
 from flowq.worker.horse import callbacks, plain
+from flowq.worker.ipc.short_form import LENGTH, restored, shortened
 from tests.process.modules import plain_jobs
 from tests.support.supervisor_stub import MODULES, Stand, task
 
@@ -68,9 +72,42 @@ JOBS = [
 ]
 
 
-@pytest.mark.parametrize("job", JOBS, ids=range(len(JOBS)))
+def flow_task(attribute: str, *args: object, module: str = "process_jobs", **fields: Any) -> dict[str, Any]:
+    """Return the task of a call in a flow."""
+    return task("call", module=module, attribute=attribute, args=list(args), kwargs={}, path=[MODULES], **fields)
+
+
+CALLS = [
+    flow_task("echo", {"a": [1, None]}),
+    flow_task("echo", None),
+    flow_task("Maker.nothing"),
+    flow_task("later", 7),
+    flow_task("retry_me"),
+    flow_task("say", "a line\nand no end"),
+    flow_task("leave", 3),
+    flow_task("fail", "no luck"),
+    flow_task("fail_badly"),
+    flow_task("nothing_there"),
+    flow_task("bool", module="builtins"),
+    flow_task("__class__", module="no_such_module"),
+    flow_task("echo", "x" * 2000, limit=1000),
+    flow_task("swallow", os.devnull, timeout=0.2),
+    flow_task("block", os.devnull, timeout=0.2),
+    flow_task("environment", "A", "FLOWQ_JOB_NAME", "FLOWQ_RUN_ID", "TRACEPARENT", env={"A": "ä"}, traceparent="00-1-2-01"),
+    flow_task("current_job_id"),
+    flow_task("os.getcwd", cwd="/usr"),
+    flow_task("os.getcwd", cwd="/no/such/directory"),
+    flow_task("unpicklable", module=MODULE),
+    flow_task("fork_and_return", module=MODULE),
+    flow_task("close_streams", module=MODULE),
+]
+
+
+@pytest.mark.parametrize("job", JOBS + CALLS, ids=range(len(JOBS + CALLS)))
 def test_both_ways_tell_the_same_end(stand: Stand, job: dict[str, Any]) -> None:
-    short, long = stand.run(job), stand.run(job | {"allow": ["*"]})
+    assert shortened(1, job) is not None
+    long_way = {"allow": ["*"]} if job["kind"] == "pickle" else {"note": ""}
+    short, long = stand.run(job), stand.run(job | long_way)
     for execution in (short, long):
         if "error" in execution.outcome:
             execution.outcome["error"] = re.sub(r"repeated \d+ more", "repeated", execution.outcome["error"])
@@ -80,22 +117,50 @@ def test_both_ways_tell_the_same_end(stand: Stand, job: dict[str, Any]) -> None:
 
 def test_which_way_a_job_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaced parts of the execution, hooks and rare options take the long way."""
-    monkeypatch.setattr(plain, "_modules", {**sys.modules, "pickle": pickle})
-    monkeypatch.setattr(sys, "path", [*sys.path])
     job = plain_task("builtins.bool")
-    executed = plain.execute(job)
-    assert executed is not None
-    assert pickle.loads(executed["value"]) is False  # noqa: S301 - made above
-    for option in ("allow", "on_success", "on_failure", "serializer", "cache", "hooks", "sync"):
-        assert plain.execute(job | {option: "x"}) is None
-    assert plain.execute(job | {"kind": "call"}) is None
+    for option in ("allow", "artifacts", "cache", "fetch", "hooks", "on_failure", "on_success", "serializer", "sync"):
+        assert not plain.suits(job | {option: "x"})
+        assert shortened(1, job | {option: "x"}) is None
+    for kind in ("argv", "shell"):
+        assert not plain.suits(job | {"kind": kind})
+        assert shortened(1, job | {"kind": kind}) is None
+    assert plain.suits(job)
+    assert rehearsal.sample()
     former = callbacks.install(callbacks.Hooks(handlers=[print]))
     try:
-        assert plain.execute(job) is None
+        assert not plain.suits(job)
+        assert not rehearsal.sample()
     finally:
         callbacks.install(former)
     monkeypatch.setattr("flowq.job.Job.perform", lambda _job: None)
-    assert plain.execute(job) is None
+    assert not plain.suits(job)
+    assert not rehearsal.sample()
+
+
+@pytest.mark.parametrize("job", JOBS + CALLS, ids=range(len(JOBS + CALLS)))
+def test_a_short_form_can_be_restored(job: dict[str, Any]) -> None:
+    short = shortened(7, job)
+    assert short is not None
+    assert len(short) == LENGTH
+    assert short[0] == 7
+    assert restored(marshal.loads(marshal.dumps(short))) == job  # noqa: S302 - made above
+
+
+def test_variables_that_cannot_be_encoded_travel_in_the_long_form() -> None:
+    assert shortened(1, flow_task("echo", env={"A": "\ud800"})) is None
+
+
+@pytest.mark.parametrize(("job", "option"), [(plain_task, {"allow": ["*"]}), (flow_task, {"note": ""})])
+def test_a_horse_takes_the_short_way_where_it_can(stand: Stand, job: Any, option: dict[str, Any]) -> None:
+    usual = job(f"{MODULE}.steps") if job is plain_task else job("steps", module=MODULE)
+    ways = [stand.run(one).outcome["value"].decode("latin-1") for one in (usual, usual | option)]
+    assert ["serve_short" in way for way in ways] == [True, False]
+
+
+def test_the_task_of_a_short_form_is_known_to_its_job(stand: Stand) -> None:
+    job = plain_task("process_jobs.current_job_id", id="r-77")
+    assert shortened(1, job) is not None
+    assert pickle.loads(stand.run(job).outcome["value"]) == "r-77"  # noqa: S301 - made above
 
 
 def test_a_patch_of_jobs_that_comes_with_the_arguments_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +170,7 @@ def test_a_patch_of_jobs_that_comes_with_the_arguments_is_used(monkeypatch: pyte
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(plain_jobs, "patch", lambda: modules.update({"flowq.job": sys.modules["flowq.job"]}))
     monkeypatch.setattr(callbacks, "performer", lambda _task: lambda: "by the patch")
-    outcome = plain.execute(job)
-    assert outcome is not None
-    assert pickle.loads(outcome["value"]) == "by the patch"  # noqa: S301 - made above
+    monkeypatch.setattr(context, "_current", job)
+    outcome = plain.execute("pickle", job["payload"], 0.0, 1000)
+    assert isinstance(outcome, bytes)
+    assert pickle.loads(outcome) == "by the patch"  # noqa: S301 - made above

@@ -16,6 +16,7 @@ from flowq.jobs import context
 from flowq.worker.fork_server import at_fork
 from flowq.worker.horse import callbacks, horse
 from flowq.worker.ipc.channel import Channel
+from flowq.worker.ipc.short_form import environment, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,21 +32,20 @@ _COMMON: Final[Task] = {
     "execution": 1,
     "timeout": 60.0,
     "limit": 64,
-    "sync": True,  # as in the caller's process: the worker's hooks are not for it
 }
+_SYNC: Final[Task] = {"sync": True}  # as in the caller's process: the worker's hooks are not for it
 _CALL: Final[Task] = {**_COMMON, "kind": "call", "module": "builtins", "attribute": "bool", "args": [], "kwargs": {}}
 _PICKLE: Final[Task] = {
     **_COMMON,
     "kind": "pickle",
     "payload": b"\x80\x04\x95\x16\x00\x00\x00\x00\x00\x00\x00\x8c\rbuiltins.bool\x94)}\x94\x87\x94.",
 }
-_PLAIN: Final[Task] = {name: value for name, value in _PICKLE.items() if name != "sync"}
 
 
 def sample() -> bytes:
     """Return a plain job that does nothing, for horses that wait (`Entrance.sample`); nothing where plain jobs are not executed in the short way."""
-    usual = "pickle" in sys.modules and not _performs_in_its_way() and callbacks.none_here()
-    return marshal.dumps(_PLAIN | {"run": None}) if usual else b""
+    tasks = _short_tasks()
+    return marshal.dumps(shortened(0, tasks[-1] | {"run": None}), 2) if tasks else b""
 
 
 def settle(*, again: bool = False) -> None:
@@ -53,11 +53,12 @@ def settle(*, again: bool = False) -> None:
 
     `again`: after an import. There may be horses by now, which the end of a call would take for what it has left running.
     """
-    tasks = [] if again else [_CALL]
+    tasks = [] if again else [_CALL | _SYNC]
     if "pickle" in sys.modules and not _performs_in_its_way():
-        tasks.append(_PLAIN if callbacks.none_here() else _PICKLE)
+        tasks.append(_PICKLE | _SYNC)
+    tasks += [task for task in _short_tasks() if not again or task["kind"] != "call"]
     former = context.current_task()
-    kept = {name: os.environ.get(name) for name in horse.environment(_CALL)}
+    kept = {name: os.environ.get(name) for name in environment(_CALL)}
     try:
         for _ in range(_TIMES):
             for task in tasks:
@@ -74,6 +75,13 @@ def settle(*, again: bool = False) -> None:
     gc.freeze()
 
 
+def _short_tasks() -> list[Task]:
+    """Return those that horses of this server execute in the short way."""
+    if _performs_in_its_way() or not callbacks.none_here() or not isinstance(getattr(os.environ, "_data", None), dict):
+        return []
+    return [_CALL, _PICKLE] if "pickle" in sys.modules else [_CALL]
+
+
 def _performs_in_its_way() -> bool:
     """Return whether plain jobs would be performed by code of the user's: a patched `Job`, or a job that this program is itself."""
     known = sys.modules.get("flowq.job")
@@ -83,9 +91,11 @@ def _performs_in_its_way() -> bool:
 def _rehearse(task: Task) -> None:
     ours, theirs = Channel.pair()
     try:
-        ours.send((0, task, {}))
-        (_, *given), pipes = theirs.first()
-        horse.serve(theirs, "", given, pipes)
+        short = None if "sync" in task else shortened(0, task)
+        ours.send(short or (0, task, {}), (1, 2))
+        message, pipes = theirs.first()
+        if short is None or not horse.serve_short(theirs, message, pipes):
+            horse.serve(theirs, "", (task, {}), pipes)
         ours.receive()
     finally:
         ours.close()

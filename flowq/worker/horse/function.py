@@ -103,16 +103,13 @@ def overslept(task: Task) -> str:
 
 def _call(task: Task) -> object:
     if task["kind"] == "call":
-        function = _attribute(_module(task["module"]), task["attribute"], task["module"])
-        args, kwargs = task["args"], task["kwargs"]
+        function, args, kwargs = imported(task["module"], task["attribute"]), task["args"], task["kwargs"]
     elif (replaced := callbacks.performer(task)) is not None:
         if task.get("allow"):
             _decoded(task)
         function, args, kwargs = replaced, (), {}
     else:
         function, args, kwargs = _decoded(task)
-        if (replaced := callbacks.performer(task)) is not None:  # by a module that was imported just now
-            function, args, kwargs = replaced, (), {}
     return awaited(function(*args, **kwargs))
 
 
@@ -131,7 +128,7 @@ def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str,
     if serializer is None:
         import pickle as serializer
     name, args, kwargs, *instance = serializer.loads(task["payload"])
-    return named(task, name, instance), args, kwargs
+    return chosen(task, name, instance, args, kwargs)
 
 
 def named(task: Task, name: str, instance: list[object]) -> Callable[..., object]:
@@ -148,6 +145,20 @@ def _permit(name: str, task: Task) -> None:
     """Check that the worker allows this, before its module is imported."""
     if (refused := allowlist.refusal(name, task.get("allow") or ())) is not None:
         raise _CallableError(refused)
+
+
+def imported(module: str, attribute: str) -> Callable[..., object]:
+    """Return the function of a module, which is imported if it is not yet."""
+    return _attribute(_module(module), attribute, module)
+
+
+def chosen(
+    task: Task, name: str, instance: list[object], args: list[object], kwargs: dict[str, object]
+) -> tuple[Callable[..., object], list[object], dict[str, object]]:
+    """Return what a plain job calls, where modules are imported for it: one may replace `Job.perform`."""
+    call = named(task, name, instance)
+    replaced = callbacks.performer(task)
+    return (call, args, kwargs) if replaced is None else (replaced, [], {})
 
 
 def encoded(task: Task, value: object) -> TaskResult:

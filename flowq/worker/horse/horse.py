@@ -11,25 +11,29 @@ import errno
 import marshal
 import os
 import sys
+from os import chdir, close, dup2, putenv
 
 from flowq.defaults import MAX_RESULT
 from flowq.jobs import context
 from flowq.worker.horse import function, leftovers, plain, shell
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import platform
-from flowq.worker.ipc.channel import LOST, PeerGoneError
-from flowq.worker.ipc.messages import failed
+from flowq.worker.ipc.channel import LOST, PeerGoneError, framed
+from flowq.worker.ipc.messages import failed, finished
+from flowq.worker.ipc.short_form import LENGTH as SHORT
+from flowq.worker.ipc.short_form import environment, restored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import NoReturn
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Final, NoReturn
 
     from flowq.worker.horse.batch import Keeper
     from flowq.worker.horse.callbacks import Announce
     from flowq.worker.horse.entry import Entrance, LaneEnd
     from flowq.worker.ipc.channel import Channel
     from flowq.worker.ipc.messages import Task, TaskResult
+    from flowq.worker.ipc.short_form import ShortTask
 
 _FORMER: list[
     tuple[object, ...]
@@ -53,11 +57,17 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
         if entrance.sample and not channel.readable(entrance.warm_after):
             _warm_up(entrance.sample)
         while True:
-            (turn, task, secrets), pipes = channel.first()
-            if turn != lane.turn:
+            message, pipes = channel.first()
+            if message[0] != lane.turn:
                 code = UNUSED  # that was for the former horse of this lane, which has ended without reading it
                 break
             platform.take_part()
+            if len(message) == SHORT:
+                if entrance.sample and serve_short(channel, message, pipes):
+                    code = 0
+                    break
+                message = message[0], restored(message), {}
+            _, task, secrets = message
             if "batch" in task and keeper is None:
                 keeper = _keeper()
             if not serve(channel, lane.scratch, (task, secrets), pipes, keeper):
@@ -95,19 +105,72 @@ def judge(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int, *,
         os._exit(code)
 
 
+class _Nowhere:
+    """In place of a channel: nobody is told."""
+
+    def tell(self, message: Any) -> None:
+        """Frame a message as a channel does."""
+        framed(message, 0)
+
+
+_NOWHERE: Final = _Nowhere()
+
+
 def _warm_up(sample: bytes) -> None:
     """Copy the pages that a task will need, as long as there is none: reading one, its variables, a call, the outcome.
 
     What it sets is set again by each task. No code of the user's is executed.
     """
-    task = marshal.loads(sample)
-    _equip(task, {})
-    marshal.dumps(plain.execute(task))
-    leftovers.are_there()
+    serve_short(_NOWHERE, marshal.loads(sample), [])
+
+
+def serve_short(channel: Channel | _Nowhere, short: ShortTask, pipes: Sequence[int]) -> bool:
+    """Do what `serve` does, for a task in short form; return whether it was done: if not, nothing of it was executed, and `pipes` may be taken.
+
+    One function, as `flowq.worker.horse.entry` says.
+    """
+    if LOST in pipes:
+        return False
+    _, kind, seconds, limit, call, variables, directory, path, rest = short
+    if directory:
+        try:
+            chdir(directory)
+        except OSError:
+            return False
+    number = 1
+    for pipe in pipes:
+        dup2(pipe, number)
+        close(pipe)
+        number += 1
+    context.set_current_task(rest)
+    names = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001 - `rehearsal` looks whether it is there
+    for name, value in variables:
+        if names.get(name) != value:
+            putenv(name, value)
+            names[name] = value
+    for entry in path:
+        if entry not in sys.path:
+            sys.path[:0] = [one for one in path if one not in sys.path]
+            break
+    outcome = plain.execute(kind, call, seconds, limit)
+    _flush()
+    left = leftovers.are_there()
+    if kind == "call" and (left or not isinstance(outcome, bytes)):
+        _add_to_log({} if isinstance(outcome, bytes) else outcome)
+    if left or not platform.SWEEPS:
+        outcome = {**(finished(outcome) if isinstance(outcome, bytes) else outcome), "left": True}
+    channel.tell(outcome)
+    return True
+
+
+def _add_to_log(outcome: TaskResult) -> None:
+    """Write the end of the log of a flow's call: what it has left running, and how it has failed."""
+    leftovers.report()
+    function.print_traceback(outcome)
 
 
 def serve(
-    channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pipes: list[int], keeper: Keeper | None = None
+    channel: Channel, scratch: str, given: tuple[Task, dict[str, str]], pipes: Sequence[int], keeper: Keeper | None = None
 ) -> bool:
     """Execute the given task with its secrets in this process, and answer on `channel`.
 
@@ -129,8 +192,9 @@ def serve(
     outcome = _enter_directory(task)
     if keeper is not None:
         keeper.begin(task)
-    if outcome is None:
-        outcome = plain.execute(task)
+    if outcome is None and plain.suits(task):
+        result = plain.execute(task["kind"], plain.call_of(task), task["timeout"] or 0.0, task["limit"])
+        outcome = finished(result) if isinstance(result, bytes) else result
     if outcome is None and shell.can_become(task):
         outcome = shell.become(task, scratch, channel.tell)
     if outcome is None:
@@ -138,6 +202,8 @@ def serve(
             outcome = _execute(task, scratch, lambda seconds, so_far: channel.tell({"phase": seconds, "so_far": so_far}))
     else:
         _flush()
+        if task["kind"] == "call":
+            _add_to_log(outcome)
     if leftovers.are_there() or not platform.SWEEPS:
         outcome["left"] = True
     if keeper is None or not keeper.may_stay(outcome):
@@ -239,8 +305,7 @@ def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
     outcome = function.execute(task, announce)
     _flush()
     if task["kind"] == "call":
-        leftovers.report()
-        function.print_traceback(outcome)
+        _add_to_log(outcome)
     return outcome
 
 
@@ -278,18 +343,3 @@ def _turn_handlers(former: tuple[object, ...]) -> None:
         handler = reference()
         if isinstance(handler, logging.StreamHandler) and any(handler.stream is stream for stream in former):
             handler.stream = sys.stdout if any(handler.stream is stream for stream in former[::2]) else sys.stderr
-
-
-def environment(task: Task) -> dict[str, str]:
-    """Return the variables this job gets on top of the inherited ones."""
-    return {
-        **(task.get("env") or {}),
-        "FLOWQ_JOB_ID": task["id"],
-        "FLOWQ_JOB_NAME": task["name"],
-        "FLOWQ_RUN_ID": task.get("run") or "",
-        "FLOWQ_ATTEMPT": str(task["attempt"]),
-        "FLOWQ_EXECUTION": str(task["execution"]),
-        "FLOWQ_IDEMPOTENCY_KEY": task["id"],
-        **({"TRACEPARENT": task["traceparent"]} if "traceparent" in task else {}),
-        **({"FLOWQ_FLOW_DIR": task["flow_dir"]} if "flow_dir" in task else {}),
-    }

@@ -1,6 +1,6 @@
 """The short way of a plain job without rare options: one function in place of the layers that know all of them.
 
-It does what `flowq.worker.horse.function.perform` does, and leaves to that whatever has options or hooks. It is flat, because after a fork Python
+It does what `flowq.worker.horse.function.perform` does for calls, of a flow or of plain jobs, and leaves to that whatever has options or hooks. It is flat, because after a fork Python
 copies a page for nearly each object that it uses (`flowq.worker.horse.entry`): the layers cost a horse fifty pages.
 """
 
@@ -11,10 +11,11 @@ from _signal import ITIMER_REAL, SIG_DFL, SIGALRM, setitimer, signal  # type: ig
 from os import getpid
 from types import CoroutineType
 
+from flowq.jobs import context
 from flowq.timeouts import JobTimeoutException, overran
 from flowq.worker.horse import callbacks, function, result_encoding
 from flowq.worker.horse.own_process import leave
-from flowq.worker.ipc.messages import failed, finished
+from flowq.worker.ipc.messages import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,21 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
 
 _OPTIONS: Final = frozenset(
-    ("allow", "cache", "hooks", "job_class", "on_failure", "on_success", "penalty_class", "serializer", "sync")
+    (
+        "allow",
+        "artifacts",
+        "cache",
+        "fetch",
+        "hooks",
+        "job_class",
+        "on_failure",
+        "on_success",
+        "penalty_class",
+        "serializer",
+        "sync",
+    )
 )
+_NULL: Final = b"null"
 _modules = sys.modules
 
 
@@ -49,14 +63,46 @@ def _time_is_up(_number: int, _frame: FrameType | None) -> None:
         raise JobTimeoutException(overran("the job", _limit.seconds))
 
 
-def execute(task: Task) -> TaskResult | None:
-    """Execute a plain job and return its outcome; None if this is not for that job, and nothing of it was executed."""
-    pickle = _modules.get("pickle")
-    if task["kind"] != "pickle" or pickle is None or not _OPTIONS.isdisjoint(task) or not callbacks.none_here():
-        return None
+def _task() -> Task:
+    task = context.current_task()
+    assert task is not None
+    return task
+
+
+def suits(task: Task) -> bool:
+    """Return whether this is the way of a task."""
+    return task["kind"] in {"call", "pickle"} and _OPTIONS.isdisjoint(task) and callbacks.none_here()
+
+
+def _encoded(kind: str, value: object, most: int) -> bytes | TaskResult:
+    retry = _modules.get("flowq.retry")
+    if retry is not None and isinstance(value, retry.Retry):
+        return function.encoded(_task(), value)
+    if kind == "call":
+        return _NULL if value is None else result_encoding.to_json(value, most)
+    try:
+        data = _modules["pickle"].dumps(value, 5)
+    except Exception as error:  # a user's __reduce__ may raise anything
+        raise result_encoding.unserializable(value, "pickled", error) from error
+    return data if len(data) <= most else result_encoding.within(data, most)
+
+
+def call_of(task: Task) -> Any:
+    """Return the call of a task, as `execute` takes it."""
+    return task["payload"] if task["kind"] == "pickle" else (task["module"], task["attribute"], task["args"], task["kwargs"])
+
+
+def execute(kind: str, called: Any, seconds: float, most: int) -> bytes | TaskResult:
+    """Execute a call; return its result, encoded, or another outcome.
+
+    Args:
+        kind: "call" or "pickle".
+        called: module, attribute, args and kwargs; or the payload.
+        seconds: that it may take, 0 without a limit.
+        most: bytes that the result may have.
+    """
     pid = getpid()
     limit = _limit
-    seconds = task["timeout"] or 0.0
     try:
         try:
             if seconds > 0:
@@ -65,7 +111,28 @@ def execute(task: Task) -> TaskResult | None:
                 limit.active = True
                 signal(SIGALRM, _time_is_up)
                 setitimer(ITIMER_REAL, seconds)
-            outcome = _called(task, pickle, pid)
+            if kind == "call":
+                module, attribute, args, kwargs = called
+                found = _modules.get(module)
+                call = None if found is None else getattr(found, attribute, None)
+                if call is None or not callable(call):
+                    call = function.imported(module, attribute)
+            else:
+                import pickle
+
+                known = len(_modules)
+                name, args, kwargs, *instance = pickle.loads(called)
+                module, _, attribute = name.rpartition(".")
+                found = _modules.get(module)
+                call = None if found is None or instance else getattr(found, attribute, None)
+                if call is None or not callable(call) or len(_modules) != known:
+                    call, args, kwargs = function.chosen(_task(), name, instance, args, kwargs)
+            value = call(*args, **kwargs)
+            if isinstance(value, CoroutineType):
+                value = function.awaited(value)
+            if getpid() != pid:
+                leave(None, None)  # the job has forked, and this is not the process that reports
+            outcome = _encoded(kind, value, most)
         finally:
             if seconds > 0:
                 limit.active = False  # first: what is on its way already must not hit the code after this
@@ -74,31 +141,5 @@ def execute(task: Task) -> TaskResult | None:
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
         if getpid() != pid:
             leave(error, error.__traceback__)
-        return function.failure(task, error)
-    return failed("timeout", function.overslept(task), "JobTimeoutException") if limit.fired else outcome
-
-
-def _called(task: Task, pickle: Any, pid: int) -> TaskResult:
-    """Decode the call, make it, and encode what comes back."""
-    known = len(_modules)
-    name, args, kwargs, *instance = pickle.loads(task["payload"])
-    module, _, attribute = name.rpartition(".")
-    found = _modules.get(module)
-    call = None if found is None or instance else getattr(found, attribute, None)
-    if call is None or not callable(call):
-        call = function.named(task, name, instance)
-    if len(_modules) != known and (replaced := callbacks.performer(task)) is not None:
-        call, args, kwargs = replaced, (), {}  # by a module that was imported just now
-    value = call(*args, **kwargs)
-    if isinstance(value, CoroutineType):
-        value = function.awaited(value)
-    if getpid() != pid:
-        leave(None, None)  # the job has forked, and this is not the process that reports
-    retry = _modules.get("flowq.retry")
-    if retry is not None and isinstance(value, retry.Retry):
-        return function.encoded(task, value)
-    try:
-        data = pickle.dumps(value, 5)
-    except Exception as error:  # a user's __reduce__ may raise anything
-        raise result_encoding.unserializable(value, "pickled", error) from error
-    return finished(data if len(data) <= task["limit"] else result_encoding.within(data, task["limit"]))
+        return function.failure(_task(), error)
+    return failed("timeout", function.overslept(_task()), "JobTimeoutException") if limit.fired else outcome

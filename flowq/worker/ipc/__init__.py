@@ -34,11 +34,12 @@ Control channel (constants of `channel`; `number` is that of a lane, chosen by t
 
 Lane: a stream that horse after horse reads its task from, each one
     supervisor -> horse     (turn, task, secrets) + two pipes   once: stdout and stderr; dicts as of `messages`; `turn` counts the lane's horses from 1
+                            short form + two pipes              in its place, for calls without rare options and secrets, but not to drivers (`short_form`)
     horse -> supervisor     {"phase": seconds, "so_far": …} any number: the function has ended, a callback goes on for so long at most (None:
                                                             no longer than before); `so_far` is the outcome of a failure
                             {"executes": True}              the horse becomes a command now: ENDED has its end, unless an outcome says that it could not, or comes from one
                                                             that READS
-                            outcome                         at most once for each task; then the horse exits. With `looks` it looks first whether
+                            outcome                         at most once for each task, or `bytes`: it has finished with this result; then the horse exits. With `looks` it looks first whether
                                                             the job has left anything behind (`horse.batch`), and tells
                             {"stays": bool}                 once, after that: it waits for another task under the same turn, until the supervisor closes the
                                                             lane; or it exits

@@ -17,6 +17,7 @@ import os
 import select
 import sys
 from collections import deque
+from struct import Struct
 
 from flowq.worker.ipc.platform import is_unread
 
@@ -53,6 +54,9 @@ _SPACE = _socket.CMSG_SPACE(_MAX_FDS * _FD_SIZE)
 _NOSIGNAL: int = getattr(_socket, "MSG_NOSIGNAL", 0)
 _CLOEXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 _DONTWAIT: int = _socket.MSG_DONTWAIT
+_TRUNCATED: int = _socket.MSG_CTRUNC
+_HEAD: Final = Struct("<IB")  # length and number of descriptors
+_PAIR: Final = Struct("=ii")  # of descriptors
 
 
 class PeerGoneError(Exception):
@@ -127,7 +131,7 @@ class Channel:
             PeerGoneError: the other end is gone.
             ProtocolError: the message is larger than `MAX_FRAME`.
         """
-        self._out.append((memoryview(_framed(message, len(fds))), tuple(fds)))
+        self._out.append((memoryview(framed(message, len(fds))), tuple(fds)))
         self._write(_DONTWAIT)
 
     def tell(self, message: Any) -> None:
@@ -137,7 +141,7 @@ class Channel:
             PeerGoneError: the other end is gone.
             ProtocolError: the message is larger than `MAX_FRAME`.
         """
-        frame = _framed(message, 0)
+        frame = framed(message, 0)
         try:
             sent = 0 if self._out else self._socket.send(frame, _NOSIGNAL)
         except BlockingIOError:
@@ -198,7 +202,7 @@ class Channel:
             else:
                 self._take_in(*read)
 
-    def first(self) -> tuple[Any, list[int]]:
+    def first(self) -> tuple[Any, Sequence[int]]:
         """Block for the first message: as `wait`, with fewer steps for one that comes whole and with two descriptors, as a task does.
 
         Raises:
@@ -208,11 +212,11 @@ class Channel:
             data, control, state, _ = self._socket.recvmsg(_SMALL, _SPACE, _CLOEXEC)
         except OSError:
             return self.wait()
-        rights = control[0][2] if len(control) == 1 else b""
-        whole = len(data) > _HEADER and int.from_bytes(data[:4], "little") + _HEADER == len(data)
-        if whole and data[4] == 2 and len(rights) == 2 * _FD_SIZE and _CLOEXEC and not state & _socket.MSG_CTRUNC:
-            pipes = [int.from_bytes(rights[:_FD_SIZE], sys.byteorder), int.from_bytes(rights[_FD_SIZE:], sys.byteorder)]
-            return marshal.loads(data[_HEADER:]), pipes
+        if len(control) == 1 and not state & _TRUNCATED and len(data) > _HEADER and _CLOEXEC:
+            size, count = _HEAD.unpack_from(data)
+            rights = control[0][2]
+            if size + _HEADER == len(data) and count == 2 and len(rights) == 2 * _FD_SIZE:
+                return marshal.loads(data[_HEADER:]), _PAIR.unpack(rights)
         self._take_in(data, control, state)
         return self.wait()
 
@@ -305,7 +309,12 @@ def _loaded(body: bytes | bytearray) -> Any:
         raise ProtocolError("what arrived on a worker's channel is not a message") from error
 
 
-def _framed(message: Any, fds: int) -> bytes:
+def framed(message: Any, fds: int) -> bytes:
+    """Return the frame of a message with so many descriptors.
+
+    Raises:
+        ProtocolError: the message is larger than `MAX_FRAME`.
+    """
     body = marshal.dumps(message, _PLAIN)
     if len(body) > MAX_FRAME:
         raise ProtocolError(f"a message of {len(body)} bytes is larger than the limit of {MAX_FRAME}")

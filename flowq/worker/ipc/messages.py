@@ -27,10 +27,10 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     shell:  script, variables, shell       shell: argv that the script's file is appended to; empty: the default
     argv:   argv
 
-A task goes to the horse together with a dict of its secrets by name: values are never in it.
+A task goes to the horse together with a dict of its secrets by name: values are never in it. Most calls travel in a short form (`short_form`).
 
 Outcome, answered once:
-    {"outcome": "finished", "value": bytes, "exit_code": 0}
+    {"outcome": "finished", "value": bytes, "exit_code": 0}, or the bytes alone
     {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None,
      "bases"?: dotted names of the exception's base classes}
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}

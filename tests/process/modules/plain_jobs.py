@@ -65,3 +65,12 @@ def alarm():
 def write(text):
     sys.stdout.write(text)
     return text
+
+
+def steps() -> list[str]:
+    """Return the names of the functions that have led here."""
+    frame, names = sys._getframe(), []
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back  # type: ignore[assignment]
+    return names

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final
 from flowq.store.client.short_wait import ShortWait
 from flowq.worker.horse import shell
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
+from flowq.worker.ipc.messages import finished
 from flowq.worker.ipc.platform import has_ended
+from flowq.worker.ipc.short_form import shortened
 from flowq.worker.supervisor.ends import is_told
 from flowq.worker.supervisor.output.pipes import OutputPipes
 
@@ -104,10 +106,10 @@ class Lane:
         """Give the horse its task, after `pipes`. `when_readable` is called when `receive` has something."""
         self._when_readable = when_readable
         self.executes = False  # a horse that stays may have said so before
+        short = None if secrets or self.fork_server.executor else shortened(self._turn, task)
         try:
-            self._channel.send(
-                (self._turn, task, secrets), self.pipes().writes
-            )  # all is read, so they are on their way at least
+            # all is read, so the descriptors are on their way at least
+            self._channel.send((self._turn, task, secrets) if short is None else short, self.pipes().writes)
         except PeerGoneError:
             return  # it died while it waited; its exit is on the way and tells how
         if self._channel.sending:
@@ -125,7 +127,11 @@ class Lane:
         except ProtocolError:
             self._refuse()
             return []
-        told = [message for message, _ in received if self._is_told(message)]
+        told = [
+            told
+            for message, _ in received
+            if self._is_told(told := finished(message) if isinstance(message, bytes) else message)
+        ]
         if len(told) < len(received) or any(fds for _, fds in received):
             for fd in (fd for _, fds in received for fd in fds if fd != LOST):
                 os.close(fd)
