@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import lru_cache
 
 from flowq.exceptions import UsageError
 
@@ -57,6 +58,7 @@ def is_run_id(text: str) -> bool:
     return _RUN.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=64)  # a worker needs that of its runs for each job
 def trace_id(run: str) -> str:
     """Return the id of a run's trace (W3C Trace Context, 32 hexadecimal digits): always the same one for a run."""
     return _digest("trace", run)[:32]

@@ -159,7 +159,7 @@ class Node(JobFields):
     stage: str = ""  # of a job of the flow file itself
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourcePlace:
     """The place of a job: the absolute path of its flow file ("" if the flow is not a file) and the line, 1-based."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flowq.artifacts.manifest import Manifest
 from flowq.flows.views.job_output import plain_output
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
+from flowq.plan import Cell, Json, Plan, Selection, SourcePlace, bulk
 from flowq.plan.foreach import foreach_counts, order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.schema.documents import bundle_json
@@ -60,7 +60,7 @@ class CacheView:
     run: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@bulk.record
 class JobView:
     """One job of a run. Times in ms since the epoch, durations in seconds. `status` is None once the record has expired, or is damaged there."""
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flowq import defaults, ids, processes
+from flowq.plan.bulk import record
 from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobRecord:
     """The mutable state of one job, as one read saw it."""
 
@@ -72,7 +73,7 @@ class JobRecord:
         return max(0, self.ended_ms - self.started_ms) / 1000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredJob:
     """A plain job as a whole: its record, what it executes, and the user's own data; opaque bytes here."""
 
@@ -157,7 +158,7 @@ class ResultRecord:
         return None if self.type == "successful" or self.value is None else self.value.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """One change of state, as written inside its transition. `job` is None for a change of the run itself."""
 
@@ -172,7 +173,7 @@ class Event:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogEntry:
     """Some captured output of one execution: whole lines, unless a line was longer than the limit.
 

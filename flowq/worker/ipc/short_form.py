@@ -7,7 +7,7 @@ few jobs ask for: the horse decodes it when the job asks for its task, or when i
 from __future__ import annotations
 
 import marshal
-import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     ShortTask: TypeAlias = tuple[int, str, float, int, Any, tuple[tuple[bytes, bytes], ...], str | None, tuple[str, ...], bytes]
     """Turn; kind; seconds that it may take, 0 without a limit; bytes that its result may have; the call: the payload, or module, attribute, args and kwargs;
     variables; directory; additions to `sys.path`; the rest of the task in `marshal` form."""
+
+_CODEC: Final = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # as of `os.fsencode`
 
 LENGTH: Final = 9
 """Of a short form: it is longer than any other message to a horse."""
@@ -43,7 +45,7 @@ def shortened(turn: int, task: Task) -> ShortTask | None:
     else:
         return None
     try:
-        variables = tuple([(os.fsencode(name), os.fsencode(value)) for name, value in environment(task).items()])
+        variables = tuple([(name.encode(*_CODEC), value.encode(*_CODEC)) for name, value in environment(task).items()])
     except UnicodeEncodeError:
         return None
     rest = {name: value for name, value in task.items() if name not in _MOVED}

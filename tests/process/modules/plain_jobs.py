@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 
 from flowq.timeouts import JobStopped
 
@@ -69,8 +70,4 @@ def write(text):
 
 def steps() -> list[str]:
     """Return the names of the functions that have led here."""
-    frame, names = sys._getframe(), []
-    while frame is not None:
-        names.append(frame.f_code.co_name)
-        frame = frame.f_back  # type: ignore[assignment]
-    return names
+    return [frame.name for frame in traceback.extract_stack()]

@@ -14,7 +14,7 @@ from flowq import signing
 from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError, UsageError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Node, Plan, PlanVersionError
+from flowq.plan import Cell, Json, Node, Plan, PlanVersionError, bulk
 from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
 from flowq.plan.shipment import signed_parts
 from flowq.slots.timezones import date_in
@@ -78,7 +78,7 @@ class PlannedRun:
         return path if below.startswith("..") else os.path.normpath(os.path.join(self.record.bundle_root, below))
 
 
-@dataclass(frozen=True, slots=True)
+@bulk.record
 class JobPlace:
     """A job in its run; a cell of a foreach has the ordinal of its group and its index there."""
 
