@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import flowq.job
 from flowq.jobs import context
 from flowq.worker.fork_server import rehearsal
 from flowq.worker.horse import callbacks, plain
@@ -168,7 +169,7 @@ def test_a_patch_of_jobs_that_comes_with_the_arguments_is_used(monkeypatch: pyte
     modules = {"pickle": pickle, "builtins": builtins}
     monkeypatch.setattr(plain, "_modules", modules)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(plain_jobs, "patch", lambda: modules.update({"flowq.job": sys.modules["flowq.job"]}))
+    monkeypatch.setattr(plain_jobs, "patch", lambda: modules.update({"flowq.job": flowq.job}))
     monkeypatch.setattr(callbacks, "performer", lambda _task: lambda: "by the patch")
     monkeypatch.setattr(context, "_current", job)
     outcome = plain.execute("pickle", job["payload"], 0.0, 1000)
