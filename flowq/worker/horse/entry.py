@@ -49,7 +49,8 @@ class Entrance:
 
     Attributes:
         channel: that of the horse, on its lane.
-        sample: a task that does nothing, in `marshal` form: executed once while a horse waits, it copies the pages that a task needs. Empty: none.
+        sample: a task that does nothing, in `marshal` form: executed once while a horse waits, it copies the pages that a task needs. Empty: none,
+            and no task is executed in the short way.
         warm_after: seconds without a task after which a horse does that.
     """
 

@@ -63,7 +63,9 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
                 break
             platform.take_part()
             if len(message) == SHORT:
-                if entrance.sample and serve_short(channel, message, pipes):
+                if entrance.sample and serve_short(
+                    channel, message, pipes
+                ):  # without one, the user's code takes part in executions
                     code = 0
                     break
                 message = message[0], restored(message), {}
@@ -106,7 +108,7 @@ def judge(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int, *,
 
 
 class _Nowhere:
-    """In place of a channel: nobody is told."""
+    """In place of a channel, while there is no task."""
 
     def tell(self, message: Any) -> None:
         """Frame a message as a channel does."""
@@ -193,7 +195,7 @@ def serve(
     if keeper is not None:
         keeper.begin(task)
     if outcome is None and plain.suits(task):
-        result = plain.execute(task["kind"], plain.call_of(task), task["timeout"] or 0.0, task["limit"])
+        result = plain.execute(*plain.call_of(task))
         outcome = finished(result) if isinstance(result, bytes) else result
     if outcome is None and shell.can_become(task):
         outcome = shell.become(task, scratch, channel.tell)

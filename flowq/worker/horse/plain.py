@@ -87,9 +87,11 @@ def _encoded(kind: str, value: object, most: int) -> bytes | TaskResult:
     return data if len(data) <= most else result_encoding.within(data, most)
 
 
-def call_of(task: Task) -> Any:
-    """Return the call of a task, as `execute` takes it."""
-    return task["payload"] if task["kind"] == "pickle" else (task["module"], task["attribute"], task["args"], task["kwargs"])
+def call_of(task: Task) -> tuple[str, Any, float, int]:
+    """Return the arguments of `execute` for a task."""
+    kind = task["kind"]
+    called = task["payload"] if kind == "pickle" else (task["module"], task["attribute"], task["args"], task["kwargs"])
+    return kind, called, task["timeout"] or 0.0, task["limit"]
 
 
 def execute(kind: str, called: Any, seconds: float, most: int) -> bytes | TaskResult:

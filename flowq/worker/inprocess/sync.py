@@ -17,8 +17,8 @@ from flowq.states import JobStatus
 from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import Claim, Outcome
 from flowq.timeouts import TimerDeathPenalty
-from flowq.worker.horse import function
-from flowq.worker.ipc.messages import failed
+from flowq.worker.horse import function, plain
+from flowq.worker.ipc.messages import failed, finished
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.ends import Ended
 from flowq.worker.supervisor.plain_jobs import plain_task, timeout_of, unreadable
@@ -96,7 +96,10 @@ def execute(
     if raised is not None:
         task["raised"] = raised
     with context.here(task, store):
-        return function.execute(task)
+        if not plain.suits(task):
+            return function.execute(task)
+        outcome = plain.execute(*plain.call_of(task))
+    return finished(outcome) if isinstance(outcome, bytes) else outcome
 
 
 def _successors(store: "Store", job: str) -> list[str]:
