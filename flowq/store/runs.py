@@ -302,7 +302,11 @@ class Runs(RunStreams):
         return self._jobs.get_many((member_id(run, ordinal) for ordinal in ordinals), damaged)
 
     def latest_finished(self, flow: str) -> str | None:
-        """Return the run of a flow that finished last, None if there is none any more."""
+        """Return the run of a flow that finished last and has executed its jobs, None if there is none any more.
+
+        Args:
+            flow: its file, absolute; its name where it is no file.
+        """
         with self._session.translated:
             found = self._session.client.hget(self._keys("latest"), flow)
         return found.decode() if isinstance(found, bytes) else None
