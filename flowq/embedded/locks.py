@@ -64,6 +64,13 @@ class LockFile:
                 )
             time.sleep(_PAUSE)
 
+    def is_in_place(self) -> bool:
+        """Return whether the path still names this file: its directory may have been removed, and made again."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
     def read(self) -> str:
         """Return the text that the holder wrote into the file."""
         return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()

@@ -17,6 +17,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from flowq import processes
 from flowq.embedded.directory import Home
@@ -113,6 +114,10 @@ class Watchdog:
                     return
             elif event == _UNUSED:
                 unused = True
+            elif not self.lock.is_in_place():
+                log(f"{self.home.root} was removed")
+                self._stop()  # no process can find it any more
+                return
             elif not self._remaining():
                 unused = False
                 if os.path.exists(self.home.pin):
@@ -147,7 +152,10 @@ class Watchdog:
 
     def _remaining(self) -> float:
         """Return the seconds until an unused server is stopped: users touch their lock file when they attach and detach."""
-        age = time.time() - os.path.getmtime(self.home.users_lock)
+        try:
+            age = time.time() - os.path.getmtime(self.home.users_lock)
+        except FileNotFoundError:
+            return 0.0  # the directory was removed
         return min(max(self.linger - age, 0.0), self.linger)  # the clock may have been set
 
     # -- reactions
@@ -196,15 +204,18 @@ class Watchdog:
     def _stop(self) -> None:
         """Stop the server; kill it if it does not stop in time."""
         log("stopping the server")
-        self.lock.write(f"{_here()} {STOPPING}")  # before the server ends, so that a process that attaches now does not use it
-        self.server.signal(signal.SIGTERM)
+        with suppress(OSError):  # a full disk
+            self.lock.write(f"{_here()} {STOPPING}")  # before the server ends, so that a process that attaches now does not use it
+        in_place = self.lock.is_in_place()  # else the directory was removed, and the files there may be those of another server
+        self.server.signal(signal.SIGTERM if in_place else signal.SIGKILL)  # at SIGTERM it would remove the socket
         deadline = time.monotonic() + _STOP_LIMIT
         while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
             if not event:
                 log("the server does not stop: killing it")
                 self.server.signal(signal.SIGKILL)
                 deadline = time.monotonic() + _STOP_LIMIT
-        self.home.tidy()
+        if in_place:
+            self.home.tidy()
 
 
 def log(text: str) -> None:
