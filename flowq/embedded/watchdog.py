@@ -204,8 +204,10 @@ class Watchdog:
     def _stop(self) -> None:
         """Stop the server; kill it if it does not stop in time."""
         log("stopping the server")
-        with suppress(OSError):  # a full disk
-            self.lock.write(f"{_here()} {STOPPING}")  # before the server ends, so that a process that attaches now does not use it
+        with suppress(
+            OSError
+        ):  # the disk may be full. Before the server ends, so that a process that attaches now does not use it
+            self.lock.write(f"{_here()} {STOPPING}")
         in_place = self.lock.is_in_place()  # else the directory was removed, and the files there may be those of another server
         self.server.signal(signal.SIGTERM if in_place else signal.SIGKILL)  # at SIGTERM it would remove the socket
         deadline = time.monotonic() + _STOP_LIMIT

@@ -199,7 +199,7 @@ jobs:
 def test_a_matrix_gets_fail_fast(project: Project) -> None:
     text = "jobs:\n  m: {matrix: {n: [1, 2]}, run: 'exit 1'}\n"
     failed(project, text)
-    script = 'if [ ${{ matrix.n }} = 1 ]; then until [ -e begun ]; do sleep 0.01; done; exit 1; fi; touch begun; sleep 60'
+    script = "if [ ${{ matrix.n }} = 1 ]; then until [ -e begun ]; do sleep 0.01; done; exit 1; fi; touch begun; sleep 60"
     project.write(text.replace("matrix", "fail_fast: true, matrix").replace("exit 1", script))
     assert project.flowq("retry", "--failed", "--reload", "--workers", "2").code == 1
     assert project.ends() == {"m[n=1]": "failed", "m[n=2]": "canceled"}
@@ -218,7 +218,7 @@ def test_messages_are_those_of_the_present_text(
         text = text.replace("exit 1", "exit 0")
         project.write(text if after else text[text.index("jobs") :])
         assert project.flowq("retry", "--failed", "--reload").code == 0
-        assert [request.document["event"] for request in endpoint.asked] == (told + ["finished"] if before and after else told)
+        assert [request.document["event"] for request in endpoint.asked] == ([*told, "finished"] if before and after else told)
 
 
 def test_foreach_and_sub_flows(project: Project) -> None:

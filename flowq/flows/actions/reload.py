@@ -95,7 +95,14 @@ def reload_plan(run: RunRecord, stored: Plan, fresh: Plan) -> Reload:
             changed[new.ordinal] = "its dependencies have changed"
         elif new.group and not new.hidden and stored.node_of(old).foreach != plan.node_of(new).foreach:
             changed[new.ordinal] = "its list has changed"
-    plan = replace(plan, notify=plan.notify if run.notices else (), name=stored.name, labels=stored.labels, retention=stored.retention, timezone=stored.timezone)
+    plan = replace(
+        plan,
+        notify=plan.notify if run.notices else (),
+        name=stored.name,
+        labels=stored.labels,
+        retention=stored.retention,
+        timezone=stored.timezone,
+    )
     return Reload(run, stored, plan, changed)
 
 
