@@ -338,8 +338,9 @@ class Runs(RunStreams):
             pipe = self._session.client.pipeline(transaction=False)
             for ordinal in groups:
                 pipe.hget(self._keys("job", member_id(run, ordinal)), "members")
-            found = pipe.execute() if groups else []
-        return {ordinal: members_of(member_id(run, ordinal), text) for ordinal, text in zip(groups, found, strict=True)}
+            pipe.hget(self._keys("run", run), "cells")
+            *found, cells = pipe.execute() if groups else [None]
+        return {ordinal: members_of(member_id(run, ordinal), text, cells) for ordinal, text in zip(groups, found, strict=True)}
 
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""
