@@ -17,6 +17,7 @@ import redis
 from flowq.connections.clients import open_store
 from flowq.embedded.control import server_status
 from tests.cli.process import FLOWQ, Process
+from tests.embedded.users import gone
 from tests.support.wait import until
 
 # Like the installed command: without the working directory on the import path.
@@ -138,6 +139,25 @@ def test_a_run_is_canceled_once_the_disk_has_room(project: Path) -> None:
         assert run.wait() == 130
     assert run.out.count("canceling run") == 1
     assert json.loads(flowq("status", "--json", cwd=project).stdout)["status"] == "canceled"
+
+
+def test_a_run_ends_at_the_third_signal_while_the_server_does_not_answer(project: Path) -> None:
+    (project / "slow.yaml").write_text("jobs: {a: {run: 'echo $$ > pid; exec sleep 600'}}\n")
+    run = Process("run", "slow.yaml", cwd=project)
+    try:
+        job = int(until((project / "pid").read_text) if until((project / "pid").exists) else 0)
+        server = server_status().pid
+        assert server is not None
+        os.kill(server, signal.SIGSTOP)
+        try:
+            until(lambda: run.signal(signal.SIGTERM) or run.code is not None, 8, "the command to end")
+        finally:
+            os.kill(server, signal.SIGCONT)
+        assert run.wait() in {130, -signal.SIGTERM}  # a fourth one, while it ends, has the default action
+        until(lambda: gone(job), message="the job to end")
+        assert "Traceback" not in run.err
+    finally:
+        run.end()
 
 
 @contextmanager

@@ -230,7 +230,8 @@ class Following:
         if self.worker is None:
             return False
         if self._interrupted:
-            self._cancel(handlers=True)
+            if self._canceled:  # else the server takes no changes, or does not answer
+                self._cancel(handlers=True)
             self.worker.kill()
             return False
         self._interrupted = True
@@ -247,11 +248,11 @@ class Following:
 
     def _cancel_later(self, progress: Progress, display: Display) -> bool:
         """Try again to cancel; kill the jobs when their time is over, because who has sent one SIGTERM waits for an end. Return whether to go on following."""
-        if self._cancel() is None:
-            display.remark(f"canceling run {self.run_id}{_time_to_stop(progress)}")
-        elif time.monotonic() >= self._kill_at and self.worker is not None:
+        if time.monotonic() >= self._kill_at and self.worker is not None:
             self.worker.kill()
             return False
+        if self._cancel() is None:
+            display.remark(f"canceling run {self.run_id}{_time_to_stop(progress)}")
         return True
 
     def _cancel(self, *, handlers: bool = False) -> ServerUnavailableError | None:
