@@ -76,9 +76,11 @@ class LockFile:
         return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
-        """Replace the text of the file; only the holder of the lock may call this."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode("ascii"), 0)
+        """Replace the text of the file; only the holder of the lock may call this.
+
+        The file keeps its length, and so its place on a disk that is full by now.
+        """
+        os.pwrite(self._descriptor, text.encode("ascii").ljust(_LONGEST), 0)
 
     def touch(self) -> None:
         """Set the file's modification time, which tells the watchdog when users attached and detached."""

@@ -222,7 +222,8 @@ class Watchdog:
 
 def log(text: str) -> None:
     """Write one line to the watchdog's log, which is this process's stderr."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog {os.getpid()}: {text}\n")
+    with suppress(OSError):  # a full disk is no reason to leave the server alone
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog {os.getpid()}: {text}\n")
 
 
 def command(home: Home, binary: str, version: str, linger: float, origin: str) -> list[str]:
@@ -245,7 +246,8 @@ def main() -> None:
     watchdog = Watchdog(lock, server, witness, float(linger))
     status = 0
     try:
-        lock.write(_here())
+        with suppress(OSError):  # a full disk: the server may still serve reads
+            lock.write(_here())
         server.ensure()
         if server.own:
             _note_version(home, version)
