@@ -86,6 +86,7 @@ class Watchdog:
         self.witness = witness
         self.linger = linger
         self._deaths: list[float] = []
+        self._socket = ""  # of the running server
         self._events, self._post = os.pipe()
         os.set_blocking(self._post, False)
         # Python itself writes the number of a signal. A handler cannot: it is called when the main thread goes on, and a signal that
@@ -100,6 +101,7 @@ class Watchdog:
         """Keep the server running until it has been unused for `linger` seconds or a signal stops it."""
         self._watch(self.home.alive_lock, _DIED)
         self._watch(self.home.users_lock, _UNUSED)
+        self._socket = self.home.socket
         unused = False
         while True:
             event = self._next(self._remaining() if unused else None)
@@ -177,6 +179,7 @@ class Watchdog:
                 log(str(error))
                 continue
             log(f"started it again (process {self.server.pid})")
+            self._socket = self.home.socket
             self._watch(self.home.alive_lock, _DIED)
             return True
         return False
@@ -218,6 +221,10 @@ class Watchdog:
                 deadline = time.monotonic() + _STOP_LIMIT
         if in_place:
             self.home.tidy()
+        elif os.path.dirname(self._socket) != self.home.root:
+            with suppress(OSError):
+                os.unlink(self._socket)
+            self.home.remove_place_of(self._socket)
 
 
 def log(text: str) -> None:

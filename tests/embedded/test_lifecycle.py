@@ -107,6 +107,17 @@ def test_a_server_whose_directory_was_removed_is_stopped(
             assert found.ping()
 
 
+def test_the_socket_of_a_long_directory_that_was_removed_is_removed(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = clean_home / ("long" * 30)
+    monkeypatch.setenv("FLOWQ_LINGER", "0.5")
+    with attach(str(home)) as attachment:
+        place = Path(attachment.socket).parent
+        pid = server_pid(home)
+        assert place.parent == Path("/tmp")
+        shutil.rmtree(home)
+    until(lambda: gone(pid) and not place.exists(), message="the server to end and its socket to be removed")
+
+
 def test_a_pinned_server_stays_without_users_until_it_is_stopped(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_LINGER", "0")
     status = start_server()
