@@ -150,7 +150,7 @@ def test_a_run_ends_at_the_third_signal_while_the_server_does_not_answer(project
         assert server is not None
         os.kill(server, signal.SIGSTOP)
         try:
-            until(lambda: run.signal(signal.SIGTERM) or run.code is not None, 8, "the command to end")
+            until(partial(interrupted, run), 8, "the command to end")
         finally:
             os.kill(server, signal.SIGCONT)
         assert run.wait() in {130, -signal.SIGTERM}  # a fourth one, while it ends, has the default action
@@ -160,8 +160,14 @@ def test_a_run_ends_at_the_third_signal_while_the_server_does_not_answer(project
         run.end()
 
 
+def interrupted(run: Process) -> bool:
+    """Send one more signal; return whether the command has ended."""
+    run.signal(signal.SIGTERM)
+    return run.code is not None
+
+
 @contextmanager
-def on_a_full_disk(project: Path, *command: str) -> Iterator[tuple[Process, Callable[[], None]]]:
+def on_a_full_disk(project: Path, *command: str) -> Iterator[tuple[Process, Callable[[], object]]]:
     """Start a run, whose server has no room from when a job runs; yield it, and what makes room, as the end of the block does."""
     with closing(open_store()) as store, ExitStack() as stack:
         run = Process(*command, cwd=project)
