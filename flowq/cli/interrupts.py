@@ -1,10 +1,14 @@
-"""Ctrl+C while a run is followed: the handler only counts, and the loop acts between two updates."""
+"""Ctrl+C while a run is followed: the handler only counts, and the loop acts between two updates.
+
+The third one ends the command, wherever it is: a request to a server that does not answer takes half a minute.
+"""
 
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 _ASKED: Final = (signal.SIGINT, signal.SIGTERM)
+_MOST: Final = 3
 
 
 class Interrupts:
@@ -25,3 +29,5 @@ class Interrupts:
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        if self.count >= _MOST:
+            raise KeyboardInterrupt

@@ -68,12 +68,18 @@ class Home:
         self.unpin()
         path = self.socket
         _remove(path)
-        if os.path.dirname(path) != self.root:
-            try:
-                os.rmdir(os.path.dirname(path))
-            except OSError:
-                return  # another program has put a file there: leave it
+        if self.remove_place_of(path):
             _remove(self._note)
+
+    def remove_place_of(self, socket: str) -> bool:
+        """Remove the directory that was made for a socket; return whether there was one."""
+        if os.path.dirname(socket) == self.root:
+            return False
+        try:
+            os.rmdir(os.path.dirname(socket))
+        except OSError:
+            return False  # another program has put a file there: leave it
+        return True
 
 
 def locate(configured: str | None = None, environ: Mapping[str, str] = os.environ) -> Home:

@@ -64,14 +64,23 @@ class LockFile:
                 )
             time.sleep(_PAUSE)
 
+    def is_in_place(self) -> bool:
+        """Return whether the path still names this file: its directory may have been removed, and made again."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
     def read(self) -> str:
         """Return the text that the holder wrote into the file."""
         return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
-        """Replace the text of the file; only the holder of the lock may call this."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode("ascii"), 0)
+        """Replace the text of the file; only the holder of the lock may call this.
+
+        The file keeps its length, and so its place on a disk that is full by now.
+        """
+        os.pwrite(self._descriptor, text.encode("ascii").ljust(_LONGEST), 0)
 
     def touch(self) -> None:
         """Set the file's modification time, which tells the watchdog when users attached and detached."""

@@ -132,7 +132,12 @@ class ServerProcess:
         while (answer := resp.ping(path)) != resp.ALIVE:
             if os.waitpid(self.pid, os.WNOHANG)[0]:
                 log = self.home.server_log
-                raise StartError(f"the embedded server ended as it started: {last_words(log)}; its log is {log}")
+                why = (
+                    f"{last_words(log)}; its log is {log}"
+                    if os.statvfs(self.home.root).f_bavail
+                    else f"the disk of {log} is full: make room"
+                )
+                raise StartError(f"the embedded server ended as it started: {why}")
             if answer == resp.LOADING:
                 deadline = time.monotonic() + _START_LIMIT
             if self.unwanted or time.monotonic() > deadline:

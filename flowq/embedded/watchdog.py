@@ -17,6 +17,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from flowq import processes
 from flowq.embedded.directory import Home
@@ -85,6 +86,7 @@ class Watchdog:
         self.witness = witness
         self.linger = linger
         self._deaths: list[float] = []
+        self._socket = ""  # of the running server
         self._events, self._post = os.pipe()
         os.set_blocking(self._post, False)
         # Python itself writes the number of a signal. A handler cannot: it is called when the main thread goes on, and a signal that
@@ -99,6 +101,7 @@ class Watchdog:
         """Keep the server running until it has been unused for `linger` seconds or a signal stops it."""
         self._watch(self.home.alive_lock, _DIED)
         self._watch(self.home.users_lock, _UNUSED)
+        self._socket = self.home.socket
         unused = False
         while True:
             event = self._next(self._remaining() if unused else None)
@@ -113,6 +116,10 @@ class Watchdog:
                     return
             elif event == _UNUSED:
                 unused = True
+            elif not self.lock.is_in_place():
+                log(f"{self.home.root} was removed")
+                self._stop()  # no process can find it any more
+                return
             elif not self._remaining():
                 unused = False
                 if os.path.exists(self.home.pin):
@@ -147,7 +154,10 @@ class Watchdog:
 
     def _remaining(self) -> float:
         """Return the seconds until an unused server is stopped: users touch their lock file when they attach and detach."""
-        age = time.time() - os.path.getmtime(self.home.users_lock)
+        try:
+            age = time.time() - os.path.getmtime(self.home.users_lock)
+        except FileNotFoundError:
+            return 0.0  # the directory was removed
         return min(max(self.linger - age, 0.0), self.linger)  # the clock may have been set
 
     # -- reactions
@@ -169,6 +179,7 @@ class Watchdog:
                 log(str(error))
                 continue
             log(f"started it again (process {self.server.pid})")
+            self._socket = self.home.socket
             self._watch(self.home.alive_lock, _DIED)
             return True
         return False
@@ -196,20 +207,30 @@ class Watchdog:
     def _stop(self) -> None:
         """Stop the server; kill it if it does not stop in time."""
         log("stopping the server")
-        self.lock.write(f"{_here()} {STOPPING}")  # before the server ends, so that a process that attaches now does not use it
-        self.server.signal(signal.SIGTERM)
+        with suppress(
+            OSError
+        ):  # the disk may be full. Before the server ends, so that a process that attaches now does not use it
+            self.lock.write(f"{_here()} {STOPPING}")
+        in_place = self.lock.is_in_place()  # else the directory was removed, and the files there may be those of another server
+        self.server.signal(signal.SIGTERM if in_place else signal.SIGKILL)  # at SIGTERM it would remove the socket
         deadline = time.monotonic() + _STOP_LIMIT
         while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
             if not event:
                 log("the server does not stop: killing it")
                 self.server.signal(signal.SIGKILL)
                 deadline = time.monotonic() + _STOP_LIMIT
-        self.home.tidy()
+        if in_place:
+            self.home.tidy()
+        elif os.path.dirname(self._socket) != self.home.root:
+            with suppress(OSError):
+                os.unlink(self._socket)
+            self.home.remove_place_of(self._socket)
 
 
 def log(text: str) -> None:
     """Write one line to the watchdog's log, which is this process's stderr."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog {os.getpid()}: {text}\n")
+    with suppress(OSError):  # a full disk is no reason to leave the server alone
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog {os.getpid()}: {text}\n")
 
 
 def command(home: Home, binary: str, version: str, linger: float, origin: str) -> list[str]:
@@ -232,7 +253,8 @@ def main() -> None:
     watchdog = Watchdog(lock, server, witness, float(linger))
     status = 0
     try:
-        lock.write(_here())
+        with suppress(OSError):  # a full disk: the server may still serve reads
+            lock.write(_here())
         server.ensure()
         if server.own:
             _note_version(home, version)

@@ -302,7 +302,11 @@ class Runs(RunStreams):
         return self._jobs.get_many((member_id(run, ordinal) for ordinal in ordinals), damaged)
 
     def latest_finished(self, flow: str) -> str | None:
-        """Return the run of a flow that finished last, None if there is none any more."""
+        """Return the run of a flow that finished last and has executed its jobs, None if there is none any more.
+
+        Args:
+            flow: its file, absolute; its name where it is no file.
+        """
         with self._session.translated:
             found = self._session.client.hget(self._keys("latest"), flow)
         return found.decode() if isinstance(found, bytes) else None
@@ -334,8 +338,9 @@ class Runs(RunStreams):
             pipe = self._session.client.pipeline(transaction=False)
             for ordinal in groups:
                 pipe.hget(self._keys("job", member_id(run, ordinal)), "members")
-            found = pipe.execute() if groups else []
-        return {ordinal: members_of(member_id(run, ordinal), text) for ordinal, text in zip(groups, found, strict=True)}
+            pipe.hget(self._keys("run", run), "cells")
+            *found, cells = pipe.execute() if groups else [None]
+        return {ordinal: members_of(member_id(run, ordinal), text, cells) for ordinal, text in zip(groups, found, strict=True)}
 
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""

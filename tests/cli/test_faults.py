@@ -1,14 +1,23 @@
 """Faults around a run: clashing names, unwritable output, a dead worker, a command given twice."""
 
+import json
 import os
+import resource
 import signal
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+import redis
 
 from flowq.connections.clients import open_store
+from flowq.embedded.control import server_status
 from tests.cli.process import FLOWQ, Process
+from tests.embedded.users import gone
 from tests.support.wait import until
 
 # Like the installed command: without the working directory on the import path.
@@ -105,6 +114,81 @@ def test_a_run_without_its_worker_says_so_and_can_be_canceled(project: Path) -> 
     assert flowq("cancel", cwd=project).returncode == 0
     assert str(store.runs.require(run).status) == "canceled"
     store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+def test_a_run_that_cannot_be_canceled_is_killed_when_its_jobs_had_time_to_stop(project: Path) -> None:
+    (project / "slow.yaml").write_text(WAITING.replace("a: {", "a: {stop_grace: 0.5s, retry: {max: 1, on: [abandoned]}, "))
+    with on_a_full_disk(project, "run", "slow.yaml") as (run, _):
+        run.signal(signal.SIGTERM)
+        assert run.wait() == 130
+    assert run.out.count("cannot be canceled now: the server at") == 1
+    assert "make room on its disk" in run.out
+    assert "its jobs are killed in 500ms if that lasts" in run.out
+    assert "`flowq run --resume" in run.err
+    (project / "go").touch()
+    assert flowq("run", "--resume", "@latest", cwd=project).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+def test_a_run_is_canceled_once_the_disk_has_room(project: Path) -> None:
+    with on_a_full_disk(project, "run", "waiting.yaml") as (run, make_room):
+        run.signal(signal.SIGTERM)
+        run.expect("cannot be canceled now")
+        make_room()
+        assert run.wait() == 130
+    assert run.out.count("canceling run") == 1
+    assert json.loads(flowq("status", "--json", cwd=project).stdout)["status"] == "canceled"
+
+
+def test_a_run_ends_at_the_third_signal_while_the_server_does_not_answer(project: Path) -> None:
+    (project / "slow.yaml").write_text("jobs: {a: {run: 'echo $$ > pid; exec sleep 600'}}\n")
+    run = Process("run", "slow.yaml", cwd=project)
+    try:
+        job = int(until((project / "pid").read_text) if until((project / "pid").exists) else 0)
+        server = server_status().pid
+        assert server is not None
+        os.kill(server, signal.SIGSTOP)
+        try:
+            until(partial(interrupted, run), 8, "the command to end")
+        finally:
+            os.kill(server, signal.SIGCONT)
+        assert run.wait() in {130, -signal.SIGTERM}  # a fourth one, while it ends, has the default action
+        until(lambda: gone(job), message="the job to end")
+        assert "Traceback" not in run.err
+    finally:
+        run.end()
+
+
+def interrupted(run: Process) -> bool:
+    """Send one more signal; return whether the command has ended."""
+    run.signal(signal.SIGTERM)
+    return run.code is not None
+
+
+@contextmanager
+def on_a_full_disk(project: Path, *command: str) -> Iterator[tuple[Process, Callable[[], object]]]:
+    """Start a run, whose server has no room from when a job runs; yield it, and what makes room, as the end of the block does."""
+    with closing(open_store()) as store, ExitStack() as stack:
+        run = Process(*command, cwd=project)
+        stack.callback(run.end)
+        until(lambda: store.runs.recent() and store.runs.require(store.runs.recent()[0]).counts.get("started"))  # type: ignore[call-overload]
+        server = server_status()
+        assert server.pid is not None
+        limit = partial(resource.prlimit, server.pid, resource.RLIMIT_FSIZE)
+        make_room = partial(limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        limit((1, resource.RLIM_INFINITY))
+        stack.callback(make_room)
+
+        def refuses() -> bool:
+            try:
+                store.client.set("{flowq}:nothing", "", px=1)
+            except redis.ResponseError as error:
+                return "MISCONF" in str(error)
+            return False
+
+        until(refuses)
+        yield run, make_room
 
 
 def test_retry_does_not_guess_while_another_run_is_active(project: Path) -> None:

@@ -11,6 +11,7 @@ from flowq.cli.main import run as flowq
 from flowq.store import Store
 from tests.cli import process
 from tests.cli.conftest import Cli, Outcome
+from tests.support.endpoint import Endpoint
 from tests.support.server import PrivateServer
 from tests.support.workers import WorkerProcess
 
@@ -193,6 +194,31 @@ jobs:
     assert project.ran == ["try", "try", "try", "m", "m"]
     jobs = {job["name"]: job for job in project.status()["jobs"]}
     assert (jobs["flaky"]["attempts"], jobs["flaky"]["queue"]) == (2, "other")
+
+
+def test_a_matrix_gets_fail_fast(project: Project) -> None:
+    text = "jobs:\n  m: {matrix: {n: [1, 2]}, run: 'exit 1'}\n"
+    failed(project, text)
+    script = "if [ ${{ matrix.n }} = 1 ]; then until [ -e begun ]; do sleep 0.01; done; exit 1; fi; touch begun; sleep 60"
+    project.write(text.replace("matrix", "fail_fast: true, matrix").replace("exit 1", script))
+    assert project.flowq("retry", "--failed", "--reload", "--workers", "2").code == 1
+    assert project.ends() == {"m[n=1]": "failed", "m[n=2]": "canceled"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (True, True), (False, True)])
+def test_messages_are_those_of_the_present_text(
+    project: Project, before: bool, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Endpoint() as endpoint:
+        monkeypatch.setenv("OPS", f"{endpoint.url}/ops")
+        text = "notify: [{on: [failed, finished], to: {env: OPS}}]\njobs: {a: {run: exit 1}}\n"
+        failed(project, text, *([] if before else ["--no-notify"]))
+        told = [request.document["event"] for request in endpoint.asked]
+        assert told == (["failed"] if before else [])
+        text = text.replace("exit 1", "exit 0")
+        project.write(text if after else text[text.index("jobs") :])
+        assert project.flowq("retry", "--failed", "--reload").code == 0
+        assert [request.document["event"] for request in endpoint.asked] == ([*told, "finished"] if before and after else told)
 
 
 def test_foreach_and_sub_flows(project: Project) -> None:

@@ -238,6 +238,22 @@ def cleaning(project: Path, store: Store) -> None:
     until(lambda: "tidying" in shown(project, "logs", RUN), 30, "the handler to run")
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_cancel_ends_a_run_whose_worker_is_dead(project: Path, store: Store, restarted: bool) -> None:
+    """Also when the server was away meanwhile, as after a reboot: that time does not count for leases."""
+    command = Process("run", "flow.yaml", "--run-id", RUN, cwd=project)
+    worker = begun(store)
+    end(command, worker, store)
+    if restarted:  # an hour ago
+        store.client.hincrby(store.session.keys("worker", worker.name), "beat", -3_600_000)
+        store.client.hincrby(store.session.keys("meta"), "served", -3_600_000)
+    done = flowq("cancel", RUN, cwd=project)
+    assert done.returncode == 0
+    assert ("waiting up to 12s until its jobs count as lost" in done.stderr) is not restarted
+    assert store.runs.require(RUN).status == "canceled"
+    assert flowq("delete", RUN, cwd=project).returncode == 0
+
+
 def test_a_second_cancel_leaves_the_clean_up_alone_and_says_so(project: Path, store: Store) -> None:
     cleaning(project, store)
     again = flowq("cancel", RUN, cwd=project)

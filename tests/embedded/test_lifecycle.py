@@ -1,12 +1,14 @@
 """The lifecycle of the embedded server: one server for all users, also when many start at once; its data stays; it ends with them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import redis
 
 from flowq.embedded.attach import attach
 from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
@@ -76,6 +78,44 @@ def test_lingering_counts_from_the_last_user(clean_home: Path, monkeypatch: pyte
     left = (clean_home / "users.lock").stat().st_mtime
     until(lambda: gone(pid), message="the server to end")
     assert log.stat().st_mtime - left > 0.5  # its last line has the time of the end
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_server_whose_directory_was_removed_is_stopped(
+    clean_home: Path, monkeypatch: pytest.MonkeyPatch, made_again: bool
+) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", "30" if made_again else "0.5")
+    user = User()
+    user.attach()
+    user.answer()
+    pid, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+    shutil.rmtree(clean_home)
+    if not made_again:
+        user.leave()
+        until(lambda: gone(pid), message="the server to end")
+        until(lambda: gone(watchdog), message="its watchdog to end")
+        clean_home.mkdir(mode=0o700)
+        return
+    with attach() as attachment:
+        other = server_pid(clean_home)
+        assert other != pid
+        monkeypatch.setenv("FLOWQ_LINGER", "0")
+        user.leave()
+        os.kill(watchdog, signal.SIGTERM)
+        until(lambda: gone(watchdog) and gone(pid), message="the former server to end")
+        with redis.Redis(unix_socket_path=attachment.socket) as found:
+            assert found.ping()
+
+
+def test_the_socket_of_a_long_directory_that_was_removed_is_removed(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = clean_home / ("long" * 30)
+    monkeypatch.setenv("FLOWQ_LINGER", "0.5")
+    with attach(str(home)) as attachment:
+        place = Path(attachment.socket).parent
+        pid = server_pid(home)
+        assert place.parent == Path("/tmp")
+        shutil.rmtree(home)
+    until(lambda: gone(pid) and not place.exists(), message="the server to end and its socket to be removed")
 
 
 def test_a_pinned_server_stays_without_users_until_it_is_stopped(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

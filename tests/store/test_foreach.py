@@ -5,6 +5,7 @@ import time
 import pytest
 
 from flowq import ids
+from flowq.exceptions import CorruptRecordError
 from flowq.flows.actions import retry
 from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
@@ -34,6 +35,20 @@ def test_a_list_becomes_cells_in_its_order(store: Store, driver: Driver) -> None
     record = store.runs.require(run)
     assert (record.status, record.total, record.open) == ("finished", 6, 0)
     assert [job.name for job in read_view(store, run).jobs if job.job == "each"] == ["each[0]", "each[1]", "each[2]"]
+
+
+@pytest.mark.parametrize("junk", ["4 999999999999", "999999999999 1", "4 -3", "-4 1", "4 4", "4", "x y"])
+def test_damaged_places_of_cells_are_told_and_not_expanded(store: Store, driver: Driver, junk: str) -> None:
+    run = graphs.run(store, SHAPE, extra=EACH)
+    driver.list_of = lambda _job: ["x", "y", "z"]
+    Drive(store, driver, run).to_the_end()
+    read_view(store, run)
+    key = store.session.keys("job", ids.member_id(run, 1))
+    kept = store.client.hget(key, "members")
+    store.client.hset(key, "members", junk)
+    with pytest.raises(CorruptRecordError, match=f"the record of job {ids.member_id(run, 1)} cannot be read: members: "):
+        read_view(store, run)
+    store.client.hset(key, "members", kept or b"")
 
 
 def test_an_empty_list_succeeds(store: Store, driver: Driver) -> None:

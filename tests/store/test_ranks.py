@@ -9,9 +9,9 @@ from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import Plan
 from flowq.store import Store
-from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.outcomes import CacheReport, Outcome
 from tests.support import graphs
-from tests.support.slot_driver import Driver
+from tests.support.slot_driver import Driver, execution
 
 FLAT = graphs.plan({name: [] for name in "abcd"})
 RUN, OTHER = "long", "other"
@@ -169,3 +169,44 @@ def test_a_run_of_a_part_of_a_flow_counts_where_no_whole_one_is_known(store: Sto
     assert store.runs.latest_finished("test") == last
     store.client.flushall()
     store.open()
+
+
+def test_a_run_whose_jobs_were_cached_leaves_the_times_of_the_one_that_executed_them(store: Store, driver: Driver) -> None:
+    made = graphs.plan({"w": [], "x": [], "y": [], "z": []})
+
+    def finished(cached: int) -> str:
+        run = submit(store, made, directory="/nowhere")
+        for number in range(4):
+            claim = driver.take()
+            hit = number < cached
+            report = CacheReport('{"hit": true}', claim.id[-1], "same", "" if hit else "{}", "inputs")
+            assert driver.step(execution(claim, value=b"1", cache=report)).ended == (Outcome.DONE,)
+        driver.settle()
+        return run
+
+    executed = finished(0)
+    for cached in (4, 3):
+        finished(cached)
+        assert store.runs.latest_finished("test") == executed, f"{cached} of 4 were cached"
+    half = finished(2)
+    assert store.runs.latest_finished("test") == half
+    run = finished(4)
+    assert store.client.hget(store.session.keys("run", run), "cached") == b"4"
+    retry.plan_rerun(store, run, range(4), only=False).apply(store)
+    driver.settle()
+    assert store.client.hget(store.session.keys("run", run), "cached") == b"0"
+    ordinals(driver, 4)
+    driver.settle()
+    assert store.runs.latest_finished("test") == run
+
+
+def test_flows_of_one_name_in_two_files_have_times_of_their_own(store: Store, driver: Driver) -> None:
+    made = [replace(graphs.plan({"x": [], "y": []}), file=f"/{place}/flow.yaml") for place in "ab"]
+    runs = []
+    for plan in made:
+        runs.append(submit(store, plan, directory="/nowhere"))
+        ordinals(driver, 2)
+        driver.settle()
+    assert [store.runs.latest_finished(plan.file) for plan in made] == runs
+    store.runs.delete(runs[0])
+    assert [store.runs.latest_finished(plan.file) for plan in made] == [None, runs[1]]

@@ -1,5 +1,8 @@
 """`flowq cancel`."""
 
+import time
+from typing import TYPE_CHECKING, Final
+
 import click
 
 from flowq import defaults
@@ -8,13 +11,21 @@ from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import is_embedded
 from flowq.cli.targets import select_jobs, select_open_run
 from flowq.cli.terminal import echo
+from flowq.durations import format_duration
 from flowq.exceptions import InvalidJobOperation
 from flowq.flows.actions.cancellation import cancel_run
+from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.text import plural, safe_line
 from flowq.ids import member_id
+from flowq.states import JobStatus
 from flowq.store.schema.outcomes import Outcome
 
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_LOOK: Final = 0.2  # s between sweeps; a longer time without any would not count for a lease
+_LONGEST: Final = defaults.LEASE + 2.0  # s until the lease of a dead worker has run out
 _DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
 
 
@@ -41,9 +52,8 @@ def command(session: CliContext, run: str | None, job: str | None, *, force: boo
     run_id = select_open_run(store, run)
     if job is None:
         remark = cancel_run(store, run_id, force=force)
-        if is_embedded(store):  # if its worker is dead, no other process sweeps
-            while store.workers.sweep(defaults.LEASE).more:
-                pass
+        if is_embedded(store):
+            _reap(store, run_id)
         if remark:
             complain(safe_line(remark))
         else:
@@ -56,3 +66,19 @@ def command(session: CliContext, run: str | None, job: str | None, *, force: boo
     if not canceled:
         raise InvalidJobOperation(f"{job!r} of run {run_id} has already ended: `flowq status {run_id}` shows how")
     echo(f"canceling {name} of run {run_id}" + (f" ({plural(canceled, 'job')})" if len(ordinals) > 1 else ""))
+
+
+def _reap(store: "Store", run_id: str) -> None:
+    """End the jobs of a run whose worker is dead: no other process sweeps, and a later command would find their leases as they are now."""
+    store.workers.declare_gone()
+    told, deadline = False, time.monotonic() + _LONGEST
+    while True:
+        while store.workers.sweep(defaults.LEASE).more:
+            pass
+        run = store.runs.get(run_id)
+        if run is None or not run.counts.get(JobStatus.STARTED) or not orphaned(store, [run_id]) or time.monotonic() > deadline:
+            return
+        if not told:
+            complain(f"run {run_id} has no worker now: waiting up to {format_duration(_LONGEST)} until its jobs count as lost")
+            told = True
+        time.sleep(_LOOK)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from flowq.flows.forecast.outlook import Outlook
     from flowq.flows.views.run_view import RunView
-    from flowq.plan import Plan
+    from flowq.plan import Cell, Plan
     from flowq.store import Store
     from flowq.store.schema.records import RunRecord
 
@@ -94,6 +94,7 @@ class Following:
     plan: "Plan | None" = None
     _interrupted: bool = field(default=False, init=False)
     _canceled: bool = field(default=False, init=False)
+    _kill_at: float = field(default=0.0, init=False)
     _looked: float = field(default=0.0, init=False)
     _asked: float = field(default=0.0, init=False)
     _told: set[str] = field(default_factory=set, init=False)
@@ -211,8 +212,8 @@ class Following:
                 answered += 1
                 if not self._interrupt(progress, display):
                     return False
-            if self._interrupted and not self._canceled:
-                self._cancel()
+            if self._interrupted and not self._canceled and not self._cancel_later(progress, display):
+                return False
             self._look_for_room(progress, display)
             if self.worker is None:
                 self._look_for_workers(progress, display)
@@ -229,21 +230,39 @@ class Following:
         if self.worker is None:
             return False
         if self._interrupted:
-            self._cancel(handlers=True)
+            if self._canceled:  # else the server takes no changes, or does not answer
+                self._cancel(handlers=True)
             self.worker.kill()
             return False
         self._interrupted = True
-        self._cancel()
-        display.remark(f"canceling run {self.run_id}{_time_to_stop(progress)}")
+        grace = _longest_grace(progress.running(), progress)
+        self._kill_at = time.monotonic() + grace
+        if (refusal := self._cancel()) is None:
+            display.remark(f"canceling run {self.run_id}{_time_to_stop(progress)}")
+        else:
+            display.remark(
+                f"run {self.run_id} cannot be canceled now: {refusal}; its jobs are killed in {format_duration(grace)} if that"
+                " lasts; Ctrl+C again kills them"
+            )
         return True
 
-    def _cancel(self, *, handlers: bool = False) -> None:
-        """Cancel the run, with `handlers` also those that run; while the server is unreachable, the loop tries again at the next update."""
+    def _cancel_later(self, progress: Progress, display: Display) -> bool:
+        """Try again to cancel; kill the jobs when their time is over, because who has sent one SIGTERM waits for an end. Return whether to go on following."""
+        if time.monotonic() >= self._kill_at and self.worker is not None:
+            self.worker.kill()
+            return False
+        if self._cancel() is None:
+            display.remark(f"canceling run {self.run_id}{_time_to_stop(progress)}")
+        return True
+
+    def _cancel(self, *, handlers: bool = False) -> ServerUnavailableError | None:
+        """Cancel the run, with `handlers` also those that run; return why the server does not take that now."""
         try:
             self.store.runs.cancel(self.run_id, handlers=handlers)
-        except ServerUnavailableError:
-            return
+        except ServerUnavailableError as error:
+            return error
         self._canceled = True
+        return None
 
     def _ended_by_the_kill(self) -> bool:
         """Cancel once more, now the handlers that the kill has enqueued and no worker will execute; return whether the run has ended."""
@@ -305,12 +324,17 @@ def _time_to_stop(progress: Progress) -> str:
     running = progress.running()
     if not running:
         return "; Ctrl+C again kills it"
-    graces = [progress.plan.node_of(cell).stop_grace for cell in running]
-    longest = format_duration(max(defaults.STOP_GRACE if grace is None else grace for grace in graces))
+    longest = format_duration(_longest_grace(running, progress))
     names = [safe_line(cell.name) for cell in running[:_NAMED]]
     more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""
     verb, them = ("has", "it") if len(running) == 1 else ("have", "them")
     return f": {', '.join(names)}{more} {verb} up to {longest} to stop; Ctrl+C again kills {them}"
+
+
+def _longest_grace(running: "Sequence[Cell]", progress: Progress) -> float:
+    """Return the seconds that these jobs have to stop; the default without any."""
+    graces = (progress.plan.node_of(cell).stop_grace for cell in running)
+    return max((defaults.STOP_GRACE if grace is None else grace for grace in graces), default=defaults.STOP_GRACE)
 
 
 def shows_live(manner: Manner) -> bool:

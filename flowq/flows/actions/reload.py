@@ -3,7 +3,7 @@
 The jobs must be the same: the names of all cells, also of those that users do not see. They keep their ordinals, so the new plan is put
 into the order of the run's. A job whose dependencies have changed runs again, and all below it. A job that stays as it is keeps the
 definition that it was executed with; only its place is that in the present text. Name, labels, `retention`, `timezone` and `concurrency` of
-the run stay as they were submitted.
+the run stay as they were submitted, and one that was submitted without messages sends none.
 """
 
 import json
@@ -21,9 +21,7 @@ from flowq.store.run_upload import StagedJob
 from flowq.store.schema.records import RunRecord
 
 _OF_RUN = ("timeout", "sources", "expiry_times", "notify")  # fields of the run's record that come from the plan
-_NOT_DEFINED = frozenset(
-    {"pending", "phase", "verdict", "members"}
-)  # fields of a job that its reset writes, or that never change
+_NOT_DEFINED = frozenset({"pending", "phase", "verdict"})  # fields of a job that its reset writes, or that never change
 _NAMED = 5  # jobs named in a message
 
 
@@ -97,7 +95,14 @@ def reload_plan(run: RunRecord, stored: Plan, fresh: Plan) -> Reload:
             changed[new.ordinal] = "its dependencies have changed"
         elif new.group and not new.hidden and stored.node_of(old).foreach != plan.node_of(new).foreach:
             changed[new.ordinal] = "its list has changed"
-    plan = replace(plan, name=stored.name, labels=stored.labels, retention=stored.retention, timezone=stored.timezone)
+    plan = replace(
+        plan,
+        notify=plan.notify if run.notices else (),
+        name=stored.name,
+        labels=stored.labels,
+        retention=stored.retention,
+        timezone=stored.timezone,
+    )
     return Reload(run, stored, plan, changed)
 
 

@@ -2,8 +2,9 @@
 
 A rank grows with the time from the start of a job to the end of the run: its own, and that of the longest chain of jobs below it. To begin with the
 jobs on long chains is what list schedulers do (there it is called upward rank); where jobs differ much, runs end up to a third sooner than in
-the order in which jobs are released. Times are those of the flow's last finished run. A rank stands for a range of times, so that
-small differences between two runs do not change the order; within it jobs go in the order of their release.
+the order in which jobs are released. Times are those of the last
+finished run of the same file. A rank stands for a range of times, so that small differences between two runs do not change the order;
+within it jobs go in the order of their release.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ def expected_ranks(store: "Store", plan: Plan) -> list[int]:
         return []
     # No order is a reason not to submit: what is wrong with the server as well, that says. A newer flowq may have submitted the last run.
     with suppress(CorruptRecordError, NoSuchRunError, PlanVersionError, ServerError):
-        last = store.runs.latest_finished(plan.name)
+        last = store.runs.latest_finished(plan.file or plan.name)
         record = None if last is None else store.runs.get(last)
         if record is not None and record.total <= _LARGEST:  # its plan may be a hundred times as large as this one
             former = read_plan(store, record.id)

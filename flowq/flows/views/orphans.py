@@ -1,6 +1,6 @@
 """Orphaned runs: local runs that have not ended and that no worker executes, because their command and its worker were killed.
 
-"Orphaned" is computed by readers and never stored: with `flowq run --resume` the same run continues. A run that was submitted just now is
+"Orphaned" is computed by readers and never stored: with `flowq run --resume` the same run continues. A run that was submitted or retried just now is
 not orphaned, and neither is one that only waits for the decision of a person. On a server of one's own no run is: there the workers
 are not those of one run, and its jobs have the reason `no_worker`.
 """
@@ -17,7 +17,7 @@ from flowq.store.schema.records import JobRecord, RunRecord
 if TYPE_CHECKING:
     from flowq.store import Store
 
-_START_MS: Final = 2000  # in which the worker of a new run begins
+_START_MS: Final = 2000  # in which the worker of a new run, or of a retry, begins
 _BEFORE: Final = frozenset({JobStatus.CREATED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.SKIPPED})
 
 
@@ -29,7 +29,7 @@ def orphaned(store: "Store", runs: Iterable[str], damaged: dict[str, str] | None
 
 
 def without_worker(store: "Store", runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """Return the local runs that have not ended and have no worker, without those whose first worker may not have begun yet."""
+    """Return the local runs that have not ended and have no worker, without those whose worker may not have begun yet."""
     open_runs = [run for run in runs if run.local and not run.ended]
     if not open_runs:
         return []
@@ -54,8 +54,10 @@ def _waits(store: "Store", run: RunRecord, damaged: dict[str, str]) -> bool:
 
 
 def _is_starting(run: RunRecord, now_ms: int) -> bool:
+    if run.attempt > 1:  # jobs have ended before it
+        return not run.counts.get(JobStatus.STARTED) and now_ms - (run.started_ms or 0) < _START_MS
     begun = any(count and status not in _BEFORE for status, count in run.counts.items())
-    return not begun and run.attempt == 1 and now_ms - run.created_ms < _START_MS
+    return not begun and now_ms - run.created_ms < _START_MS
 
 
 def _jobs(store: "Store", run: RunRecord) -> list[JobRecord | None]:

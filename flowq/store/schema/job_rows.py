@@ -14,6 +14,7 @@ _UNREADABLE: Final = (ValueError, TypeError, KeyError, OverflowError)
 RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
 TIME_FIELDS: Final = ("status", "reason", "started_at", "ended_at")
 _LONGEST: Final = 1e9  # s that a job may have taken
+_MOST_CELLS: Final = 200_000  # of a job: a damaged number is not expanded
 _RESULT_TYPES: Final = {
     "finished": "successful",
     "retried": "retried",
@@ -109,16 +110,23 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
     )
 
 
-def members_of(job: str, text: bytes | None) -> range | None:
-    """Return the ordinals of the cells of a group of its field `members`, None of none.
+def members_of(job: str, text: bytes | None, cells: bytes | None) -> range | None:
+    """Return the ordinals of the cells of a group of its field `members`, None of none. `cells`: how many ordinals its run has.
 
     Raises:
         CorruptRecordError: it is not what flowq wrote.
     """
     try:
-        return None if text is None else _members(_text(text))
+        return None if text is None else _within(_members(_text(text)), cells)
     except ValueError as error:
         raise CorruptRecordError(f"the record of job {job} cannot be read: members: {error}") from error
+
+
+def _within(found: range | None, cells: bytes | None) -> range | None:
+    """Return these ordinals if the run has them. `cells` is None of a run that is deleted meanwhile."""
+    if found is not None and cells is not None and found.stop > int(cells):
+        raise ValueError(f"{found.start} to {found.stop - 1} are no cells of a run that has {int(cells)}")
+    return found
 
 
 def status_of(text: bytes | None) -> JobStatus | None:
@@ -159,6 +167,8 @@ def _members(text: str | None) -> range | None:
     if text is None:
         return None
     first, count = map(int, text.split())
+    if first < 0 or not 0 <= count <= _MOST_CELLS:
+        raise ValueError(f"{text[:100]!r} are no cells of a run")
     return range(first, first + count)
 
 

@@ -53,7 +53,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
     "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
-    "latest": "latest",  # hash: flow -> its run that finished last
+    "latest": "latest",  # hash: file of a flow, or its name without one -> its run that finished last, most of it not from the cache
     "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
     "durations": "durations",  # hash: flow -> how long its latest runs with `notify` took that finished: ms, newest first
     "traced": "traced",  # string: the position in `ended` up to which traces were sent

@@ -169,6 +169,7 @@ class Channel:
 
         Raises:
             PeerGoneError: the other end is gone and every complete message has been returned before.
+            ProtocolError: what comes next is no message; those before it have been returned.
         """
         gone = False
         while (read := self._read(_DONTWAIT)) is not None:
@@ -276,10 +277,22 @@ class Channel:
         self._in += data
 
     def _messages(self) -> list[tuple[Any, list[int]]]:
-        messages = []
-        while (message := self._next()) is not None:
-            messages.append(message)
+        messages: list[tuple[Any, list[int]]] = []
+        try:
+            while (message := self._next()) is not None:
+                messages.append(message)
+        except ProtocolError:
+            if not messages:
+                raise
+            self._end_input()
         return messages
+
+    def _end_input(self) -> None:
+        """Let the loop call `receive` again at once, which raises then: what came before the junk is told first, with its descriptors."""
+        try:
+            self._socket.shutdown(_socket.SHUT_RD)
+        except OSError:
+            return  # the peer is gone, so the end can be read
 
     def _next(self) -> tuple[Any, list[int]] | None:
         if len(self._in) < _HEADER:

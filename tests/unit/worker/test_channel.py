@@ -110,6 +110,29 @@ def test_junk_is_refused(junk: bytes) -> None:
     other.close()
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_messages_before_junk_are_returned_with_their_descriptors(gone: bool) -> None:
+    one, other = Channel.pair()
+    read, write = os.pipe()
+    one.send("first")
+    one.send("second", [write])
+    os.write(one.fileno(), b"\xff\xff\xff\xff\0")
+    os.close(write)
+    if gone:
+        one.close()
+    (first, none), (second, (copy,)) = received(other, 2)
+    assert (first, none, second) == ("first", [], "second")
+    os.close(copy)
+    assert os.read(read, 1) == b"", "no copy is left"
+    assert other.readable(0), "a loop calls again"
+    for _ in range(2):
+        with pytest.raises(ProtocolError):
+            other.receive()
+    os.close(read)
+    one.close()
+    other.close()
+
+
 def test_close_closes_unread_descriptors() -> None:
     one, other = Channel.pair()
     read, write = os.pipe()

@@ -52,6 +52,7 @@ function L.step.drop(id, cursor, budget)
     local job = L.load(L.member(run, first + i))
     if job then
       if L.is_warning(job) then L.add(run, 'warnings', -1) end
+      if job.reason == 'cached' then L.add(run, 'cached', -1) end
       L.add(run, 'jobs:' .. job.status, -1)
       L.add(run, 'total', -1)
       L.forget(job)

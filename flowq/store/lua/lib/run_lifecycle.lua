@@ -26,7 +26,7 @@ end
 local NAMES = {
   'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
   'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify', 'keep', 'keep_of_entry', 'started_at', 'cause',
-  'left_out',
+  'left_out', 'jobs:finished', 'cached',
 }
 
 local function open_phase(run, phase, count)
@@ -41,11 +41,21 @@ local function count(f)
   L.count(L.series('run|' .. f.outcome .. '|' .. (f.cause or '') .. '|' .. (took and L.bucket(took) or ''), f.flow or ''), 1)
 end
 
--- The times of the jobs of a flow are those of its run that finished last; of a part of it only where no whole one is there.
+local function executed(finished, cached)
+  return (tonumber(finished or 0) or 0) - (tonumber(cached or 0) or 0)
+end
+
+-- The times of the jobs of a flow are those of its run that finished last; of a part of it only where no whole one is there, of one that took
+-- most results from the cache only where there is none that has executed more than twice as many jobs. Flows of other files have times of their own.
 local function remember_times(run, f)
-  local former = f.left_out and call('HGET', K.latest(), f.flow)
-  local found = former and call('HMGET', K.run(former), 'status', 'left_out')
-  if not found or not found[1] or found[2] then call('HSET', K.latest(), f.flow, run) end
+  local place = f.file or f.flow
+  local former = (f.left_out or f.cached) and call('HGET', K.latest(), place)
+  local found = former and call('HMGET', K.run(former), 'status', 'left_out', 'jobs:finished', 'cached')
+  if found and found[1] then
+    if f.left_out and not found[2] then return end
+    if f.cached and executed(found[3], found[4]) > 2 * executed(f['jobs:finished'], f.cached) then return end
+  end
+  call('HSET', K.latest(), place, run)
 end
 
 -- Move a run to the next phase, or end it, if none of its jobs is open.
@@ -67,7 +77,7 @@ function L.advance(run)
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
   count(f)
-  if f.outcome == 'finished' and f.flow then remember_times(run, f) end
+  if f.outcome == 'finished' and (f.file or f.flow) then remember_times(run, f) end
   if f.notify then L.announce_end(run, f) end
   if f.keep or f.keep_of_entry then L.keep_run(run) end
   if f.semaphore then L.leave_group(run, f.semaphore) end

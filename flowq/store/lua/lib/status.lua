@@ -294,6 +294,8 @@ function L.set_status(job, to, reason, score, extra)
     if job.run then
       if from ~= '-' then L.add(job.run, 'jobs:' .. from, -1) end
       L.add(job.run, 'jobs:' .. to, 1)
+      if had_reason == 'cached' then L.add(job.run, 'cached', -1) end
+      if reason == 'cached' then L.add(job.run, 'cached', 1) end
       if job.gate then
         if from ~= '-' then L.add(job.run, 'gates:' .. from, -1) end
         L.add(job.run, 'gates:' .. to, 1)

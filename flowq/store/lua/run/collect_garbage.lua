@@ -29,7 +29,7 @@ end
 -- Delete `limit` jobs of a run; returns 1 when some are left.
 function L.dismantle(run, limit)
   local key = K.run(run)
-  local found = call('HMGET', key, 'cells', 'collected', 'directory_key', 'bundle', 'flow')
+  local found = call('HMGET', key, 'cells', 'collected', 'directory_key', 'bundle', 'flow', 'file')
   call('ZREM', K.timers(), 'fade|' .. run)
   L.forget_run(run)
   call('ZREM', K.runs(), run)
@@ -37,7 +37,8 @@ function L.dismantle(run, limit)
   call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.draft(run), K.handlers(run)) -- streams may be long
   if found[3] then call('ZREM', K.directory(found[3]), run) end
   if found[4] then L.let_go_of_bundle(found[4], run) end
-  if found[5] and call('HGET', K.latest(), found[5]) == run then call('HDEL', K.latest(), found[5]) end
+  local flow = found[6] or found[5]
+  if flow and call('HGET', K.latest(), flow) == run then call('HDEL', K.latest(), flow) end
   local from, cells = tonumber(found[2] or 0), tonumber(found[1] or 0)
   local to = math.min(cells, from + limit)
   for ordinal = from, to - 1 do forget_member(run, L.member(run, ordinal)) end
