@@ -50,6 +50,16 @@ def decision(cli: Cli, run: str, job: str) -> dict[str, Any]:
     return value
 
 
+def test_what_waits_in_another_directory_is_named(cli: Cli, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    refused = cli("approve")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"error: nothing waits for approval in this directory; in {tmp_path} waits: flowq approve {run} ask\n"
+    )
+
+
 def test_approve_records_who_and_why(cli: Cli, store: Store, run: str) -> None:
     outcome = cli("approve", run, "ask", "--comment", "figures checked", "--by", "ann")
     assert (outcome.code, outcome.out) == (0, f"approved ask of run {run} as ann\n")
