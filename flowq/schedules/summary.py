@@ -1,6 +1,6 @@
 """What a scheduler tells of a catalog: its summary to the parent, and in the log which flows become valid and which do not.
 
-Also which flows another catalog has too: where the directory of one is within that of the other, each slot has two runs.
+Also which flows another catalog has too: where the directory of one is within that of the other, each slot and event has two runs.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowq.flows.local_worker.missing_secrets import absent_secrets
 from flowq.flows.local_worker.worker import needed_queues
+from flowq.flows.views.served_twice import Start, starts
 from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.schedules.directory.catalog import FlowChangedError
-from flowq.schedules.entries import Description, FlowOfCatalog, FlowsOfDirectory, KnownEntry
+from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import compile_slot, first_problem, log
 from flowq.worker.secrets import resolve
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _COMING: Final = 20  # slots
-_ALIVE: Final = 60_000  # ms since a scheduler had a schedule, in which one counts as alive: it has them every ten seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +146,9 @@ def problem_of(flow: FlowOfCatalog) -> str:
     return f"{line}{first_problem(flow.compilation)}{more}"
 
 
-def rivals(store: "Store", catalog: str, known: Iterable[KnownEntry], now: int) -> dict[str, str]:
-    """Return the schedules of other catalogs that a living scheduler fires, and whose flow file is one of these; by the path of the file."""
-    ours = {item.flow.path for item in known}
+def rivals(store: "Store", catalog: str, ours: Iterable[Start], now: int) -> dict[str, str]:
+    """Return the schedules and triggers of other catalogs that a living scheduler has, and that start runs of a flow file as `ours` do; by its path."""
     names = [name for name in store.schedules.names() if name.partition("/")[0] != catalog]
-    found = {}
-    for record in store.schedules.get_many(names):
-        if record is None or record.pause is not None or now - record.seen_ms > _ALIVE:
-            continue
-        description = Description.from_json(record.description)
-        if description is not None and description.path in ours and not description.entry.paused:
-            found[description.path] = record.id
-    return found
+    records = (record for record in store.schedules.get_many(names) if record is not None)
+    own = set(ours)
+    return {start.path: name for start, name in starts(records, now) if start in own}
