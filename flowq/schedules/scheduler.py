@@ -156,7 +156,8 @@ class Scheduler:
                     rival,
                 )
             if self._tell is not None:
-                self._tell(Summary.of(self._catalog, known, beat.now_ms))
+                paused = {item.id for item, state in zip(known, beat.states, strict=False) if state.paused}
+                self._tell(Summary.of(self._catalog, known, beat.now_ms, paused))
         again = beat.now_ms + int(_LONGEST * 1000)
         for item, state in zip(known, beat.states, strict=False):
             again = min(again, self._firing.turn(item, state, beat.now_ms))

@@ -3,7 +3,7 @@
 Also which flows another catalog has too: where the directory of one is within that of the other, each slot and event has two runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -41,6 +41,7 @@ class Summary:
         flows: the number of flows.
         invalid: paths of those that are not valid.
         schedules: the number of entries of valid flows.
+        paused: how many of them are paused, by their file or by a user.
         triggers: the number of triggers of valid flows.
         absent: what the runs of valid flows refer to and this process has not: secrets of jobs, of webhooks, addresses of messages.
         queues: what their jobs wait in.
@@ -51,25 +52,28 @@ class Summary:
     flows: int
     invalid: tuple[str, ...]
     schedules: int
+    paused: int
     triggers: int
     absent: tuple[str, ...]
     queues: tuple[str, ...]
     coming: tuple[Coming, ...]
 
     @classmethod
-    def of(cls, catalog: FlowsOfDirectory, known: Sequence[KnownEntry], now: int) -> Self:
-        """Summarize a catalog and its entries at a time (ms)."""
+    def of(cls, catalog: FlowsOfDirectory, known: Sequence[KnownEntry], now: int, paused: Container[str] = ()) -> Self:
+        """Summarize a catalog and its entries at a time (ms). `paused`: the ids of those that fire no slots now."""
         plans = [flow.compilation.plan for flow in catalog.flows.values()]
         plans += [_plan_of(item, now) for item in known if item.flow.compilation.plan is None]
         valid = [flow for flow in catalog.flows.values() if flow.valid]
         firing = [item for item in known if item.flow.valid]
-        slots = ((item, item.series.after(now)) for item in firing if not item.entry.paused)
+        active = [item for item in firing if item.id not in paused]
+        slots = ((item, item.series.after(now)) for item in active)
         coming = [Coming(item.id, slot, item.entry.timezone) for item, slot in slots if slot is not None]
         return cls(
             catalog.name,
             len(catalog.flows),
             tuple(flow.path for flow in catalog.flows.values() if not flow.valid),
             len(firing),
+            len(firing) - len(active),
             sum(len(flow.compilation.triggers) for flow in valid),
             (*_absent_secrets(plans), *(text for flow in valid for text in _absent_references(flow))),
             tuple(sorted({queue for plan in plans if plan is not None for queue in needed_queues(plan)})),
@@ -83,6 +87,7 @@ class Summary:
             "flows": self.flows,
             "invalid": list(self.invalid),
             "schedules": self.schedules,
+            "paused": self.paused,
             "triggers": self.triggers,
             "absent": list(self.absent),
             "queues": list(self.queues),
