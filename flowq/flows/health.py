@@ -14,8 +14,8 @@ from flowq import __version__, distribution
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
 from flowq.flows.known_holes import holes_of, remedy
+from flowq.flows.served_twice import served_twice, starts
 from flowq.flows.views.orphans import orphaned
-from flowq.flows.views.served_twice import served_twice, starts
 from flowq.flows.views.text import plural
 from flowq.store.client.errors import Translated
 from flowq.store.schema.records import QueueRecord, WorkerRecord

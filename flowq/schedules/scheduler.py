@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowq import ids
 from flowq.exceptions import ServerError
-from flowq.flows.views.served_twice import Start
+from flowq.flows.served_twice import Start
 from flowq.schedules.backfill import Backfiller
 from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing

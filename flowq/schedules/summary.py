@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowq.flows.local_worker.missing_secrets import absent_secrets
 from flowq.flows.local_worker.worker import needed_queues
-from flowq.flows.views.served_twice import Start, starts
+from flowq.flows.served_twice import Start, starts
 from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.schedules.directory.catalog import FlowChangedError
