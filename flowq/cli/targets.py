@@ -82,7 +82,7 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
         return Target(latest, run)
     other = None if own is None else _other_with_job(store, latest, run)
     if other is None:
-        raise failure
+        raise NoSuchJobError(f"{failure}{_of_flow(store, run)}")
     if change:
         raise NoSuchJobError(
             f"{failure}; run {other.id} of {other.flow} has it: {_this_command(f'{other.id} {shlex.quote(run)}')}"
@@ -101,6 +101,16 @@ def _other_with_job(store: "Store", latest: str, job: str) -> RunRecord | None:
             select_jobs(read_plan(store, record.id), record.id, job)
             return record
     return None
+
+
+def _of_flow(store: "Store", given: str) -> str:
+    """Return the end of a sentence about a flow of this name, or with this file: its latest run, here or anywhere."""
+    name = given.rpartition("/")[2]
+    for runs in (store.runs.recent(_LATEST, here()), store.runs.recent(_LATEST)):
+        for record in store.runs.readable(runs):
+            if name and name in {record.flow, Path(record.file).name}:
+                return f"; the latest run of flow {record.flow} is {record.id}"
+    return ""
 
 
 def _this_command(arguments: str) -> str:
@@ -153,7 +163,7 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
             raise NoSuchRunError(f"{given!r} is no run, it is a job that is in none: {commands} tell of it") from None
         latest = store.runs.latest(here())
         if latest is None or given not in read_plan(store, latest).cells_of():
-            raise
+            raise NoSuchRunError(f"{error}{_of_flow(store, given)}") from None
         hint = f"a job of run {latest} has that name: `flowq why {given}`, `flowq logs {given}`"
         raise NoSuchRunError(f"{str(error).partition(':')[0]}; {hint}") from None
 

@@ -85,6 +85,18 @@ def test_a_job_of_another_flow_of_the_directory(
     assert "has no job 'nothing'; its jobs: count" in cli("logs", "nothing").err
 
 
+@pytest.mark.parametrize("command", ["status", "logs", "cancel", "graph", "delete"])
+def test_a_flow_where_a_run_is_expected(cli: Cli, report: str, command: str) -> None:
+    """The name of the flow or of its file: the error has the run that may be meant."""
+    for word in ("nightly-report", "nightly.yaml"):
+        if command == "graph" and word.endswith(".yaml"):
+            continue  # a file, which is not there
+        refused = cli(command, word)
+        assert refused.code == 2
+        assert refused.err.endswith(f"; the latest run of flow nightly-report is {report}\n"), refused.err
+    assert "latest run of flow" not in cli(command, "nightly").err
+
+
 def test_a_job_where_a_run_is_expected(cli: Cli, report: str) -> None:
     hint = f"a job of run {report} has that name: `flowq why build`, `flowq logs build`"
     for command in ("status", "cancel", "delete"):
