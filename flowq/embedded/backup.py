@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from flowq.config import load_settings
+from flowq.config import describe, load_settings, redact
 from flowq.embedded import resp
 from flowq.embedded.attach import attach
-from flowq.embedded.directory import Home
+from flowq.embedded.directory import Home, locate
 from flowq.exceptions import ServerError, UsageError
 
 _FOLDER: Final = "appendonlydir"
@@ -33,10 +33,10 @@ def back_up(target: str, home: str | None = None) -> int:
         home: the state directory; None: the configured one, see `flowq.config`.
 
     Raises:
-        UsageError: the target cannot be written, or has something in it.
+        UsageError: the target cannot be written, or has something in it; the data are on another server, or there are none.
         ConfigError, ServerNotFoundError, ServerError: as in `attach`; the server does not answer.
     """
-    configured = None if home else load_settings().home
+    source = _source(home)
     root = os.path.abspath(os.path.expanduser(target))
     try:
         os.makedirs(root, mode=0o700, exist_ok=True)
@@ -44,13 +44,27 @@ def back_up(target: str, home: str | None = None) -> int:
             raise UsageError(f"{root} is not empty: a backup is a directory of its own")
         os.chmod(root, 0o700)
         with (
-            attach(configured.value if configured else home) as attachment,
+            attach(source) as attachment,
             _no_rewrite(attachment.home),
             _whole(Home(root)) as copy,
         ):
             return _copy(attachment.home, copy)
     except OSError as error:
         raise UsageError(f"cannot back up to {root}: {error.strerror or error}") from error
+
+
+def _source(home: str | None) -> str:
+    """Return the state directory, after checking that it is what the user works with, and has something."""
+    settings = load_settings()
+    if home is None and settings.url is not None:
+        raise UsageError(
+            f"runs are kept on the server at {redact(settings.url.value)} here ({describe(settings.url, 'url')}), not on the embedded one:"
+            " back it up as its manual says (`redis-cli --rdb FILE`)"
+        )
+    place = locate(settings.home.value if home is None and settings.home else home)
+    if not os.path.isdir(place.data):
+        raise UsageError(f"there is nothing to back up: the embedded server has no data in {place.root}")
+    return place.root
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def test_a_copy_made_while_the_data_changes_is_whole(clean_home: Path, kept: Pat
 
 
 def test_a_backup_is_never_mixed_with_something_else(clean_home: Path, kept: Path) -> None:
+    attach().close()
     (kept / "tuesday").mkdir(parents=True)
     (kept / "tuesday" / "notes").touch()
     with pytest.raises(UsageError, match="is not empty: a backup is a directory of its own"):
@@ -74,6 +75,23 @@ def test_a_backup_is_never_mixed_with_something_else(clean_home: Path, kept: Pat
     with pytest.raises(UsageError, match=r"cannot back up to .*: (Not a directory|File exists)"):
         back_up(str(kept / "file" / "here"))
     assert clean_home.exists()
+
+
+def test_a_backup_is_of_the_server_that_is_used(
+    clean_home: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = flowq("server", "backup", str(kept / "sunday"), cwd=tmp_path)
+    assert (refused.code, refused.err) == (
+        2,
+        f"error: there is nothing to back up: the embedded server has no data in {clean_home}\n",
+    )
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://:canary@db.example.org")
+    refused = flowq("server", "backup", str(kept / "sunday"), cwd=tmp_path)
+    assert refused.code == 2
+    assert refused.err.startswith(
+        "error: runs are kept on the server at redis://:***@db.example.org here (FLOWQ_REDIS_URL), not on"
+    )
+    assert not kept.exists()
 
 
 def test_the_state_of_a_backup_comes_back(clean_home: Path, kept: Path, tmp_path: Path) -> None:
