@@ -83,7 +83,10 @@ def test_reject(cli: Cli, store: Store, run: str) -> None:
     assert statuses(store, run)["ask"] == "failed/rejected"
     assert statuses(store, run)["publish"] == "skipped/upstream_failed"
     assert "ask failed: rejected by ann: not on a friday" in cli("why", run, "ask").out
-    assert "rejected by ann: not on a friday" in cli("status", run).out
+    shown = cli("status", run).out
+    assert "rejected by ann: not on a friday" in shown
+    assert f"flowq why {run} ask" in shown
+    assert f"flowq logs {run} ask" not in shown, "an approval prints nothing"
 
 
 def test_a_repeated_decision_changes_nothing(cli: Cli, run: str) -> None:

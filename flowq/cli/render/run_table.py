@@ -208,7 +208,11 @@ def next_commands(run: RunView) -> list[tuple[str, str]]:
     ]
     bad = run.bad_jobs
     commands += [
-        (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
+        (
+            f"flowq {'logs' if job.approval is None else 'why'} {run.id} {shlex.quote(safe_line(job.name))}",
+            where(run, job.place),
+        )
+        for job in bad[:NAMES_SHOWN]
     ]
     commands += damaged_commands(run)[:NAMES_SHOWN]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
