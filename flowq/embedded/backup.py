@@ -59,7 +59,7 @@ def _source(home: str | None) -> str:
     if home is None and settings.url is not None:
         raise UsageError(
             f"runs are kept on the server at {redact(settings.url.value)} here ({describe(settings.url, 'url')}), not on the embedded one:"
-            " back it up as its manual says (`redis-cli --rdb FILE`)"
+            " back it up as its manual says"
         )
     place = locate(settings.home.value if home is None and settings.home else home)
     if not os.path.isdir(place.data):
