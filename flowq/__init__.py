@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flowq.rate_limit import RateLimit
     from flowq.repeat import Repeat
     from flowq.retry import Retry
+    from flowq.schedules.users.schedule import Schedule
     from flowq.webhook import Webhook
     from flowq.worker.simple_worker import SimpleWorker
     from flowq.worker.worker import Worker
@@ -39,6 +40,7 @@ _HOMES: "Final" = {
     "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
     "Run": "flowq.flows.run",
+    "Schedule": "flowq.schedules.users.schedule",
     "SimpleWorker": "flowq.worker.simple_worker",
     "SpawnWorker": "flowq.worker.worker_classes",
     "Webhook": "flowq.webhook",
@@ -59,6 +61,7 @@ __all__ = [
     "Repeat",
     "Retry",
     "Run",
+    "Schedule",
     "SimpleWorker",
     "SpawnWorker",
     "Webhook",

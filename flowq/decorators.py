@@ -2,14 +2,32 @@
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from flowq.dotted_names import load_class
 from flowq.job import Job
 from flowq.queue import Queue
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Params = ParamSpec("_Params")
+_Return_co = TypeVar("_Return_co", covariant=True)
 _AT_CALL = ("depends_on", "job_id", "at_front")
+
+
+class JobFunction(Protocol[_Params, _Return_co]):
+    """A function with `@job`, as type checkers see it."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: _Params.args, **kwargs: _Params.kwargs) -> _Return_co:
+        """Call the function here."""
+
+    # `Any`: options of the job may stand beside the arguments of the function.
+    def delay(self, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue a call of the function."""
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue a call of the function."""
 
 
 class job:  # noqa: N801 - the name that users of RQ know
@@ -50,7 +68,7 @@ class job:  # noqa: N801 - the name that users of RQ know
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
 
-    def __call__(self, function: _Function) -> _Function:
+    def __call__(self, function: Callable[_Params, _Return_co]) -> JobFunction[_Params, _Return_co]:
         """Return the function with its `delay`, also as `enqueue`."""
         # A function inside another one can be enqueued by its name, for workers that define it otherwise.
         name = getattr(function, "__qualname__", "")
@@ -64,4 +82,4 @@ class job:  # noqa: N801 - the name that users of RQ know
 
         update_wrapper(delay, function)
         function.delay = function.enqueue = delay  # type: ignore[attr-defined] # this is what the decorator is for
-        return function
+        return cast("JobFunction[_Params, _Return_co]", function)

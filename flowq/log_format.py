@@ -9,6 +9,8 @@ from typing import Final
 JSON: Final = "json"
 """The format that stands for JSON lines."""
 
+_ABOUT_A_JOB: Final = "job %s: "  # so begin the messages about one, whose id is the first argument
+
 
 # What `logging` finds out for each record unless it is told not to, and the fields of a format that need it.
 _LOOKED_UP: Final[Mapping[str, tuple[str, ...]]] = {
@@ -38,7 +40,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Log lines as JSON objects with `time` (UTC), `level`, `process`, `message` and, of an exception, `traceback`."""
+    """Log lines as JSON objects with `time` (UTC), `level`, `process`, `message`; `job`, if it is about one; of an exception `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -50,6 +52,8 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
             "message": record.getMessage(),
         }
+        if record.args and isinstance(record.args, tuple) and str(record.msg).startswith(_ABOUT_A_JOB):
+            line["job"] = str(record.args[0])
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -2,20 +2,23 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from flowq.cli.terminal import Terminal, echo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from flowq.config import Setting
     from flowq.store import Store
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+_SILENT: Final = 1.5  # s that a command may wait for the server without a word
 
 
 @dataclass(slots=True)
@@ -47,12 +50,34 @@ class CliContext:
         if self._store is None:
             from flowq.connections.clients import open_store
 
-            self._opened = self._store = open_store(self.url)
+            with self._patience():
+                self._opened = self._store = open_store(self.url)
             if self.client_class is not None:
                 from flowq.connections.stores import with_client_class
 
                 self._store = with_client_class(self._opened, self.client_class)
         return self._store
+
+    @contextmanager
+    def _patience(self) -> "Iterator[None]":
+        """Say what a command waits for if the server takes long: one that hangs or loads its data is waited for, in silence otherwise."""
+        import threading
+
+        timer = threading.Timer(_SILENT, self._tell_waiting)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _tell_waiting(self) -> None:
+        from flowq.config import load_settings, redact
+
+        url = load_settings(self.url).url
+        name = "the embedded server" if url is None else f"the server at {redact(url.value)}"
+        complain(f"waiting for {name}, which has not answered yet; Ctrl+C ends the wait")
 
     def take_refusal(self) -> str:
         """Return once why the server refuses changes, where the command could read all the same; else ""."""

@@ -1,12 +1,13 @@
 """Arguments to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job.
 
 One rule for all commands. With one argument it is an exact id, else the exact name of a job of the latest run of this directory, else a
-prefix of a run's id. Without a run, commands that read take the latest of this directory, else the latest of all and say so; commands
+prefix of a run's id, else the name of a job of the latest run of another flow of this directory, which commands that change something only tell. Without a run, commands that read take the latest of this directory, else the latest of all and say so; commands
 that change something look at this directory only.
 """
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,9 +78,45 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
             failure = NoSuchJobError(f"{error}; and no run's id begins with {run!r}")
     if own is None:
         _tell_elsewhere(store.runs.require(latest))
-    if failure is not None:
-        raise failure
-    return Target(latest, run)
+    if failure is None:
+        return Target(latest, run)
+    other = None if own is None else _other_with_job(store, latest, run)
+    if other is None:
+        raise NoSuchJobError(f"{failure}{_of_flow(store, run)}")
+    if change:
+        raise NoSuchJobError(
+            f"{failure}; run {other.id} of {other.flow} has it: {_this_command(f'{other.id} {shlex.quote(run)}')}"
+        )
+    complain(f"run {latest}, the latest of this directory, has no job {run!r}: this is run {other.id} of {other.flow}")
+    return Target(other.id, run)
+
+
+def _other_with_job(store: "Store", latest: str, job: str) -> RunRecord | None:
+    """Return the latest run of another flow of this directory that has a job of this name: a directory that is served has many flows."""
+    first = store.runs.require(latest)
+    seen = {(first.flow, first.file)}
+    for record in _runs(store, lambda run: (run.flow, run.file) not in seen):
+        seen.add((record.flow, record.file))
+        with suppress(NoSuchJobError):
+            select_jobs(read_plan(store, record.id), record.id, job)
+            return record
+    return None
+
+
+def _of_flow(store: "Store", given: str) -> str:
+    """Return the end of a sentence about a flow of this name, or with this file: its latest run, here or anywhere."""
+    name = given.rpartition("/")[2]
+    for runs in (store.runs.recent(_LATEST, here()), store.runs.recent(_LATEST)):
+        for record in store.runs.readable(runs):
+            if name and name in {record.flow, Path(record.file).name}:
+                return f"; the latest run of flow {record.flow} is {record.id}"
+    return ""
+
+
+def _this_command(arguments: str) -> str:
+    """Return the running command with other arguments, to be copied."""
+    context = click.get_current_context(silent=True)
+    return f"`{'flowq' if context is None else context.command_path} {arguments}`"
 
 
 def _only_by_id(store: "Store", given: str) -> str:
@@ -126,7 +163,7 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
             raise NoSuchRunError(f"{given!r} is no run, it is a job that is in none: {commands} tell of it") from None
         latest = store.runs.latest(here())
         if latest is None or given not in read_plan(store, latest).cells_of():
-            raise
+            raise NoSuchRunError(f"{error}{_of_flow(store, given)}") from None
         hint = f"a job of run {latest} has that name: `flowq why {given}`, `flowq logs {given}`"
         raise NoSuchRunError(f"{str(error).partition(':')[0]}; {hint}") from None
 
@@ -237,14 +274,18 @@ def open_runs_here(store: "Store") -> list[RunRecord]:
     return list(_runs(store, lambda run: not run.ended))
 
 
+def open_runs_elsewhere(store: "Store") -> Iterator[RunRecord]:
+    """Yield the runs of other directories that have not ended, the latest first."""
+    own = here()
+    return (run for run in store.runs.readable(store.runs.recent(_LATEST)) if not run.ended and run.directory != own)
+
+
 def _resolve(store: "Store", given: str) -> str:
     """Return the id that a prefix fits; the error for one that fits several has the command for each."""
     try:
         return store.runs.resolve(given)
     except AmbiguousRunError as error:
-        context = click.get_current_context(silent=True)
-        path = "flowq" if context is None else context.command_path
-        commands = ", ".join(f"`{path} {run}`" for run in error.runs)
+        commands = ", ".join(map(_this_command, error.runs))
         raise AmbiguousRunError(f"{given!r} fits several runs: {commands}", error.runs) from None
 
 

@@ -15,7 +15,7 @@ from flowq.jobs.call import Call
 from flowq.jobs.options import as_arguments, bind_options, enqueue_options, is_option, parse_options
 from flowq.jobs.prepared import EnqueueData
 from flowq.queue import Queue
-from flowq.slots.schedule import CronExpression, Interval, Schedule
+from flowq.slots.schedule import CronExpression, Interval, Timetable
 from flowq.slots.timezones import name_of, named
 from flowq.store.schema.outcomes import Outcome
 
@@ -97,7 +97,7 @@ class CronJob:
         self.queue_name = queue_name
         given = enqueue_options(locals()) | {"webhooks": list(webhooks) if webhooks else None, **options}
         self.job_options = {option: value for option, value in given.items() if value is not None}
-        self.schedule: Schedule = Interval.of(interval) if interval else CronExpression.of(cron, self.timezone)
+        self.schedule: Timetable = Interval.of(interval) if interval else CronExpression.of(cron, self.timezone)
         self.latest_enqueue_time: datetime | None = None
         self.next_enqueue_time: datetime | None = None if interval else self.get_next_enqueue_time()
         if self.func is not None:

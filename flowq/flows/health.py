@@ -14,6 +14,7 @@ from flowq import __version__, distribution
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
 from flowq.flows.known_holes import holes_of, remedy
+from flowq.flows.served_twice import served_twice, starts
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.text import plural
 from flowq.store.client.errors import Translated
@@ -65,6 +66,7 @@ class Facts:
     schedules: int = 0  # that a scheduler had within a day
     schedulers: int = 0  # that live
     disputed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # schedules with several definitions -> schedulers
+    twice: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # flow files of several served directories -> schedules
     undelivered: tuple[str, ...] = ()  # what messages and webhooks are about that were tried in vain
     foreign: str = ""  # version of another project's distribution in the folder of this one
 
@@ -87,12 +89,13 @@ def read_facts(store: "Store", address: str) -> Facts:
     ahead = store.now_ms() - (before + time.time_ns() // 1_000_000) // 2
     names = [name for name in store.queues.names() if "/" not in name]  # those of local runs belong to their commands
     queues, unreadable = _queues(store, names)
-    schedules, disputed = _schedules(store)
+    schedules, disputed, twice = _schedules(store)
     damaged: dict[str, str] = {}
     return Facts(
         schedules=schedules,
         schedulers=len(store.schedules.schedulers()),
         disputed=disputed,
+        twice=twice,
         flowq=__version__,
         python=sys.version_info[:3],
         embedded=store.anchor is not None,
@@ -139,12 +142,12 @@ def _queues(store: "Store", names: list[str]) -> tuple[tuple[QueueRecord, ...], 
     return tuple(found), unreadable
 
 
-def _schedules(store: "Store") -> tuple[int, dict[str, tuple[str, ...]]]:
-    """Return how many schedules a scheduler had within a day, and those of which schedulers have different definitions now."""
+def _schedules(store: "Store") -> tuple[int, dict[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
+    """Return how many schedules a scheduler had within a day, of which schedulers have different definitions now, and which are there twice."""
     now = store.now_ms()
     found = [record for record in store.schedules.get_many(store.schedules.names()) if record is not None]
     disputed = {record.id: record.rivals for record in found if record.rivals and now - record.rivals_ms < _DISPUTE_MS}
-    return sum(now - record.seen_ms < _DAY_MS for record in found), disputed
+    return sum(now - record.seen_ms < _DAY_MS for record in found), disputed, served_twice(starts(found, now))
 
 
 def _info(store: "Store") -> dict[str, Any]:
@@ -312,3 +315,6 @@ def _scheduling(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "D508", WARNING, text, "give them the same version of the flow files; without that, missed slots are not made up"
         )
+    for path, names in list(facts.twice.items())[:_SHOWN]:
+        text = f"{path} is served as {' and '.join(names)}: each of its slots and events has as many runs"
+        yield Finding("D511", WARNING, text, "serve one of the directories")

@@ -26,6 +26,7 @@ from flowq.plan.plan import PLAN_VERSION, Plan, PlanVersionError
 from flowq.plan.records import (
     FLOW_DIRECTORY,
     GATE,
+    OPEN_QUEUE,
     STAGE,
     Action,
     Artifact,
@@ -47,6 +48,7 @@ from flowq.plan.records import (
 __all__ = [
     "FLOW_DIRECTORY",
     "GATE",
+    "OPEN_QUEUE",
     "PLAN_VERSION",
     "STAGE",
     "Action",

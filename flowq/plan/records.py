@@ -13,6 +13,9 @@ GATE: Final = "@start"
 STAGE: Final = "stage:"
 """The prefix of the name of a stage's group; names of jobs cannot contain a colon."""
 
+OPEN_QUEUE: Final = "?"
+"""In place of a queue's name in a plan that is only drawn, where it depends on a param without a value; no queue is called so."""
+
 Json: TypeAlias = (
     Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
 )

@@ -8,7 +8,7 @@
     backfill  runs for past slots
     triggers  events that are looked for: files, and the ends of other flows
     events    runs that events start, and events that are requests
-    users     documents of flows, runs that users start, what needs a user now
+    users     `Schedule`, documents of flows, runs that users start, what needs a user now
     turns     what `firing` and `triggers` have in common
     heartbeat tells an address that a scheduler lives
     scheduler the loop

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowq import ids
 from flowq.exceptions import ServerError
+from flowq.flows.served_twice import Start
 from flowq.schedules.backfill import Backfiller
 from flowq.schedules.entries import Entries, FlowsOfDirectory, recalled
 from flowq.schedules.firing import Firing
@@ -146,12 +147,17 @@ class Scheduler:
         complete = self._told is not None or not self._catalog.waiting  # the first time it tells of all files that are there
         if self._told != self._seen and complete:
             self._told = self._seen
-            for path, rival in rivals(self._store, self._catalog.name, known, beat.now_ms).items():
+            ours = [Start(item.flow.path, "") for item in known]
+            ours += [Start(item.flow.path, watched) for item in triggers if (watched := self._triggers.watched(item))]
+            for path, rival in rivals(self._store, self._catalog.name, ours, beat.now_ms).items():
                 log.warning(
-                    "%s is served as %s too: each of its slots has two runs; serve one of the two directories", path, rival
+                    "%s is served as %s too: each of its slots and events has two runs; serve one of the two directories",
+                    path,
+                    rival,
                 )
             if self._tell is not None:
-                self._tell(Summary.of(self._catalog, known, beat.now_ms))
+                paused = {item.id for item, state in zip(known, beat.states, strict=False) if state.paused}
+                self._tell(Summary.of(self._catalog, known, beat.now_ms, paused))
         again = beat.now_ms + int(_LONGEST * 1000)
         for item, state in zip(known, beat.states, strict=False):
             again = min(again, self._firing.turn(item, state, beat.now_ms))

@@ -1,18 +1,19 @@
 """What a scheduler tells of a catalog: its summary to the parent, and in the log which flows become valid and which do not.
 
-Also which flows another catalog has too: where the directory of one is within that of the other, each slot has two runs.
+Also which flows another catalog has too: where the directory of one is within that of the other, each slot and event has two runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowq.flows.local_worker.missing_secrets import absent_secrets
 from flowq.flows.local_worker.worker import needed_queues
+from flowq.flows.served_twice import Start, starts
 from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.schedules.directory.catalog import FlowChangedError
-from flowq.schedules.entries import Description, FlowOfCatalog, FlowsOfDirectory, KnownEntry
+from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import compile_slot, first_problem, log
 from flowq.worker.secrets import resolve
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _COMING: Final = 20  # slots
-_ALIVE: Final = 60_000  # ms since a scheduler had a schedule, in which one counts as alive: it has them every ten seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Summary:
         flows: the number of flows.
         invalid: paths of those that are not valid.
         schedules: the number of entries of valid flows.
+        paused: how many of them are paused, by their file or by a user.
         triggers: the number of triggers of valid flows.
         absent: what the runs of valid flows refer to and this process has not: secrets of jobs, of webhooks, addresses of messages.
         queues: what their jobs wait in.
@@ -51,25 +52,28 @@ class Summary:
     flows: int
     invalid: tuple[str, ...]
     schedules: int
+    paused: int
     triggers: int
     absent: tuple[str, ...]
     queues: tuple[str, ...]
     coming: tuple[Coming, ...]
 
     @classmethod
-    def of(cls, catalog: FlowsOfDirectory, known: Sequence[KnownEntry], now: int) -> Self:
-        """Summarize a catalog and its entries at a time (ms)."""
+    def of(cls, catalog: FlowsOfDirectory, known: Sequence[KnownEntry], now: int, paused: Container[str] = ()) -> Self:
+        """Summarize a catalog and its entries at a time (ms). `paused`: the ids of those that fire no slots now."""
         plans = [flow.compilation.plan for flow in catalog.flows.values()]
         plans += [_plan_of(item, now) for item in known if item.flow.compilation.plan is None]
         valid = [flow for flow in catalog.flows.values() if flow.valid]
         firing = [item for item in known if item.flow.valid]
-        slots = ((item, item.series.after(now)) for item in firing if not item.entry.paused)
+        active = [item for item in firing if item.id not in paused]
+        slots = ((item, item.series.after(now)) for item in active)
         coming = [Coming(item.id, slot, item.entry.timezone) for item, slot in slots if slot is not None]
         return cls(
             catalog.name,
             len(catalog.flows),
             tuple(flow.path for flow in catalog.flows.values() if not flow.valid),
             len(firing),
+            len(firing) - len(active),
             sum(len(flow.compilation.triggers) for flow in valid),
             (*_absent_secrets(plans), *(text for flow in valid for text in _absent_references(flow))),
             tuple(sorted({queue for plan in plans if plan is not None for queue in needed_queues(plan)})),
@@ -83,6 +87,7 @@ class Summary:
             "flows": self.flows,
             "invalid": list(self.invalid),
             "schedules": self.schedules,
+            "paused": self.paused,
             "triggers": self.triggers,
             "absent": list(self.absent),
             "queues": list(self.queues),
@@ -146,15 +151,9 @@ def problem_of(flow: FlowOfCatalog) -> str:
     return f"{line}{first_problem(flow.compilation)}{more}"
 
 
-def rivals(store: "Store", catalog: str, known: Iterable[KnownEntry], now: int) -> dict[str, str]:
-    """Return the schedules of other catalogs that a living scheduler fires, and whose flow file is one of these; by the path of the file."""
-    ours = {item.flow.path for item in known}
+def rivals(store: "Store", catalog: str, ours: Iterable[Start], now: int) -> dict[str, str]:
+    """Return the schedules and triggers of other catalogs that a living scheduler has, and that start runs of a flow file as `ours` do; by its path."""
     names = [name for name in store.schedules.names() if name.partition("/")[0] != catalog]
-    found = {}
-    for record in store.schedules.get_many(names):
-        if record is None or record.pause is not None or now - record.seen_ms > _ALIVE:
-            continue
-        description = Description.from_json(record.description)
-        if description is not None and description.path in ours and not description.entry.paused:
-            found[description.path] = record.id
-    return found
+    records = (record for record in store.schedules.get_many(names) if record is not None)
+    own = set(ours)
+    return {start.path: name for start, name in starts(records, now) if start in own}

@@ -66,7 +66,23 @@ class Triggers:
 
     def describe(self, known: Sequence[KnownTrigger]) -> None:
         """Keep what users are shown of the triggers, where it has changed."""
-        self._turns.describe({item.id: _description(item) for item in known})
+        self._turns.describe({item.id: self._description(item) for item in known})
+
+    def _description(self, known: KnownTrigger) -> str:
+        flow = known.flow
+        problem = "" if flow.valid else flow.problem or first_problem(flow.compilation)
+        said = {"events": known.trigger.events, "path": flow.path, "problem": problem, "watched": self.watched(known)}
+        return json.dumps(said)
+
+    def watched(self, known: KnownTrigger) -> str:
+        """Return the pattern of files or the flow file whose runs it follows, absolute; "" if no event starts a run now, or a webhook does."""
+        trigger = known.trigger
+        if trigger.paused or not known.flow.valid:
+            return ""
+        if trigger.kind == "files":
+            return os.path.join(self._catalog.root, trigger.path)  # noqa: PTH118 - a pattern, as the spool has it
+        flow = self._catalog.flows.get(trigger.flow) if trigger.kind == "flow" else None
+        return "" if flow is None else os.path.realpath(flow.path)
 
     def turn(self, known: KnownTrigger, state: ScheduleState, now: int) -> int:
         """Deal with the events of a trigger; return the time (ms) at which to look again.
@@ -161,9 +177,3 @@ class Triggers:
         if claim.at_ms <= state.slot:  # while it was paused, or skipped by a user
             return self._schedules.settle_event(claim, "left_out", "paused")
         return start_run(self._maker, known, claim, event.data).outcome
-
-
-def _description(known: KnownTrigger) -> str:
-    flow = known.flow
-    problem = "" if flow.valid else flow.problem or first_problem(flow.compilation)
-    return json.dumps({"events": known.trigger.events, "path": flow.path, "problem": problem})

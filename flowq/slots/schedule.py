@@ -32,7 +32,7 @@ _SECOND: Final = 1000  # ms; the slots of an expression are whole seconds
 _FROM: Final = 1_767_225_600_000  # 2026-01-01, from which on an expression has to happen: the same for all machines
 
 
-class Schedule(Protocol):
+class Timetable(Protocol):
     """A schedule. A slot is a time at which it is due."""
 
     def next_slot(self, after: int | None, now: int) -> int | None:
@@ -64,13 +64,13 @@ class Interval:
         return cls(length)
 
     def next_slot(self, after: int | None, now: int) -> int | None:
-        """See `Schedule`."""
+        """See `Timetable`."""
         if after is None or after > now:
             return now if after is None else after + self.length
         return after + ((now - after) // self.length + 1) * self.length
 
     def missed_slot(self, after: int | None, now: int) -> int | None:
-        """See `Schedule`."""
+        """See `Timetable`."""
         if after is None:
             return now
         passed = (now - after) // self.length
@@ -115,12 +115,12 @@ class CronExpression:
         return made
 
     def next_slot(self, after: int | None, now: int) -> int | None:
-        """See `Schedule`: the first of `slots`."""
+        """See `Timetable`: the first of `slots`."""
         start = now if after is None else max(after, now)
         return next(self.slots(start), None)
 
     def missed_slot(self, after: int | None, now: int) -> int | None:
-        """See `Schedule`. Looks back in growing steps, so as not to visit every minute of a year."""
+        """See `Timetable`. Looks back in growing steps, so as not to visit every minute of a year."""
         if after is None or after >= now:
             return None
         for window in _WINDOWS:

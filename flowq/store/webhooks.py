@@ -67,6 +67,10 @@ class PendingNotice:
         """Whether a worker sends it now, and has it for longer than any wait before another try that matters here."""
         return self.due_in > MARGIN
 
+    def taken_for(self, timeout: float) -> float:
+        """Return the seconds since a worker has taken it. `timeout`: of one try."""
+        return MARGIN + timeout - self.due_in
+
 
 Taken: TypeAlias = Delivery | NoticeDelivery
 

@@ -316,7 +316,7 @@ def test_a_callback_that_needs_an_object_is_refused_wherever_it_is_given(queue: 
         lambda: queue.create_job(samples.add, (1,), **options),
         lambda: Queue.prepare_data(samples.add, (1,), **options),
         lambda: Job.create(samples.add, (1,), **options),
-        lambda: job_decorator(queue, **options)(samples.add).delay(1),  # type: ignore[attr-defined]
+        lambda: job_decorator(queue, **options)(samples.add).delay(1),
         lambda: CronJob("default", samples.add, args=(1,), interval=1, **options),
         lambda: register(samples.add, "default", (1,), interval=1, **options),
     ):

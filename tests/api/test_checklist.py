@@ -534,7 +534,7 @@ def test_s78_c11_a_killed_workers_job_is_abandoned(queue: Queue, background: Sta
 
 def test_s79_the_decorator(connection: redis.Redis) -> None:
     decorated = job_decorator("low", connection=connection, timeout=5)(samples.add)
-    job = decorated.delay(3, 4)  # type: ignore[attr-defined]
+    job = decorated.delay(3, 4)
     assert isinstance(job, Job)
     assert (job.origin, Job.fetch(job.id, connection=connection).timeout) == ("low", 5)
     Worker(["low"], connection=connection).work(burst=True)

@@ -149,6 +149,26 @@ def test_info_counts_jobs_that_wait_for_a_rate_limit(command: Command, queue: Qu
     assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
 
 
+def test_info_shows_what_workers_do_now(
+    command: Command, queue: Queue, background: Callable[..., Background], tmp_path: Path
+) -> None:
+    """Not what they did at their last heartbeat."""
+
+    def shown() -> tuple[str, int] | None:
+        workers = json.loads(command("info", "--json")[1])["workers"]
+        return (workers[0]["state"], workers[0]["busy"]) if workers else None
+
+    background(lambda: Worker([queue]))
+    until(lambda: shown() == ("idle", 0), timeout=20)
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go"))
+    until((tmp_path / "go.started").exists, timeout=20)
+    assert shown() == ("busy", 1)
+    assert "busy  1/1 slot" in command("info")[1]
+    (tmp_path / "go").touch()
+    until(lambda: job.is_finished)
+    assert shown() == ("idle", 0)
+
+
 def test_info_counts_skipped_jobs(command: Command, queue: Queue) -> None:
     queue.enqueue(samples.add, 1, depends_on=queue.enqueue(samples.div_by_zero, 1))
     assert "skipped" not in command("info")[1]

@@ -490,7 +490,7 @@ def test_functions_may_have_parameters_that_are_called_like_those_of_enqueue(que
         queue.enqueue_at(datetime.now(UTC) - timedelta(seconds=1), samples.keywords, 0, **given),
         queue.enqueue_in(timedelta(0), samples.keywords, 0, **given),
         queue.enqueue_call(samples.keywords, (0,), given),
-        job_decorator(queue)(samples.keywords).delay(0, **given),  # type: ignore[attr-defined]
+        job_decorator(queue)(samples.keywords).delay(0, **given),
     ]
     work()
     assert [job.return_value() for job in jobs] == [{"args": [0], name: 1}] * 5

@@ -211,7 +211,7 @@ def test_a_decorated_function_has_enqueue(queue: Queue) -> None:
     def inner() -> None:
         """Do nothing."""
 
-    made = inner.enqueue()  # type: ignore[attr-defined] # what the decorator adds
+    made = inner.enqueue()
     assert made.func_name.endswith("<locals>.inner")
     assert queue.enqueue(partial(samples.add, 1), y=2).perform() == 3
     queue.empty()

@@ -1,5 +1,6 @@
 """`flowq worker` with RQ's options, as processes."""
 
+import json
 import os
 import re
 import signal
@@ -73,6 +74,15 @@ def test_the_light_worker_takes_rqs_options(start: Start, queue: Queue, connecti
     for job, ttl in ((first, 77), (second, 50)):
         assert job.return_value() == str(tmp_path / "lib" / "only_in_lib.py")
         assert ttl - 30 < connection.pttl(f"{{flowq}}:job:{job.id}") / 1000 <= ttl
+
+
+def test_json_lines_name_the_job_that_they_are_about(start: Start, queue: Queue) -> None:
+    job = queue.enqueue(samples.div_by_zero, 1)
+    _, error = ended(start("--burst", "--log-format", "json", "-P", str(ROOT), "default"))
+    lines = [json.loads(line) for line in error.splitlines()]
+    about = [line["message"] for line in lines if line.get("job") == job.id]
+    assert about == [f"job {job.id}: attempt 1", f"job {job.id}: failed error: ZeroDivisionError: division by zero"]
+    assert all("job" not in line for line in lines if line["message"] not in about)
 
 
 def test_classes_handlers_and_a_serializer(start: Start, connection: redis.Redis, tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def decision(cli: Cli, run: str, job: str) -> dict[str, Any]:
     return value
 
 
+def test_what_waits_in_another_directory_is_named(cli: Cli, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    refused = cli("approve")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"error: nothing waits for approval in this directory; in {tmp_path} waits: flowq approve {run} ask\n"
+    )
+
+
 def test_approve_records_who_and_why(cli: Cli, store: Store, run: str) -> None:
     outcome = cli("approve", run, "ask", "--comment", "figures checked", "--by", "ann")
     assert (outcome.code, outcome.out) == (0, f"approved ask of run {run} as ann\n")
@@ -73,7 +83,10 @@ def test_reject(cli: Cli, store: Store, run: str) -> None:
     assert statuses(store, run)["ask"] == "failed/rejected"
     assert statuses(store, run)["publish"] == "skipped/upstream_failed"
     assert "ask failed: rejected by ann: not on a friday" in cli("why", run, "ask").out
-    assert "rejected by ann: not on a friday" in cli("status", run).out
+    shown = cli("status", run).out
+    assert "rejected by ann: not on a friday" in shown
+    assert f"flowq why {run} ask" in shown
+    assert f"flowq logs {run} ask" not in shown, "an approval prints nothing"
 
 
 def test_a_repeated_decision_changes_nothing(cli: Cli, run: str) -> None:

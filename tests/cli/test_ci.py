@@ -115,6 +115,22 @@ def test_the_gitlab_pipeline_keeps_its_state_from_job_to_job(shell: Shell, check
         shell("flowq server stop --force", FLOWQ_HOME=str(artifact))
 
 
+def test_each_attempt_has_a_fold_of_its_own(checkout: Path, home: Path) -> None:
+    (checkout / "flaky.yaml").write_text(
+        "jobs:\n  flaky:\n    retry: 1\n    run: |\n      if [ -e done ]; then echo second; exit; fi\n"
+        "      touch done; echo first; sleep 0.3; exit 1\n"
+    )
+    process = Process("run", "flaky.yaml", "--annotations", "github", cwd=checkout, env={"FLOWQ_HOME": str(home), "CI": "1"})
+    assert process.wait() == 0
+    folds = re.findall(r"::group::(.*)\n::stop-commands::\w+\n(\w+)\n::\w+::\n::endgroup::", process.out)
+    process.end()
+    assert [(title.rpartition(" ")[0], text) for title, text in folds] == [
+        ("○ flaky retrying", "first"),
+        ("✔ flaky finished", "second"),
+    ]
+    assert 0.3 <= float(folds[0][0].split()[-1].removesuffix("s")) < 5
+
+
 def test_output_cannot_inject_ci_commands(checkout: Path, home: Path) -> None:
     (checkout / "evil.yaml").write_text(
         "jobs:\n  evil:\n    run: |\n      echo '::error::fake'\n      echo '::set-env name=X::y'\n      exit 1\n"

@@ -71,6 +71,11 @@ def test_no_problems() -> None:
         ({"schedules": 2}, "D507", "warning"),
         ({"undelivered": ("run a", "run a", "job b")}, "D510", "warning"),
         ({"schedules": 2, "schedulers": 2, "disputed": {"flows/etl:default": ("web1", "web2")}}, "D508", "warning"),
+        (
+            {"schedules": 2, "schedulers": 2, "twice": {"/srv/flows/etl.yaml": ("flows/etl:a", "srv/flows/etl:a")}},
+            "D511",
+            "warning",
+        ),
     ],
 )
 def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -239,3 +240,18 @@ def test_the_file_of_a_flow_cannot_be_served(project: Path) -> None:
     done = flowq("serve", "./quick.yaml", cwd=project)
     assert done.returncode == 2
     assert "'./quick.yaml' is a file, expected the directory of the flows, as in `flowq serve .`" in done.stderr
+
+
+def test_a_server_that_does_not_answer_is_named_before_it_is_given_up(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it never answers
+        url = f"redis://:canary@127.0.0.1:{silent.getsockname()[1]}"
+        command = Process("-u", f"{url}?socket_timeout=60", "status", cwd=project)
+        until(lambda: "\n" in command.err, timeout=20)
+        assert "waiting for the server at redis://:***@127.0.0.1:" in command.err
+        assert command.err.endswith(", which has not answered yet; Ctrl+C ends the wait\n")
+        command.signal(signal.SIGINT)
+        assert command.wait() == 130
+        command.end()
+        soon = flowq("-u", f"{url}?socket_timeout=0.1", "status", cwd=project)
+    assert (soon.returncode, soon.stderr.count("\n")) == (6, 1), "an error that comes at once says it all"
+    assert "did not answer in time" in soon.stderr

@@ -77,6 +77,21 @@ def test_what_is_not_known_is_told(cli: Cli, flow: str) -> None:
         assert cli("graph", flow, "--format", form).code == 0
 
 
+def test_a_queue_that_depends_on_a_missing_value_is_not_named(cli: Cli, flow: str) -> None:
+    def queues(*arguments: str) -> dict[str, str | None]:
+        return {
+            node["name"]: node["queue"] for node in json.loads(cli("graph", flow, "--format", "json", *arguments).out)["nodes"]
+        }
+
+    assert queues()["fetch"] is None
+    assert queues("--cells")["fetch"] is None
+    assert queues()["last"] == "default"
+    assert queues(*VALUES)["fetch"] == "de"
+    picture = cli("graph", flow, "--format", "svg").out
+    assert "<title>fetch, flow.yaml:" in picture
+    assert "<title>last, queue default, flow.yaml:" in picture
+
+
 def test_a_match_with_an_open_matrix_is_no_mistake(cli: Cli, flow: str) -> None:
     outcome = cli("validate", flow)
     assert outcome.out == "flow.yaml: valid; a run needs -p day=… -p formats=… -p queue=… -p days=…\n"

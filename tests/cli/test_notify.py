@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,20 @@ def test_a_run_says_that_it_waits_for_a_message_that_cannot_be_delivered(
     assert len(endpoint.asked) == 1
     assert time.monotonic() - begin < LONGEST
     run.end()
+
+
+@pytest.mark.slow
+def test_a_run_does_not_wait_long_for_an_address_that_hangs(home: Path, place: Path, endpoint: Endpoint) -> None:
+    over = threading.Event()
+    endpoint.before = over.wait
+    begin = time.monotonic()
+    run = flowq("run", "nightly.yaml", "--output", "quiet", cwd=place)
+    took = time.monotonic() - begin
+    over.set()
+    assert (run.code, len(endpoint.asked)) == (0, 1)
+    assert "1 message about run " in run.err
+    assert took < LONGEST - 3
+    assert home.is_dir()
 
 
 def test_a_notice_that_cannot_be_read_hides_no_others() -> None:

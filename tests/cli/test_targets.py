@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowq.cli.main import COMMANDS, GROUPS
+from flowq.compiler import compile_text
 from flowq.flows.actions.submit import submit
 from flowq.plan import Cell, Plan
 from flowq.store import Store
@@ -58,6 +59,42 @@ def test_a_single_argument(cli: Cli, store: Store, report: str, worker: HandWork
     assert "say which job of run fetch123" in cli("why", "fetch123").err
     assert "its jobs: list-files, fetch, build, spellcheck" in cli("result").err
     assert other == "fetch123"
+
+
+def test_a_job_of_another_flow_of_the_directory(
+    cli: Cli, store: Store, report: str, worker: HandWorker, tmp_path: Path
+) -> None:
+    """A directory that is served has many flows: the latest run is often one of another flow."""
+    claim = worker.claim()
+    worker.print(claim, "one\n")
+    worker.finish(claim)
+    hourly = compile_text("name: hourly\njobs: {count: {run: 'true'}}\n").plan
+    assert hourly is not None
+    submit(store, hourly, directory=tmp_path, run_id="hourly01")
+    submit(store, hourly, directory=tmp_path, run_id="hourly02")
+    read = cli("logs", "list-files")
+    assert (read.code, read.out) == (0, "one\n")
+    assert (
+        read.err
+        == f"run hourly02, the latest of this directory, has no job 'list-files': this is run {report} of nightly-report\n"
+    )
+    assert cli("why", "count").err == "", "the latest run comes first"
+    refused = cli("approve", "build", "--comment", "well")
+    assert (refused.code, refused.out) == (2, "")
+    assert f"run {report} of nightly-report has it: `flowq approve {report} build`\n" in refused.err
+    assert "has no job 'nothing'; its jobs: count" in cli("logs", "nothing").err
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "cancel", "graph", "delete"])
+def test_a_flow_where_a_run_is_expected(cli: Cli, report: str, command: str) -> None:
+    """The name of the flow or of its file: the error has the run that may be meant."""
+    for word in ("nightly-report", "nightly.yaml"):
+        if command == "graph" and word.endswith(".yaml"):
+            continue  # a file, which is not there
+        refused = cli(command, word)
+        assert refused.code == 2
+        assert refused.err.endswith(f"; the latest run of flow nightly-report is {report}\n"), refused.err
+    assert "latest run of flow" not in cli(command, "nightly").err
 
 
 def test_a_job_where_a_run_is_expected(cli: Cli, report: str) -> None:

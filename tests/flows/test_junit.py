@@ -1,5 +1,6 @@
 """The JUnit report: its validity, and the element for each end of a job."""
 
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -42,6 +43,13 @@ def test_a_failed_run() -> None:
     assert len(case(root, "fetch")) == 0
     assert case(root, "spellcheck")[0].get("message") == "failed, but is allowed to: exit code 2"
     assert case(root, "publish")[0].get("message") == "skipped: upstream_failed"
+
+
+def test_jobs_that_took_several_attempts_are_named() -> None:
+    run = samples.failed_run()
+    jobs = tuple(replace(job, attempts=3) if job.name == "fetch" else replace(job, attempts=1) for job in run.jobs)
+    found = {item.get("name"): item.get("value") for item in report(replace(run, jobs=jobs)).iter("property")}
+    assert {name: value for name, value in found.items() if name and ".attempts." in name} == {"flowq.attempts.fetch": "3"}
 
 
 def test_an_active_run() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from flowq.compiler import compile_text
 from flowq.flows.actions.retry import plan_retry
 from flowq.plan import Plan
 from flowq.plan.notice import Notice
@@ -74,12 +75,52 @@ def test_the_end_of_a_run_is_told(store: Store, url: str, endpoint: Endpoint, tm
         failed, finished = messages(endpoint, 2)
         until(lambda: not queued(store), message="the messages to be over")
     assert (failed.document["event"], failed.document["run"]["id"], failed.document["flow"]) == ("failed", bad, "other")
-    assert failed.document["message"] == f"other failed (run {bad})"
+    assert failed.document["message"] == f"other failed (run {bad}): a"
+    assert (failed.document["failed_jobs"], finished.document["failed_jobs"]) == (["a"], [])
     assert (finished.document["run"]["id"], finished.document["run"]["status"]) == (good, "finished")
     assert finished.path == "/hook?token=canary"
     assert finished.headers["X-Flowq-Event"] == "finished"
     assert finished.headers["X-Flowq-Delivery"]
     assert len(endpoint.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [(2, "a[n=0], a[n=1]"), (5, "a[n=0], a[n=1], a[n=2] and 2 more"), (30, "a[n=0], a[n=1], a[n=2] and others")],
+)
+def test_the_jobs_that_made_a_run_fail_are_named(
+    store: Store, url: str, endpoint: Endpoint, tmp_path: Path, count: int, named: str
+) -> None:
+    """Not those that may fail, that were skipped, or that deal with the failure."""
+    plan = compile_text(
+        f"""
+name: test
+notify: [{{on: failed, to: {{env: OPS}}}}]
+jobs:
+  may: {{run: exit 1, allow_failure: true}}
+  a: {{run: exit 1, matrix: {{n: {list(range(count))}}}}}
+  b: {{run: "true", depends_on: a}}
+on_failure: {{handler: {{run: exit 1}}}}
+"""
+    ).plan
+    assert plan is not None
+    with WorkerProcess(url, "-c", "4"):
+        run = start(store, plan, tmp_path)
+        (asked,) = messages(endpoint, 1)
+    assert asked.document["message"] == f"test failed (run {run}): {named}"
+    assert asked.document["failed_jobs"] == [f"a[n={number}]" for number in range(min(count, 20))]
+
+
+def test_a_run_whose_plan_cannot_be_read_is_told_of(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.answers = [500]
+    with WorkerProcess(url):
+        run = start(store, one("exit 3", notice("failed")), tmp_path)
+        until(lambda: [item.due_in < 10 for item in store.webhooks.pending(run) if endpoint.asked] == [True], timeout=20)
+    store.client.set(store.session.keys("plan", run), b"{")
+    due_now(store)
+    with WorkerProcess(url):
+        until(lambda: len(endpoint.asked) == 2, timeout=20)
+    assert endpoint.asked[1].document["message"] == f"test failed (run {run})"
 
 
 def test_the_address_is_stored_nowhere(
@@ -273,7 +314,7 @@ def test_an_address_of_another_kind_is_reached_through_apprise(
     with WorkerProcess(url):
         run = start(store, one("exit 1", notice("failed")), tmp_path)
         (asked,) = until(lambda: endpoint.asked, timeout=20, message="a message")
-    assert json.loads(asked.body)["message"] == f"test failed (run {run})"
+    assert json.loads(asked.body)["message"] == f"test failed (run {run}): a"
 
 
 def test_an_address_that_is_not_there_is_tried_again(

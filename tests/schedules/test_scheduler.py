@@ -365,7 +365,7 @@ def test_flows_that_another_directory_has_too_are_named(store: Store, caplog: py
     assert warned() == []
     scheduler(store, flow).turn()
     assert warned() == [
-        f"/flows/nightly.yaml is served as {NAME} too: each of its slots has two runs; serve one of the two directories"
+        f"/flows/nightly.yaml is served as {NAME} too: each of its slots and events has two runs; serve one of the two directories"
     ]
     store.schedules.pause(NAME, "ann")
     assert warned() == [], "the other one fires nothing"

@@ -1,6 +1,7 @@
 """What a scheduler tells its parent about the flows of its directory, and when."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from flowq.plan.schedule import Entry
@@ -28,6 +29,16 @@ def test_it_is_told_once_and_again_after_a_change(store: Store) -> None:
     scheduler.request_look()
     scheduler.turn()
     assert [item.flows for item in told] == [3, 1]
+
+
+def test_what_is_paused_is_counted_and_not_coming(store: Store) -> None:
+    told: list[Summary] = []
+    flows = Flows.of(Flow("a", (DAILY, replace(DAILY, name="off", paused=True))), Flow("b", (DAILY,)))
+    Scheduler(store, flows).turn()
+    store.schedules.pause("flows/b:default", "ann")
+    Scheduler(store, flows, tell=told.append).turn()
+    assert (told[0].schedules, told[0].paused) == (3, 2)
+    assert [item.schedule for item in told[0].coming] == ["flows/a:default"]
 
 
 def test_queues_of_flows_whose_params_have_values_only_in_their_runs_are_told(store: Store, tmp_path: Path) -> None:

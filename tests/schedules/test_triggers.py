@@ -15,6 +15,7 @@ from flowq.compiler import compile_text
 from flowq.exceptions import UsageError
 from flowq.flows.actions.retry import plan_retry
 from flowq.flows.actions.submit import submit
+from flowq.flows.health import read_facts
 from flowq.plan.trigger import Trigger
 from flowq.schedules.explain import explain_schedule
 from flowq.schedules.requests import known_schedule
@@ -190,6 +191,26 @@ def test_no_event_is_lost_while_runs_wait(store: Store, driver: Driver) -> None:
 # -- files
 
 
+def test_the_log_names_files_and_runs_that_start_a_run(
+    store: Store, driver: Driver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def told() -> list[str]:
+        return [text for text in (record.getMessage() for record in caplog.records) if text.startswith(f"{NAME}: run ")]
+
+    files = looking(store, spool(tmp_path))
+    write(tmp_path / "in" / "a|b.csv")
+    look(files)
+    run = store.runs.recent(1)[0]
+    assert told() == [f"{NAME}: run {run} for in/a|b.csv"]
+    caplog.clear()
+    runs = looking(store, followers(AFTER))
+    before = upstream(store, driver)
+    look(runs)
+    assert told() == [f"{NAME}: run {store.runs.recent(1)[0]} for {before}"]
+
+
 def test_a_run_starts_for_each_new_file(store: Store, tmp_path: Path) -> None:
     write(tmp_path / "in" / "old.csv")
     scheduler = looking(store, spool(tmp_path))
@@ -335,3 +356,37 @@ def test_a_trigger_of_a_flow_that_is_not_valid_stays_known_with_the_reason(store
     flows.flows = {**flows.flows, "follower": valid}
     look(scheduler)
     assert read_schedules(store, [NAME])[0].problem == ""
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "twice"),
+    [
+        (AFTER, AFTER, True),
+        (AFTER, replace(AFTER, flow="follower"), False),
+        (ARRIVED, ARRIVED, True),
+        (ARRIVED, replace(ARRIVED, path="/flows/in/*.csv"), True),
+        (ARRIVED, replace(ARRIVED, path="out/*.csv"), False),
+        (ARRIVED, replace(ARRIVED, paused=True), False),
+        (replace(ARRIVED, paused=True), ARRIVED, False),
+    ],
+)
+def test_triggers_that_another_directory_has_too_are_named(
+    store: Store, caplog: pytest.LogCaptureFixture, ours: Trigger, theirs: Trigger, twice: bool
+) -> None:
+    """The same files under two names; events that only one of them sees start one run."""
+    Scheduler(store, replace(followers(theirs), name="other")).turn()
+    caplog.clear()
+    Scheduler(store, followers(ours)).turn()
+    text = "/flows/follower.yaml is served as other/follower:after too: each of its slots and events has two runs; serve one of the two directories"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [text] * twice
+    assert read_facts(store, "here").twice == (
+        {"/flows/follower.yaml": ("flows/follower:after", "other/follower:after")} if twice else {}
+    )
+
+
+def test_what_a_webhook_starts_is_started_once(store: Store) -> None:
+    """Its address has the name of the flow in the directory that it is sent to."""
+    pushed = Trigger(name="after", kind="webhook", scheme="token", secret={"env": "KEY"})
+    for name in ("flows", "other"):
+        Scheduler(store, replace(followers(pushed), name=name)).turn()
+    assert read_facts(store, "here").twice == {}

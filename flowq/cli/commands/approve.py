@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,7 +13,7 @@ from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
 from flowq.cli.render.vocabulary import approval_command
-from flowq.cli.targets import open_runs_here, select_target, when_orphaned
+from flowq.cli.targets import open_runs_elsewhere, open_runs_here, select_target, when_orphaned
 from flowq.exceptions import InvalidJobOperation, UsageError
 from flowq.flows.actions import approval
 from flowq.flows.views.run_view import JobView, RunView
@@ -21,6 +22,8 @@ from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.store import Store
+
+_LOOKED_AT: Final = 20  # runs of other directories: each is read as a whole
 
 
 @click.command(epilog='Example: flowq approve sign-off --comment "figures checked"')
@@ -46,6 +49,8 @@ def command(session: CliContext, run: str | None, job: str | None, reject: bool,
     else:
         waiting = list(_waiting(store, [item.id for item in open_runs_here(store)] if target is None else [target.run]))
         where = "in this directory" if target is None else f"in run {target.run}"
+        if not waiting:
+            raise InvalidJobOperation(f"nothing waits for approval {where}{_elsewhere(store) if target is None else ''}")
         found = _only(session, waiting, where, "reject" if reject else "approve")
         if found is None:
             return exit_codes.FAILED
@@ -65,15 +70,20 @@ def _waiting(store: "Store", runs: list[str]) -> Iterator[tuple[RunView, JobView
             yield view, job
 
 
+def _elsewhere(store: "Store") -> str:
+    """Return the end of a sentence about what waits in another directory, such as one that is served."""
+    for run in islice(open_runs_elsewhere(store), _LOOKED_AT):
+        for _, job in _waiting(store, [run.id]):
+            return f"; in {safe_line(run.directory)} waits: {approval_command(job)}"
+    return ""
+
+
 def _only(session: CliContext, waiting: list[tuple[RunView, JobView]], where: str, verb: str) -> tuple[str, str] | None:
     """Show what waits, and return the run and the name of the only job after the user has agreed; None if not.
 
     Raises:
-        InvalidJobOperation: nothing waits.
         UsageError: several jobs wait, or there is no terminal to ask on.
     """
-    if not waiting:
-        raise InvalidJobOperation(f"nothing waits for approval {where}")
     show((_line(run, job) for run, job in waiting), session.out)
     run, job = waiting[0]
     option = " --reject" if verb == "reject" else ""

@@ -196,7 +196,8 @@ def _texts(summary: Mapping[str, Any], directory: str, *, executes: bool) -> Ite
 
     from flowq.slots.timezones import named
 
-    parts = [plural(summary["flows"], "flow"), plural(summary["schedules"], "schedule")]
+    paused = f" ({summary['paused']} paused)" if summary["paused"] else ""
+    parts = [plural(summary["flows"], "flow"), plural(summary["schedules"], "schedule") + paused]
     parts += [plural(summary["triggers"], "trigger")] if summary["triggers"] else []
     yield f"serving {directory} as {summary['name']}: {', '.join(parts)}; Ctrl+C stops"
     invalid = summary["invalid"]

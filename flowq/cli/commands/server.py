@@ -35,6 +35,18 @@ def stop(*, force: bool) -> None:
         complain("the embedded server was not running")
 
 
+@command.command(epilog="Example: flowq server backup /backups/flowq-monday")
+@click.argument("directory", metavar="DIR")
+def backup(directory: str) -> None:
+    """Copy the data of the embedded server to DIR, also while it is used.
+
+    DIR must not exist or be empty. It becomes a state directory: `FLOWQ_HOME=DIR flowq runs` shows what is in it.
+    """
+    from flowq.embedded.backup import back_up
+
+    echo(f"backed up {_size(back_up(directory))} to {directory}")
+
+
 @command.command(epilog="Example: flowq server status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def status(*, as_json: bool) -> None:

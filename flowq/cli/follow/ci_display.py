@@ -4,12 +4,12 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from flowq.cli.follow.log_display import PlainDisplay
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line
-from flowq.cli.render.vocabulary import reason_text, symbol, took, word
+from flowq.cli.render.vocabulary import reason_text, symbol, took
 from flowq.flows.render.ci_annotations import Annotation, Annotations, Fold
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.job_output import output_lines, plain_line
@@ -19,6 +19,7 @@ from flowq.states import JobStatus
 from flowq.store.schema.records import Event, LogEntry
 
 _LINES: Final = 5000  # per execution; `flowq logs` shows the rest
+_Execution: TypeAlias = tuple[int | None, int]  # the ordinal of a job, and the number of the execution
 _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
@@ -35,8 +36,9 @@ class AnnotatedDisplay(PlainDisplay):
         writer.raw(dialect.opening())
         super().__init__(writer, progress)
         self._dialect = dialect
-        self._kept: dict[int, list[str]] = {}
-        self._left_out: dict[int, int] = {}
+        self._begun: dict[_Execution, int] = {}
+        self._kept: dict[_Execution, list[str]] = {}
+        self._left_out: dict[_Execution, int] = {}
         self._ended: list[tuple[Event, str, bool]] = []  # executions whose output may not be complete yet
 
     def update(self, update: Update) -> None:
@@ -44,6 +46,8 @@ class AnnotatedDisplay(PlainDisplay):
         super().update(update)
         for event in update.events:
             ordinal = ordinal_of(event.job)
+            if event.new == JobStatus.STARTED:
+                self._begun[ordinal, event.execution] = event.at_ms
             if ordinal is not None and (
                 event.old == JobStatus.STARTED or event.new in _BAD
             ):  # a job can also fail before it starts
@@ -65,26 +69,28 @@ class AnnotatedDisplay(PlainDisplay):
         """Keep output for the job's fold."""
         ordinal = ordinal_of(entry.job)
         if ordinal is not None:
-            kept = self._kept.setdefault(ordinal, [])
+            execution = ordinal, entry.execution
+            kept = self._kept.setdefault(execution, [])
             new = [plain_line(runs) for runs in output_lines(entry.data)]
             room = max(0, _LINES - len(kept))
             kept += new[:room]
-            self._left_out[ordinal] = self._left_out.get(ordinal, 0) + len(new[room:])
+            self._left_out[execution] = self._left_out.get(execution, 0) + len(new[room:])
         return iter(())
 
     def _piece(self, event: Event, error: str, *, allowed: bool) -> Iterator[str]:
         ordinal = ordinal_of(event.job) or 0
         status = JobStatus(event.new)
         name = self._progress.plan.cells[ordinal].name
-        begun = self._started.get(ordinal, event.at_ms)
+        execution = ordinal, event.execution
+        begun = self._begun.pop(execution, event.at_ms)
         failed = status in _BAD and not allowed
-        lines = self._kept.pop(ordinal, [])
-        more = self._left_out.pop(ordinal, 0)
+        lines = self._kept.pop(execution, [])
+        more = self._left_out.pop(execution, 0)
         if more:
             lines.append(f"… {plural(more, 'more line')}: flowq logs {event.run} {shlex.quote(safe_line(name))}")
         mark = symbol(status, unicode=self._writer.terminal.unicode)
         if lines:
-            title = f"{mark} {name} {word(status)[0]} {took((event.at_ms - begun) / 1000)}"
+            title = f"{mark} {name} {self._word(event)} {took((event.at_ms - begun) / 1000)}"
             key = f"flowq_{event.run}_{ordinal}_{event.execution}"
             yield from self._dialect.fold(Fold(key, title, lines, begun // 1000, event.at_ms // 1000, failed))
         if failed:

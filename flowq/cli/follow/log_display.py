@@ -29,6 +29,7 @@ _SHOWN: Final = frozenset(
         JobStatus.SCHEDULED,
     }
 )
+_RETRYING: Final = "retrying"
 
 
 class PlainDisplay:
@@ -112,9 +113,9 @@ class PlainDisplay:
 
     def _line(self, ordinal: int, event: Event, update: Update) -> Line:
         status = JobStatus(event.new)
-        text, style = word(status)
-        if event.old == JobStatus.STARTED and status in {JobStatus.SCHEDULED, JobStatus.QUEUED}:
-            text, style = "retrying", "warn"
+        text, style = self._word(event), word(status)[1]
+        if text == _RETRYING:
+            style = "warn"
         if ordinal in update.allowed:
             style = "warn"
         seconds = max(0, event.at_ms - (self._epoch_ms or event.at_ms)) / 1000
@@ -130,6 +131,11 @@ class PlainDisplay:
         if remark:
             segments.append((f"  {remark}", "bad" if style == "badbold" else "dim"))
         return tuple(segments)
+
+    def _word(self, event: Event) -> str:
+        """Return what a change is called."""
+        again = event.old == JobStatus.STARTED and event.new in {JobStatus.SCHEDULED, JobStatus.QUEUED}
+        return _RETRYING if again else word(JobStatus(event.new))[0]
 
     def _remark(self, ordinal: int, event: Event, update: Update) -> str:
         if event.new == JobStatus.STARTED:

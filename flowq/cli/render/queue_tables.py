@@ -1,8 +1,9 @@
 """The output of `flowq info`: queues, workers, cron schedulers and active runs, as tables, as RQ's plain lines, or as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowq.cli.render.runs_table import runs_table
@@ -11,12 +12,14 @@ from flowq.cli.terminal import Terminal
 from flowq.flows.documents.queue_documents import COUNTS, queue_json, worker_json
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.text import plural, safe_line
+from flowq.states import JobStatus
 from flowq.store.schema.documents import record_json
 
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.schema.records import QueueRecord, RunRecord, WorkerRecord
 
+_MANY = 100  # workers
 _RECENT = 50  # latest runs that are searched for active ones
 
 
@@ -51,13 +54,31 @@ class Picture:
         active = [run for run in store.runs.readable(recent, damaged) if not run.ended]
         return cls(
             [store.queues.get(name) for name in (queues or _named(store))],
-            [item for item in store.workers.live() if not queues or set(queues) & set(item.queues)],
+            _as_of_now(store, [item for item in store.workers.live() if not queues or set(queues) & set(item.queues)]),
             {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
             store.queues.suspended(),
             active,
             orphaned(store, (run.id for run in active), damaged),
             damaged,
         )
+
+
+def _as_of_now(store: "Store", workers: "list[WorkerRecord]") -> "list[WorkerRecord]":
+    """Return the workers with the number of jobs that they execute now: their own word is as old as their last heartbeat, some seconds.
+
+    Of many workers that word is taken: each is two calls.
+    """
+    if len(workers) > _MANY:
+        return workers
+    given = {worker.name: store.workers.jobs(worker.name) for worker in workers}
+    records = store.jobs.get_many((job for jobs in given.values() for job in jobs), {})
+    held = Counter(record.worker for record in records if record is not None and record.status is JobStatus.STARTED)
+    return [_with_busy(worker, held[worker.name]) if given[worker.name] else worker for worker in workers]
+
+
+def _with_busy(worker: "WorkerRecord", busy: int) -> "WorkerRecord":
+    state = ("busy" if busy else "idle") if worker.state in {"busy", "idle"} else worker.state
+    return replace(worker, busy=busy, state=state)
 
 
 def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]:

@@ -207,9 +207,8 @@ def next_commands(run: RunView) -> list[tuple[str, str]]:
         for job in run.approvals[:NAMES_SHOWN]
     ]
     bad = run.bad_jobs
-    commands += [
-        (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
-    ]
+    verbs = [(job, "logs" if job.approval is None else "why") for job in bad[:NAMES_SHOWN]]  # an approval prints nothing
+    commands += [(f"flowq {verb} {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job, verb in verbs]
     commands += damaged_commands(run)[:NAMES_SHOWN]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
         commands.append(retry_command(run))

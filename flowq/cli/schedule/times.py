@@ -29,6 +29,7 @@ def moment_ahead(text: str, timezone: str, now: int, option: str) -> int:
     """
     try:
         found = now + round(parse_duration(text) * 1000)
+        found += -found % 1000  # a whole second: lists would show the thousandths
     except TimeoutFormatError:
         found = moment(text, timezone, option)
     if found <= now:

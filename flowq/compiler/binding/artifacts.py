@@ -1,5 +1,6 @@
 """`artifacts` and `fetch` of a job, and what can be said of them before the graph is known."""
 
+import re
 from typing import Final
 
 from flowq.compiler.binding import fields
@@ -16,6 +17,7 @@ from flowq.plan import Action, Artifact, Fetch
 OPTIONAL: Final = "?"
 """The end of a pattern that may match nothing, and of an artifact that may be missing."""
 
+_SWAPPED: Final = re.compile(r"[\w-]{1,60}\.[\w-]{1,60}\??")
 _EXAMPLES: Final = {Code.ARTIFACTS: "write a pattern such as out/**/*.html", Code.FETCH: "write a directory such as site/"}
 
 
@@ -63,7 +65,7 @@ def read_fetch(
         named, _, artifact = name.removesuffix(OPTIONAL).rpartition(".")
         if not (named and artifact):
             message = f"expected the name of a job and of its artifact, found {name[:60]!r}"
-            report.add(Code.FETCH, spelling.span, message, "write fetch: {build.report: site/}")
+            report.add(Code.FETCH, spelling.span, message, _fetch_help(name, value))
             continue
         if not isinstance(value, ScalarNode) or not isinstance(value.value, str) or not value.value:
             continue
@@ -71,6 +73,14 @@ def read_fetch(
         found.append(Fetch(named, artifact, reader.value(value), name.endswith(OPTIONAL)))
         spans.append(spelling.span)
     return tuple(found), tuple(spans)
+
+
+def _fetch_help(name: str, value: YamlNode) -> str:
+    """Return how a `fetch` is written; where the two sides were swapped, with the names that were given."""
+    text = value.value if isinstance(value, ScalarNode) else None
+    if isinstance(text, str) and _SWAPPED.fullmatch(text):
+        return f"first what is fetched, then the directory: {{{text}: {name.removesuffix('/')[:60]}/}}"
+    return "write fetch: {build.report: site/}"
 
 
 def _is_misplaced(key: str, job: MergedJob, action: Action, report: Report) -> bool:

@@ -19,7 +19,7 @@ from flowq.compiler.syntax.source import Report
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.expr import Expression, to_text
-from flowq.plan import Concurrency, RetryPolicy
+from flowq.plan import OPEN_QUEUE, Concurrency, RetryPolicy
 from flowq.plan.resources import KINDS, parse_resource
 from flowq.slots.timezones import named
 
@@ -86,10 +86,13 @@ def _is_zone(name: str) -> bool:
 
 
 def queue(node: YamlNode | None, scope: StaticScope, report: Report) -> str | None:
-    """Return a queue's name, or None where none is given."""
+    """Return a queue's name, `OPEN_QUEUE` where it depends on a param without a value, or None where none is given."""
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return None
-    name = static_text(node, scope, report)
+    value = scope.evaluate(node, report) if has_holes(node) else node.value
+    if value is UNKNOWN:
+        return OPEN_QUEUE
+    name = to_text(value)
     if name and not _QUEUE.fullmatch(name) and has_holes(node):
         report.add(
             Code.NAME, node.span, f"expected a queue's name, found {name[:60]!r}", "letters, digits, `_`, `-`, `.` and `:`"

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import ServerUnavailableError
-from flowq.plan.notice import stored_notices
+from flowq.plan.notice import TIMEOUT, stored_notices
 from flowq.worker.secrets.resolve import problem_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from flowq.store.webhooks import PendingNotice
 
 LONGEST: Final = 10.0  # s to wait for the messages of a run that has ended
+
+_ANSWER: Final = 4.0  # s to wait for an answer: an address that hangs holds up no run for longer
 
 _LOOK: Final = 0.02  # s between looks, at first
 _SLOWEST: Final = 0.25
@@ -28,7 +30,7 @@ def await_messages(
     """Wait until the messages about a run that has ended are sent, at most `LONGEST`.
 
     Those whose address is missing here are not waited for, because the worker has the environment of this process, nor those that were tried
-    in vain and have no other try in that time.
+    in vain and have no other try in that time, nor those whose address does not answer within `_ANSWER`.
 
     Args:
         store: where the run is.
@@ -64,7 +66,8 @@ def await_messages(
 def _may_be_sent(item: "PendingNotice", hindrances: "Mapping[str, str]", seconds: float) -> bool:
     """Return whether a message may be sent within so many seconds."""
     found = stored_notices(f"- - - - {item.spec}")  # as a line of the run's record
-    return not any(hindrances.get(notice.address) for notice in found) and (item.is_taken or item.due_in <= seconds)
+    soon = item.taken_for(TIMEOUT) <= _ANSWER if item.is_taken else item.due_in <= seconds
+    return soon and not any(hindrances.get(notice.address) for notice in found)
 
 
 def missing_address(notice: "Notice") -> str:

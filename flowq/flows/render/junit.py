@@ -2,7 +2,7 @@
 
 The form is the one that Jenkins, GitLab, GitHub's actions and Azure agree on: a `testsuites` with one `testsuite`. A job that fails
 by its own doing (exit code, exception) is a `failure`; one that something else ended (time, a lost worker, a signal) an `error`;
-what was not executed, or may fail, is `skipped` with the reason. Handlers for another end of the run are left out.
+what was not executed, or may fail, is `skipped` with the reason. Properties name the jobs that took several attempts. Handlers for another end of the run are left out.
 """
 
 from collections.abc import Mapping
@@ -56,6 +56,7 @@ def _properties(run: RunView) -> dict[str, str]:
     found |= {
         f"flowq.param.{name}": value if isinstance(value, str) else safe_json(value) for name, value in run.params.items()
     }
+    found |= {f"flowq.attempts.{job.name}": str(job.attempts) for job in run.selected_jobs if job.attempts > 1}
     found |= {"flowq.turned_away_by": run.turned_away_by} if run.turned_away_by else {}
     return found | {f"flowq.label.{name}": value for name, value in run.labels.items()}
 

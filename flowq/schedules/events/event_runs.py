@@ -10,6 +10,7 @@ from typing import Final
 
 from flowq import expr
 from flowq.flows.actions.submit import offer
+from flowq.flows.views.text import safe_line
 from flowq.plan import Json
 from flowq.plan.trigger import Trigger
 from flowq.schedules.entries import FlowOfCatalog
@@ -70,7 +71,7 @@ def start_run(maker: Maker, known: KnownTrigger, claim: EventClaim, data: Mappin
     compiled = known.flow.compile(params=params)
     if compiled.plan is None:
         problem = first_problem(compiled)
-        log.error("%s: %s cannot run: %s", known.id, claim.key, problem)
+        log.error("%s: %s cannot run: %s", known.id, _event(known.trigger, claim.key), problem)
         return EventRun(schedules.settle_event(claim, "refused", problem), reason=problem)
     offered = offer(
         maker.store,
@@ -84,7 +85,7 @@ def start_run(maker: Maker, known: KnownTrigger, claim: EventClaim, data: Mappin
         slot=claim,
     )
     if offered.outcome is Outcome.DONE:
-        log.info("%s: run %s for %s", known.id, offered.run, claim.key)
+        log.info("%s: run %s for %s", known.id, offered.run, _event(known.trigger, claim.key))
         return EventRun(Outcome.DONE, offered.run)
     if offered.outcome is Outcome.CONFLICT and offered.run in schedules.existing([offered.run]):
         return EventRun(schedules.settle_event(claim, "run", run=offered.run), offered.run, repeated=True)
@@ -92,3 +93,8 @@ def start_run(maker: Maker, known: KnownTrigger, claim: EventClaim, data: Mappin
         run = offered.run if offered.outcome is Outcome.DUPLICATE else ""
         return EventRun(Outcome.DONE, run, "" if run else f"run {offered.holder} is open", repeated=True)
     return EventRun(offered.outcome)
+
+
+def _event(trigger: Trigger, key: str) -> str:
+    """Return what a user calls an event: the path of a file without size and time, the run without its attempt."""
+    return safe_line(key.rsplit("|", {"files": 2, "flow": 1}.get(trigger.kind, 0))[0])

@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from flowq import __version__, expr
-from flowq.plan import Plan
+from flowq.exceptions import CorruptRecordError, NoSuchRunError
+from flowq.plan import Plan, PlanVersionError
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.plan.notice import TIMEOUT, Notice
+from flowq.states import LETTERS, JobStatus
 from flowq.store.schema.documents import iso, record_json
 from flowq.worker.secrets.resolve import resolve
 
@@ -35,8 +39,15 @@ _WORDS: Final = {
     "waiting": "waits for a decision",
     "refused": "did not run: its flow is not valid",
 }
+_BAD: Final = frozenset(letter for letter, status in LETTERS.items() if status in {JobStatus.FAILED, JobStatus.STOPPED}) - {
+    "a",
+    "A",
+}
 _KEY: Final = "of the signature"
 _LONGEST: Final = 2000  # characters of a text
+_LARGE: Final = 5000  # jobs of a run above which those that failed are not looked for: the worker beats for its jobs in between
+_LISTED: Final = 20  # jobs that failed, in a document
+_NAMED: Final = 3  # of these, in a text
 
 
 def request_of_notice(store: Store, delivery: NoticeDelivery) -> dict[str, Any]:
@@ -88,6 +99,7 @@ def sample(notice: Notice) -> tuple[dict[str, Json], str]:
         "flow": None,
         "run": None,
         "job": None,
+        "failed_jobs": [],
         "error": None,
         "message": text,
     }, text
@@ -101,6 +113,7 @@ def _document(store: Store, delivery: NoticeDelivery, run: RunRecord | None) -> 
         "flow": delivery.flow,
         "run": None if run is None else record_json(run),
         "job": _job_name(store, delivery),
+        "failed_jobs": _failed_jobs(store, delivery, run),
         "slot": iso(delivery.slot_ms),
         "error": delivery.error,
     }
@@ -117,8 +130,29 @@ def _text(notice: Notice, delivery: NoticeDelivery, run: RunRecord | None, docum
     words = _WORDS.get(delivery.event, delivery.event)
     about = f" (run {delivery.run})" if delivery.run else f" ({iso(delivery.slot_ms)})" if delivery.slot_ms is not None else ""
     times = f", {delivery.count} times" if delivery.count > 1 else ""
-    more = f": {document['job']}" if document["job"] else f": {delivery.error}" if delivery.error else ""
+    more = str(document["job"] or delivery.error or _list_of(document["failed_jobs"]))
+    more = f": {more}" if more else ""
     return f"{delivery.flow} {words}{about}{times}{more}"[:_LONGEST]
+
+
+def _list_of(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    some = ", ".join(names[:_NAMED])
+    return f"{some} and {'others' if len(names) == _LISTED else f'{more} more'}" if more > 0 else some
+
+
+def _failed_jobs(store: Store, delivery: NoticeDelivery, run: RunRecord | None) -> list[str]:
+    """Return the names of jobs of the graph that made a run fail, in the order of the plan; none once it is retried, or cannot be read."""
+    if delivery.event != "failed" or run is None or run.total > _LARGE:
+        return []
+    try:
+        plan = Plan.from_json(store.runs.plan(run.id))
+        plan = with_foreach_cells(plan, store.runs.members(run.id, foreach_groups(plan)))
+    except (CorruptRecordError, NoSuchRunError, PlanVersionError):
+        return []  # that it failed is told all the same
+    letters = "".join(store.runs.statuses(run.id, len(plan.cells)))
+    jobs = (cell for cell in plan.cells if not (cell.group or cell.hidden or cell.phase))
+    return list(islice((cell.label for cell in jobs if letters[cell.ordinal : cell.ordinal + 1] in _BAD), _LISTED))
 
 
 def _job_name(store: Store, delivery: NoticeDelivery) -> str | None:

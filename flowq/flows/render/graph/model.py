@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flowq.flows.render.graph.simplify import Contraction
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
-from flowq.plan import GATE, STAGE, Json, Plan, SourcePlace
+from flowq.plan import GATE, OPEN_QUEUE, STAGE, Json, Node, Plan, SourcePlace
 from flowq.plan.foreach import order
 from flowq.states import JobStatus
 
@@ -19,7 +19,7 @@ class Vertex:
     """One job as drawn. `status` is None without a run. `group`: it only counts the cells above it."""
 
     name: str
-    queue: str
+    queue: str | None  # not known: a param has no value
     place: SourcePlace
     cells: tuple[str, ...] = ()  # of a matrix drawn as one
     matrix: bool = False  # drawn as one; it may have no cells
@@ -104,7 +104,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
         vertices.append(
             Vertex(
                 name=_name(node.name),
-                queue=node.queue,
+                queue=_queue(node),
                 place=plan.place_of(node),
                 cells=tuple(plan.cells[ordinal].name for ordinal in own if plan.cells[ordinal].name != node.name)
                 if node.matrix
@@ -147,7 +147,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 name=cell.label,
                 matrix=cell.name in plan.open_matrices,
                 is_open=cell.name in plan.open_matrices,
-                queue=node.queue,
+                queue=_queue(node),
                 place=plan.place_of(node),
                 status=matrix_status(views) if cell.group else view.status if view else None,
                 allowed=view is not None and view.allowed,
@@ -158,6 +158,10 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
         )
     edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())
     return Drawing(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)), plan.file)
+
+
+def _queue(node: Node) -> str | None:
+    return None if node.queue == OPEN_QUEUE else node.queue
 
 
 def _duration(views: Sequence[JobView]) -> float | None:

@@ -106,7 +106,8 @@ def _boxes(
 def _tooltip(vertex: Vertex, file: str) -> str:
     state = "" if vertex.status is None else f": {vertex.status}" + (" (allowed)" if vertex.allowed else "")
     took = "" if vertex.duration is None else f", {vertex.duration:.2f} s"
-    return f"{vertex.label}{state}{took}, queue {vertex.queue}, {vertex.place.beside(file) or f'line {vertex.place.line}'}"
+    queue = "" if vertex.queue is None else f", queue {vertex.queue}"
+    return f"{vertex.label}{state}{took}{queue}, {vertex.place.beside(file) or f'line {vertex.place.line}'}"
 
 
 def _short(label: str) -> str:

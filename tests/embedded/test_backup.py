@@ -1,0 +1,114 @@
+"""A backup of the embedded server: whole while it is written to, and something to go back to."""
+
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from flowq.embedded.attach import attach
+from flowq.embedded.backup import back_up
+from flowq.embedded.control import stop_server
+from flowq.exceptions import UsageError
+from tests.embedded.users import client, processes
+from tests.examples.running import flowq
+from tests.support.wait import until
+
+GROWTH = "auto-aof-rewrite-percentage"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    """Where backups are, whose servers have all ended after the test."""
+    yield tmp_path / "kept"
+    for home in filter(Path.is_dir, (tmp_path / "kept").glob("*")):
+        stop_server(str(home), force=True)
+        until(partial(_is_gone, home), message=f"the processes of {home} to end")
+
+
+def _is_gone(home: Path) -> bool:
+    return not processes(home)
+
+
+def test_a_copy_made_while_the_data_changes_is_whole(clean_home: Path, kept: Path) -> None:
+    with attach():
+        connection = client(clean_home)
+        connection.mset({f"k{number}": "v" * 100 for number in range(20_000)})
+        stop, count = threading.Event(), 0
+
+        def write() -> None:
+            with client(clean_home) as writer:
+                while not stop.is_set():
+                    writer.pipeline(transaction=True).incr("a").incr("b").execute()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            until(lambda: connection.get("a") is not None)
+            connection.bgrewriteaof()
+            count = int(connection.get("a") or 0)
+            size = back_up(str(kept / "monday"))
+        finally:
+            stop.set()
+            thread.join()
+        last = int(connection.get("a") or 0)
+        assert connection.config_get(GROWTH) == {GROWTH: "100"}
+    assert size > 2_000_000
+    assert (kept / "monday").stat().st_mode & 0o777 == 0o700
+    with attach(str(kept / "monday")):
+        copied = client(kept / "monday")
+        assert copied.get("a") == copied.get("b")
+        assert count <= int(copied.get("a") or 0) <= last
+        assert copied.dbsize() == 20_002
+
+
+def test_a_backup_is_never_mixed_with_something_else(clean_home: Path, kept: Path) -> None:
+    attach().close()
+    (kept / "tuesday").mkdir(parents=True)
+    (kept / "tuesday" / "notes").touch()
+    with pytest.raises(UsageError, match="is not empty: a backup is a directory of its own"):
+        back_up(str(kept / "tuesday"))
+    assert os.listdir(kept / "tuesday") == ["notes"]
+    (kept / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot back up to .*: (Not a directory|File exists)"):
+        back_up(str(kept / "file" / "here"))
+    assert clean_home.exists()
+
+
+def test_a_backup_is_of_the_server_that_is_used(
+    clean_home: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = flowq("server", "backup", str(kept / "sunday"), cwd=tmp_path)
+    assert (refused.code, refused.err) == (
+        2,
+        f"error: there is nothing to back up: the embedded server has no data in {clean_home}\n",
+    )
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://:canary@db.example.org")
+    refused = flowq("server", "backup", str(kept / "sunday"), cwd=tmp_path)
+    assert refused.code == 2
+    assert refused.err.startswith(
+        "error: runs are kept on the server at redis://:***@db.example.org here (FLOWQ_REDIS_URL), not on"
+    )
+    assert not kept.exists()
+
+
+def test_the_state_of_a_backup_comes_back(clean_home: Path, kept: Path, tmp_path: Path) -> None:
+    """The steps of docs/server.md."""
+    (tmp_path / "flow.yaml").write_text("jobs: {a: {run: echo hi}}\n")
+
+    def runs() -> list[str]:
+        return [line.split()[0] for line in flowq("runs", cwd=tmp_path).out.splitlines()[1:]]
+
+    assert flowq("run", "--run-id", "first", cwd=tmp_path).code == 0
+    made = flowq("server", "backup", str(kept / "friday"), cwd=tmp_path)
+    assert (made.code, made.err) == (0, "")
+    assert made.out.startswith("backed up ")
+    assert flowq("run", "--run-id", "second", cwd=tmp_path).code == 0
+    assert runs() == ["second", "first"]
+    assert flowq("server", "stop", cwd=tmp_path).code == 0
+    (clean_home / "data").rename(clean_home / "data.old")
+    (kept / "friday" / "data").rename(clean_home / "data")
+    assert runs() == ["first"]
+    assert flowq("logs", "first", cwd=tmp_path).out == "a | hi\n"
