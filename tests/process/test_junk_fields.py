@@ -190,7 +190,7 @@ def test_a_run_whose_plan_is_damaged_is_listed_and_named(
     """Whether it is orphaned cannot be told then: its jobs would have to be known."""
     monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
     submit(store, plan(), directory="/", run_id="torn")
-    waiting: Any = {"local": 1, "attempt": 2, "jobs:queued": 0, "jobs:deferred": 2}
+    waiting: Any = {"local": 1, "attempt": 2, "started_at": 1000, "jobs:queued": 0, "jobs:deferred": 2}
     store.client.hset(store.session.keys("run", "torn"), mapping=waiting)
     store.client.set(store.session.keys("plan", "torn"), b"letters")
     for words in (("runs",), ("info",)):
