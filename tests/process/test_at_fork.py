@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -70,3 +72,31 @@ def test_a_job_sees_them_whole() -> None:
     with Stand(preload=("logging",)) as stand:
         names = json.loads(stand.run(seen).outcome["value"])
     assert names == ["_after_fork", "_after_at_fork_child_reinit_locks"]
+
+
+USUAL = """
+import concurrent.futures.thread, logging, os, random, threading
+from flowq.worker.fork_server import at_fork
+found = [at_fork.program_has_some()]
+{more}
+found.append(at_fork.program_has_some())
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+os.waitpid(pid, 0)
+print(found)
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("", [False, False]),
+        ("os.register_at_fork(before=lambda: print('called'))", [False, True]),
+        ("os.register_at_fork(after_in_child=threading.Lock().acquire)", [False, True]),
+        ("__import__('gc').freeze()", [False, True]),  # then the lists are not found
+    ],
+)
+def test_hooks_of_a_program_are_found(more: str, found: list[bool]) -> None:
+    done = subprocess.run([sys.executable, "-c", USUAL.format(more=more)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == (["called"] if "called" in more else []) + [str(found)]

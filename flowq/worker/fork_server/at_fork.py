@@ -7,6 +7,7 @@ the code of their functions is replaced. A child gets it back first of all: a jo
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -36,6 +37,7 @@ _SHORT: Final[dict[tuple[str, str], CodeType]] = {
 _HARMLESS: Final = frozenset(
     ("concurrent.futures.thread", "logging", "random", "threading")
 )  # modules with hooks that wait for nothing here
+_LISTS: Final = 3  # before a fork, after it in the child, and in the parent
 replaced: list[tuple[Any, CodeType]] = []
 """The functions that are shortened now, each with the code that is its own."""
 
@@ -57,6 +59,29 @@ def restore() -> None:
     while replaced:
         function, code = replaced.pop()
         function.__code__ = code
+
+
+def program_has_some() -> bool:
+    """Return whether the program that this process is a copy of has hooks that may hang; True if that cannot be told.
+
+    Python has no call for the lists of hooks. So one more hook is registered: the lists are what refers to it.
+    """
+
+    def mark() -> None:
+        """Do nothing."""
+
+    os.register_at_fork(before=mark, after_in_child=mark, after_in_parent=mark)
+    lists = [found for found in gc.get_referrers(mark) if type(found) is list]
+    for hooks in lists:
+        hooks.remove(mark)
+    return len(lists) != _LISTS or not all(_is_harmless(hook) for hooks in lists for hook in hooks)
+
+
+def _is_harmless(hook: Any) -> bool:
+    futures = sys.modules.get("concurrent.futures.thread")
+    if futures is not None and getattr(hook, "__self__", None) is getattr(futures, "_global_shutdown_lock", hook):
+        return True
+    return getattr(hook, "__module__", None) in _HARMLESS
 
 
 class UserCode:

@@ -93,6 +93,7 @@ def _rehearse(task: Task) -> None:
     try:
         short = None if "sync" in task else shortened(0, task)
         ours.send(short or (0, task, {}), (1, 2))
+        theirs.readable(0.0)
         message, pipes = theirs.first()
         if short is None or not horse.serve_short(theirs, message, pipes):
             horse.serve(theirs, "", (task, {}), pipes)

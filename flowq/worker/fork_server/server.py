@@ -222,7 +222,7 @@ def _has_room() -> bool:
 def serve_clone(control: Channel, warm_after: float) -> NoReturn:
     """Turn this copy of a user's process into a fork server; it ends with the control channel."""
     user_code = at_fork.UserCode()
-    user_code.hooks = True  # which ones the program has is not known
+    user_code.hooks = at_fork.program_has_some()
     _serve(control, user_code, warm_after)
 
 
