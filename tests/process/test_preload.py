@@ -1,6 +1,7 @@
 """Preloading: the fork server imports modules only if that is harmless, and only as long as their source is unchanged."""
 
 import pickle
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import redis
 
 from flowq import Queue, Worker
 from flowq.worker.supervisor.task_imports import imports_of
+from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import Stand, task
 from tests.support.wait import until
 
@@ -99,12 +101,12 @@ def test_an_edited_file_makes_the_server_stale(place: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "modules"),
     [
-        ("pkg.mod.func", ("pickle", "pkg.mod")),
-        ("mod.func", ("pickle", "mod")),
-        ("func", ("pickle",)),
-        ("__main__.func", ("pickle",)),
-        ("no module.func", ("pickle",)),
-        ("pkg." + "x" * 300, ("pickle",)),
+        ("pkg.mod.func", ("pkg.mod",)),
+        ("mod.func", ("mod",)),
+        ("func", ()),
+        ("__main__.func", ()),
+        ("no module.func", ()),
+        ("pkg." + "x" * 300, ()),
     ],
 )
 def test_the_module_of_a_plain_job_is_found_without_unpickling(name: str, modules: tuple[str, ...], protocol: int) -> None:
@@ -123,7 +125,7 @@ def test_a_job_with_cache_also_preloads_the_cache_modules() -> None:
     "payload", [b"", b"\x80", b"\x80\x05\x8c", b"\x80\x05\x8c\xff", b'["json", []]', b"\x80\x05\x8c\x03\xff\xfe."]
 )
 def test_other_payloads_preload_no_user_modules(payload: bytes) -> None:
-    assert imports_of(task("pickle", payload=payload)) == ("pickle",)
+    assert imports_of(task("pickle", payload=payload)) == ()
     assert imports_of(task("pickle", payload=payload, serializer="json")) == ()
 
 
@@ -167,3 +169,20 @@ def test_modules_of_jobs_are_preloaded_into_a_clone(
     assert values[-1] == (False, 1)  # its horse had the module already
     assert after.return_value() == (True, 2222)  # as with a worker that imports nothing ahead
     assert "stamped" not in sys.modules
+
+
+MAPPED = """
+import os
+from pathlib import Path
+
+def pickle_of_parent():
+    return "_pickle" in Path(f"/proc/{os.getppid()}/maps").read_text()
+"""
+
+
+def test_horses_of_plain_jobs_import_no_pickle(place: Path, server: PrivateServer, redis_client: redis.Redis) -> None:
+    (place / "mapped.py").write_text(MAPPED)
+    first = Queue(connection=redis_client).enqueue("mapped.pickle_of_parent")
+    command = [sys.executable, "-m", "flowq", "worker", "--burst", "--url", server.url]
+    subprocess.run(command, check=True, cwd=place, capture_output=True, timeout=60)
+    assert first.return_value() is True

@@ -26,12 +26,11 @@ def _thawed() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_thawed")
-@pytest.mark.parametrize("again", [False, True])
-def test_a_rehearsal_leaves_environment_and_context_as_they_were(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+def test_a_rehearsal_leaves_environment_and_context_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_JOB_ID", "of the job that this program is")
     monkeypatch.delenv("FLOWQ_ATTEMPT", raising=False)
     before = dict(os.environ)
-    rehearsal.settle(again=again)
+    rehearsal.settle()
     assert dict(os.environ) == before
     assert current_task() is None
     assert gc.get_freeze_count()
@@ -56,13 +55,12 @@ def test_a_rehearsal_calls_no_code_of_the_users(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_thawed")
-@pytest.mark.parametrize("again", [False, True])
-def test_a_rehearsal_performs_no_job_of_a_patched_class(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+def test_a_rehearsal_performs_no_job_of_a_patched_class(monkeypatch: pytest.MonkeyPatch) -> None:
     def perform(_job: Job) -> None:
         pytest.fail("performed by a fork server")
 
     monkeypatch.setattr(Job, "perform", perform)
-    rehearsal.settle(again=again)
+    rehearsal.settle()
 
 
 def test_modules_that_are_imported_ahead_are_set_apart_too() -> None:

@@ -48,15 +48,12 @@ def sample() -> bytes:
     return marshal.dumps(shortened(0, tasks[-1] | {"run": None}), 2) if tasks else b""
 
 
-def settle(*, again: bool = False) -> None:
-    """Warm up this process, and set apart what it holds now: horses share it, and do not touch it in their garbage collections.
-
-    `again`: after an import. There may be horses by now, which the end of a call would take for what it has left running.
-    """
-    tasks = [] if again else [_CALL | _SYNC]
+def settle() -> None:
+    """Warm up this process before its first horse, and set apart what it holds."""
+    tasks = [_CALL | _SYNC]
     if "pickle" in sys.modules and not _performs_in_its_way():
         tasks.append(_PICKLE | _SYNC)
-    tasks += [task for task in _short_tasks() if not again or task["kind"] != "call"]
+    tasks += _short_tasks()
     former = context.current_task()
     kept = {name: os.environ.get(name) for name in environment(_CALL)}
     try:
@@ -70,6 +67,11 @@ def settle(*, again: bool = False) -> None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+    set_apart()
+
+
+def set_apart() -> None:
+    """Set apart what this process holds now: horses share it, and do not touch it in their garbage collections."""
     at_fork.shorten()
     gc.collect()
     gc.freeze()

@@ -189,8 +189,9 @@ class ForkServer:
         if answer is None:
             return
         if answer[0] == ipc.WARMED:
-            rehearsal.settle(again=True)
-            self._succession.rehearsed(rehearsal.sample(), self._warm_after)
+            rehearsal.set_apart()
+            if not rehearsal.sample():  # what was imported has replaced how plain jobs are executed
+                self._succession.rehearsed(b"", self._warm_after)
         self._control.tell(answer)
         if (module := self._preloader.waiting()) is not None:
             self._warm(module)

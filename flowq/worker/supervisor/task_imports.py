@@ -16,8 +16,8 @@ _DOTTED: Final = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.[A-Za
 def imports_of(task: "Task") -> tuple[str, ...]:
     """Return the modules that a horse has to import for this task: the user's, and flowq's own that not every job needs.
 
-    Of a plain job that is `pickle` too. A method's name ends in class and method; the class is then taken for a module, which a
-    probe finds out to be none: such jobs import for themselves.
+    Not `pickle`, which the fork servers of plain jobs import when they start. A method's name ends in class and method; the class is
+    then taken for a module, which a probe finds out to be none: such jobs import for themselves.
     """
     own = ("flowq.worker.horse.cache.decide",) if "cache" in task else ()
     if task["kind"] in {"shell", "argv"}:
@@ -27,7 +27,7 @@ def imports_of(task: "Task") -> tuple[str, ...]:
     if task["kind"] != "pickle" or task.get("serializer"):
         return ()
     module = _module_in(task["payload"])
-    return ("pickle",) if module is None else ("pickle", module)
+    return () if module is None else (module,)
 
 
 def _module_in(payload: bytes) -> str | None:

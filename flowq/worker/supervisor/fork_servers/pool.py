@@ -164,6 +164,8 @@ class ForkServerPool:
             fork_server = ForkServerClient.clone(self._loop, warm_after=self._warm_after, on_lost=self._lost)
         else:
             preload = () if place.shared or place.python else self._preload
+            if place.cwd is None:  # it is for plain jobs, and each of them would import pickle
+                preload = (*preload, "pickle")
             fork_server = ForkServerClient.start(
                 self._loop, place, preload=preload, warm_after=self._warm_after, on_lost=self._lost
             )
