@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks import history, idle, whole
 from benchmarks.graphs import Bench
-from benchmarks.simulation import Constants, SimulatedJob, makespan
+from benchmarks.makespan import Constants, SimulatedJob, makespan
 
 JOBS: Final = 2000  # of the grid
 _BASE: Final = 200  # jobs of a smaller grid, whose cost is taken off: that of the start of all processes

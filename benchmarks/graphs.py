@@ -21,7 +21,7 @@ from typing import Final
 
 from benchmarks import graph2flow
 from benchmarks.graph2flow import Graph, Options
-from benchmarks.simulation import Constants, SimulatedJob, makespan
+from benchmarks.makespan import Constants, SimulatedJob, makespan
 from flowq.compiler import compile_file
 from flowq.flows.actions.submit import submit
 from flowq.plan import Plan

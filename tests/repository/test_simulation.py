@@ -8,7 +8,8 @@ import pytest
 from benchmarks import graph2flow
 from benchmarks.graph2flow import Options
 from benchmarks.graphs import Overhead, bound, simulated
-from benchmarks.simulation import Constants, SimulatedJob, makespan, rate
+from benchmarks.makespan import Constants, SimulatedJob, makespan
+from benchmarks.simulation import rate
 from tests.examples.corpora import CORPORA
 
 FREE: Final = Constants(server=0.0, slot=0.0)

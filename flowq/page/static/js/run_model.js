@@ -3,7 +3,7 @@ import { get, query } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
 import { useTopic } from "./live.js";
 import { runPath } from "./router.js";
-import { ENDED } from "./status.js";
+import { ENDED, look } from "./status.js";
 
 const BAD = new Set(["failed", "stopped"]);
 
@@ -46,6 +46,15 @@ export function statusOf(jobs) {
   if (found.has("deferred") && found.size > 1) return "started";
   for (const status of ["deferred", "canceled", "finished", "skipped"]) if (found.has(status)) return status;
   return [...found][0] ?? null;
+}
+
+// What a box of a graph shows: the status of its jobs, and how many of several have ended.
+export function paint(box, states) {
+  const jobs = states(box);
+  if (!jobs.length) return { word: "", tone: "plain", mark: "", note: "" };
+  if (jobs.length === 1) return { ...look(jobs[0].status, jobs[0]), note: "" };
+  const done = jobs.filter((job) => ENDED.has(job.status)).length;
+  return { ...look(statusOf(jobs)), note: `${done}/${jobs.length}` };
 }
 
 export const isBad = (job) => BAD.has(job.status) && !job.allowed;

@@ -4,8 +4,7 @@ import { geometry, step } from "../graph_model.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { Button, Empty, Waiting, plural } from "../parts.js";
 import { Link, runPath, setSearch, usePlace } from "../router.js";
-import { statusOf } from "../run_model.js";
-import { look } from "../status.js";
+import { paint } from "../run_model.js";
 import { GraphCanvas, Minimap } from "./graph_canvas.js";
 import { GraphSvg } from "./graph_svg.js";
 
@@ -27,14 +26,6 @@ export function GraphTab({ run, jobs, version, openJob, chosen }) {
   return html`<${Graph} graph=${data} states=${states} stamp=${version} open=${open} chosen=${chosen} critical=${critical}
     tools=${html`<label class="check"><input type="checkbox" checked=${cells} onChange=${() => setSearch({ cells: cells ? null : "1" }, { replace: false })} /> every cell of a matrix</label>`}
     table=${html`The same as a table: <${Link} to=${runPath(run.id, "jobs")}>jobs<//>.`} />`;
-}
-
-export function paint(box, states) {
-  const jobs = states(box);
-  if (!jobs.length) return { word: "", tone: "plain", mark: "", note: "" };
-  if (jobs.length === 1) return { ...look(jobs[0].status, jobs[0]), note: "" };
-  const done = jobs.filter((job) => ["finished", "skipped", "failed", "stopped", "canceled"].includes(job.status)).length;
-  return { ...look(statusOf(jobs)), note: `${done}/${jobs.length}` };
 }
 
 export function Graph({ graph, states, stamp, open, chosen = null, critical = new Set(), tools = null, table = null }) {

@@ -1,7 +1,7 @@
 // A graph of thousands of boxes on a canvas: only what is in view is drawn, labels from half size on.
 import { FONT } from "../graph_model.js";
 import { html, useEffect, useLayoutEffect, useRef } from "../html.js";
-import { paint } from "./graph.js";
+import { paint } from "../run_model.js";
 
 const LABELS = 0.5;
 const MAP = { width: 180, height: 110 };

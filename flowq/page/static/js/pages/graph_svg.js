@@ -1,7 +1,7 @@
 // A graph of up to some hundred boxes as SVG.
 import { curve } from "../graph_model.js";
 import { html } from "../html.js";
-import { paint } from "./graph.js";
+import { paint } from "../run_model.js";
 
 export function GraphSvg({ shape, states, view, found, focus, chosen, critical, open, show }) {
   const onPath = (index) => index >= 0 && index < shape.boxes.length && shape.boxes[index].ordinals.some((ordinal) => critical.has(ordinal));
