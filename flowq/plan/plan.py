@@ -12,11 +12,12 @@ from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 from flowq.plan.shipment import Shipment
 
-PLAN_VERSION: Final = 4
+PLAN_VERSION: Final = 5
 
-_READABLE: Final = (1, 2, 3, 4)  # later versions only added fields
+_READABLE: Final = (1, 2, 3, 4, 5)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
 _WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
+_WITH_COMMANDS: Final = 5  # an older one knows no secret that a command gives
 
 
 class PlanVersionError(FlowqError):
@@ -205,6 +206,8 @@ class Plan:
 
 def _version_of(plan: Plan) -> int:
     """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
+    if any("command" in reference for node in plan.nodes for reference in node.secrets.values()):
+        return _WITH_COMMANDS
     if any(node.artifacts or node.fetch or node.resources for node in plan.nodes):
         return _WITH_FILES
     return _WITH_PYTHON if plan.python else _WITH_PYTHON - 1
