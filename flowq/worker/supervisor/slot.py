@@ -54,6 +54,7 @@ class Slot:
     def __init__(self, loop: Loop, owner: Owner, index: int, *, grace: float = TIMEOUT_GRACE) -> None:
         self.index = index
         self.task: Task | None = None
+        self.about: dict[str, str] = {}  # the run of its job, and the flow, for records of the log
         self._loop = loop
         self._owner = owner
         self._grace = self._stop_grace = grace
@@ -210,7 +211,7 @@ class Slot:
         text = f"waiting for a process: the fork server does not answer, and is killed after {server.limit:g} s"
         self._told = True
         self._output.note(text)
-        _log.warning("job %s: %s", self.task["id"], text)
+        _log.warning("job %s: %s", self.task["id"], text, extra=self.about)
 
     def _await_exit(self, lane: Lane, killing: Kill) -> None:
         # If the worker stops, it needs no fork server any more.

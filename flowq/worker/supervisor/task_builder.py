@@ -104,6 +104,10 @@ class TaskBuilder:
             raise UnpreparableError(f"{place.where}: secret {next(iter(commands))}: {refused}")
         return CommandSecrets(commands, known, place.run.flow_directory(place.node), place.where)
 
+    def flow_of(self, run_id: str) -> str:
+        """Return the flow of a run whose plan was read, "" for others."""
+        return self._scopes.flow_of(run_id)
+
     def callback(self, claim: Claim, end: "Ended") -> "Task | None":
         """Return the task that makes up for a callback of a plain job whose horse could not call it any more, None for none."""
         task = None if self._options is None else callback_task(claim, end, self._options)
