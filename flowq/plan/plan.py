@@ -39,6 +39,7 @@ class Plan:
     timezone: str = ""  # of `run.date`; empty: UTC
     python: str = ""  # the interpreter of jobs with `call`: an absolute path, or `~/…`; empty: the worker's
     timeout: float | None = None  # s, of the whole graph, without the handlers
+    own_timeout: bool = False  # it was given to the run, and is not that of the text
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
@@ -145,6 +146,10 @@ class Plan:
         )
         return replace(self, nodes=tuple(nodes))
 
+    def limited(self, timeout: float | None) -> "Plan":
+        """Return the plan with a timeout (s) of the run's own, in place of the text's; None: the text's."""
+        return self if timeout is None else replace(self, timeout=timeout, own_timeout=True)
+
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
@@ -196,6 +201,7 @@ class Plan:
             timezone=document.get("timezone", ""),
             python=document.get("python", ""),
             timeout=document.get("timeout"),
+            own_timeout=document.get("own_timeout", False),
             fail_fast=document.get("fail_fast", False),
             concurrency=stored.concurrency_from_json(document.get("concurrency")),
             scopes=document.get("scopes", {}),
@@ -222,6 +228,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
         out["python"] = plan.python
     if plan.timeout is not None:
         out["timeout"] = plan.timeout
+    if plan.own_timeout:
+        out["own_timeout"] = True
     if plan.fail_fast:
         out["fail_fast"] = True
     if plan.concurrency is not None:
