@@ -19,6 +19,7 @@ from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 LINGER: Final = 30.0  # s that the server outlives its last user; `FLOWQ_LINGER` overrides it
 
 _START_LIMIT: Final = 30.0  # s to wait for a server that does not answer; the watchdog gives up earlier
+_SILENT_LIMIT: Final = 10.0  # s for one that runs, and accepts connections, to answer: as long as any other server has
 _LOAD_LIMIT: Final = 600.0  # s for the server to load its data
 _COMMON_ANCESTOR: Final = (7, 2)  # the last version of Redis whose data Valkey can read
 
@@ -86,13 +87,17 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
 
 def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -> None:
     loading_deadline = time.monotonic() + _LOAD_LIMIT
+    silent_since: float | None = None
     pause = 0.001
     while True:
-        kept = _ensure_watchdog(home, environ)
+        kept, asked = _ensure_watchdog(home, environ), time.monotonic()
         answer = resp.ping(home.socket)
         if kept and answer == resp.ALIVE:
             return
-        if time.monotonic() > (loading_deadline if answer == resp.LOADING else deadline):
+        now = time.monotonic()
+        silent_since = (silent_since or asked) if kept and answer == resp.SILENT else None
+        hangs = silent_since is not None and now - silent_since > _SILENT_LIMIT
+        if hangs or now > (loading_deadline if answer == resp.LOADING else deadline):
             raise ServerUnavailableError(
                 f"the embedded server in {home.root} does not answer ({answer}; watchdog: {last_words(home.watchdog_log)}):"
                 " see server.log there, or stop it with `flowq server stop --force` and try again"
