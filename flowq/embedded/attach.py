@@ -1,5 +1,6 @@
 """Attaching to the embedded server: start it if needed, and hold the lock that keeps it running."""
 
+import errno
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ from typing import Final, Self
 
 from flowq.embedded import resp, watchdog
 from flowq.embedded.binary import ServerBinary, find_server
-from flowq.embedded.directory import Home, locate, prepare
+from flowq.embedded.directory import NO_ROOM, Home, locate, prepare, unusable
 from flowq.embedded.locks import LockFile
 from flowq.embedded.process import last_words
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
@@ -72,6 +73,15 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
         ServerUnavailableError: it did not answer in time.
     """
     place = locate(home, environ)
+    try:
+        return _attach(place, environ)
+    except OSError as error:
+        if error.errno in {*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise unusable(place, error) from error
+        raise
+
+
+def _attach(place: Home, environ: Mapping[str, str]) -> Attachment:
     prepare(place)
     deadline = time.monotonic() + _START_LIMIT
     users = LockFile(place.users_lock)

@@ -21,7 +21,7 @@ import time
 from contextlib import suppress
 
 from flowq import processes
-from flowq.embedded.directory import Home
+from flowq.embedded.directory import NO_ROOM, Home, unusable
 from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
@@ -269,8 +269,9 @@ def main() -> None:
         _answer(origin, "ok")
         watchdog.serve()
     except (StartError, OSError) as error:
-        log(str(error))
-        _answer(origin, str(error))
+        text = str(unusable(home, error) if isinstance(error, OSError) and error.errno in NO_ROOM else error)
+        log(text)
+        _answer(origin, text)
         status = 1
     witness.dismiss()
     lock.write("")
@@ -297,9 +298,12 @@ def _detach(home: Home) -> LockFile:
     if os.fork():
         os._exit(0)
     os.setsid()
-    rotate(home.watchdog_log)
     null = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(home.watchdog_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        rotate(home.watchdog_log)
+        output = os.open(home.watchdog_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:  # the disk is full: if the server cannot start either, that is told
+        output = os.open(os.devnull, os.O_WRONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
     for name in os.listdir("/dev/fd"):

@@ -142,7 +142,7 @@ def test_a_stop_signal_ends_the_wait_for_the_server(flows: Path, tmp_path: Path)
 
 
 def test_a_server_that_refuses_is_not_waited_for(flows: Path, server: PrivateServer) -> None:
-    url = server.url.replace("unix://", "unix://nobody:wrong@")
+    url = server.url.replace("unix://", "unix://guest:wrong@")
     with serve(flows, {"FLOWQ_REDIS_URL": url}) as served:
         assert served.wait() == 6
         assert "error: " in served.output
