@@ -1,5 +1,6 @@
 """Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
+import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,8 @@ from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation, Diagnostic
-    from flowq.plan import Plan
+    from flowq.plan import Json, Plan
+    from flowq.store.schema.records import RunRecord
 
 
 def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, without_values: bool = False) -> "Plan":
@@ -41,6 +43,23 @@ def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, without_value
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
         raise InvalidFlowError(f"{shown_name(file)} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
     return compilation.plan
+
+
+def earlier_params(run: "RunRecord") -> "dict[str, Json]":
+    """Return the params of an earlier run for the present text of its file. Those that the text has no longer are named, and left out."""
+    from flowq.compiler.outline import read_outline
+    from flowq.plan import near
+
+    values: dict[str, Json] = json.loads(run.params or "{}")
+    outline = read_outline(near(run.file))
+    if outline is None or outline.problem:
+        return values  # the compiler says what is wrong with it
+    known = {param.name for param in outline.params}
+    dropped = [name for name in values if name not in known]
+    if dropped:
+        names = ", ".join(f"{safe_line(name)}={safe_line(str(values[name]))}" for name in dropped)
+        complain(f"warning: {near(run.file)} no longer has params that run {run.id} was given, they are left out: {names}")
+    return {name: value for name, value in values.items() if name in known}
 
 
 def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) -> str:

@@ -1,5 +1,6 @@
 """Attaching to the embedded server: start it if needed, and hold the lock that keeps it running."""
 
+import errno
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ from typing import Final, Self
 
 from flowq.embedded import resp, watchdog
 from flowq.embedded.binary import ServerBinary, find_server
-from flowq.embedded.directory import Home, locate, prepare
+from flowq.embedded.directory import NO_ROOM, Home, locate, prepare, unusable
 from flowq.embedded.locks import LockFile
 from flowq.embedded.process import last_words
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
@@ -19,6 +20,7 @@ from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 LINGER: Final = 30.0  # s that the server outlives its last user; `FLOWQ_LINGER` overrides it
 
 _START_LIMIT: Final = 30.0  # s to wait for a server that does not answer; the watchdog gives up earlier
+_SILENT_LIMIT: Final = 10.0  # s for one that runs, and accepts connections, to answer: as long as any other server has
 _LOAD_LIMIT: Final = 600.0  # s for the server to load its data
 _COMMON_ANCESTOR: Final = (7, 2)  # the last version of Redis whose data Valkey can read
 
@@ -71,6 +73,15 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
         ServerUnavailableError: it did not answer in time.
     """
     place = locate(home, environ)
+    try:
+        return _attach(place, environ)
+    except OSError as error:
+        if error.errno in {*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise unusable(place, error) from error
+        raise
+
+
+def _attach(place: Home, environ: Mapping[str, str]) -> Attachment:
     prepare(place)
     deadline = time.monotonic() + _START_LIMIT
     users = LockFile(place.users_lock)
@@ -86,13 +97,17 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
 
 def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -> None:
     loading_deadline = time.monotonic() + _LOAD_LIMIT
+    silent_since: float | None = None
     pause = 0.001
     while True:
-        kept = _ensure_watchdog(home, environ)
+        kept, asked = _ensure_watchdog(home, environ), time.monotonic()
         answer = resp.ping(home.socket)
         if kept and answer == resp.ALIVE:
             return
-        if time.monotonic() > (loading_deadline if answer == resp.LOADING else deadline):
+        now = time.monotonic()
+        silent_since = (silent_since or asked) if kept and answer == resp.SILENT else None
+        hangs = silent_since is not None and now - silent_since > _SILENT_LIMIT
+        if hangs or now > (loading_deadline if answer == resp.LOADING else deadline):
             raise ServerUnavailableError(
                 f"the embedded server in {home.root} does not answer ({answer}; watchdog: {last_words(home.watchdog_log)}):"
                 " see server.log there, or stop it with `flowq server stop --force` and try again"

@@ -1,15 +1,16 @@
 """A copy of the embedded server's data, made while it is used.
 
-The append-only file is a file that is only ever appended to, behind a base that never changes. Only a rewrite replaces them, so there is none meanwhile. A
-copy may end in the middle of the last change, as after a crash; the server that loads it leaves that out.
+The append-only file is a file that is only ever appended to, behind a base that never changes. A rewrite removes them, but not from those who have them
+open. So nothing on the server is changed for a backup: one that is killed leaves nothing behind there, and several do not disturb each other. A copy may end
+in the middle of the last change, as after a crash; the server that loads it leaves that out.
 """
 
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, Final
 
 from flowq.config import describe, load_settings, redact
 from flowq.embedded import resp
@@ -19,9 +20,9 @@ from flowq.exceptions import ServerError, UsageError
 
 _FOLDER: Final = "appendonlydir"
 _MANIFEST: Final = "appendonly.aof.manifest"
-_GROWTH: Final = "auto-aof-rewrite-percentage"
-_USUAL: Final = "100"  # %: the server's own default
-_TIMEOUT: Final = 10.0  # s for an answer
+_PARTIAL: Final = "incomplete"  # in place of `data`, until all is there
+_ATTEMPTS: Final = 20  # to open the files of a manifest; between two, a rewrite has ended
+_PIECE: Final = 1024 * 1024  # bytes
 _REWRITE: Final = 600.0  # s that a rewrite which is under way may take
 
 
@@ -43,11 +44,8 @@ def back_up(target: str, home: str | None = None) -> int:
         if os.listdir(root):
             raise UsageError(f"{root} is not empty: a backup is a directory of its own")
         os.chmod(root, 0o700)
-        with (
-            attach(source) as attachment,
-            _no_rewrite(attachment.home),
-            _whole(Home(root)) as copy,
-        ):
+        with attach(source) as attachment, _whole(Home(root)) as copy:
+            _await_rewrite(attachment.home)
             return _copy(attachment.home, copy)
     except OSError as error:
         raise UsageError(f"cannot back up to {root}: {error.strerror or error}") from error
@@ -73,24 +71,19 @@ def _whole(target: Home) -> Iterator[Home]:
     try:
         yield target
     except BaseException:
-        shutil.rmtree(target.data, ignore_errors=True)
+        shutil.rmtree(f"{target.root}/{_PARTIAL}", ignore_errors=True)
         with suppress(OSError):
             os.unlink(target.written_by)
         raise
 
 
-@contextmanager
-def _no_rewrite(home: Home) -> Iterator[None]:
-    _ask(home, "CONFIG", "SET", _GROWTH, "0")
-    try:
-        deadline = time.monotonic() + _REWRITE
-        while _is_rewriting(home):
-            if time.monotonic() > deadline:
-                raise ServerError(f"the embedded server in {home.root} rewrites its data for longer than {_REWRITE:g} s")
-            time.sleep(0.05)
-        yield
-    finally:
-        _ask(home, "CONFIG", "SET", _GROWTH, _USUAL)
+def _await_rewrite(home: Home) -> None:
+    """Wait for the end of a rewrite: it may be the one that removes half of a change, which a power cut has left in the file."""
+    deadline = time.monotonic() + _REWRITE
+    while _is_rewriting(home):
+        if time.monotonic() > deadline:
+            raise ServerError(f"the embedded server in {home.root} rewrites its data for longer than {_REWRITE:g} s")
+        time.sleep(0.05)
 
 
 def _is_rewriting(home: Home) -> bool:
@@ -98,24 +91,16 @@ def _is_rewriting(home: Home) -> bool:
     return not facts or any(facts.get(f"aof_rewrite_{name}") != "0" for name in ("in_progress", "scheduled"))
 
 
-def _ask(home: Home, *words: str) -> None:
-    try:
-        answer = resp.request(home.socket, *words, timeout=_TIMEOUT)
-    except OSError as error:
-        raise ServerError(f"the embedded server in {home.root} does not answer: {error}") from error
-    if answer.startswith(b"-"):
-        raise ServerError(f"the embedded server in {home.root} refuses: {answer[1:].decode('utf-8', 'replace')}")
-
-
 def _copy(source: Home, target: Home) -> int:
     """Copy the files that the manifest names; history, which the server is about to remove, is left out of both."""
-    begin, end = f"{source.data}/{_FOLDER}", f"{target.data}/{_FOLDER}"
+    partial = f"{target.root}/{_PARTIAL}"
+    end = f"{partial}/{_FOLDER}"
     os.makedirs(end, mode=0o700)
-    with open(f"{begin}/{_MANIFEST}", encoding="utf-8") as stream:
-        lines = [line for line in stream if not line.rstrip().endswith("type h")]
-    for line in lines:
-        name = line.split()[1]
-        shutil.copyfile(f"{begin}/{name}", f"{end}/{name}")
+    with ExitStack() as stack:
+        lines, files = _opened(f"{source.data}/{_FOLDER}", stack)
+        for name, file in files.items():
+            with open(f"{end}/{name}", "wb") as copy:
+                shutil.copyfileobj(file, copy, _PIECE)
     with open(f"{end}/{_MANIFEST}", "w", encoding="utf-8") as stream:
         stream.writelines(lines)
     if os.path.exists(source.written_by):
@@ -124,7 +109,27 @@ def _copy(source: Home, target: Home) -> int:
     for path in copied:
         os.chmod(path, 0o600)
         _settle(path)
-    return sum(map(os.path.getsize, copied))
+    size = sum(map(os.path.getsize, copied))
+    os.rename(partial, target.data)
+    return size
+
+
+def _opened(folder: str, stack: ExitStack) -> tuple[list[str], dict[str, IO[bytes]]]:
+    """Return the lines of the manifest, and the files that it names, all open: a rewrite may remove them from now on."""
+    for attempt in range(_ATTEMPTS):
+        with open(f"{folder}/{_MANIFEST}", encoding="utf-8") as stream:
+            lines = [line for line in stream if not line.rstrip().endswith("type h")]
+        with ExitStack() as opened:
+            try:
+                names = [line.split()[1] for line in lines]
+                files: dict[str, IO[bytes]] = {name: opened.enter_context(open(f"{folder}/{name}", "rb")) for name in names}
+            except FileNotFoundError:  # removed since the manifest was read
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            stack.push(opened.pop_all())
+            return lines, files
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _settle(path: str) -> None:

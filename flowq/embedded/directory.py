@@ -1,12 +1,14 @@
 """The directory of the embedded server: its location, permissions and files."""
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
 
-from flowq.exceptions import ConfigError
+from flowq.exceptions import ConfigError, FlowqError, ServerError
 from flowq.user_home import absent_home
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_SOCKET_PATH = 100  # bytes; the kernels allow 107 (Linux) and 103 (macOS)
 
 
@@ -115,10 +117,13 @@ def check_readable(home: Home) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unusable(home, error) from error
+        raise unusable(home, error) from error
 
 
-def _unusable(home: Home, error: OSError) -> ConfigError:
+def unusable(home: Home, error: OSError) -> FlowqError:
+    """Return the error for a directory that cannot be made, read or written."""
+    if error.errno in NO_ROOM:
+        return ServerError(f"the disk of {home.root}, where flowq's data are, is full ({error.strerror}): make room")
     return ConfigError(
         f"the directory for flowq's data, {home.root}, cannot be made or read: {error.strerror}: set FLOWQ_HOME to one that can"
     )
@@ -129,6 +134,7 @@ def prepare(home: Home) -> None:
 
     Raises:
         ConfigError: it cannot be created, belongs to another user or is open to others, or would be below a home that does not exist.
+        ServerError: its disk is full.
     """
     if absent := absent_home(home.root):
         raise ConfigError(
@@ -139,7 +145,7 @@ def prepare(home: Home) -> None:
         _make_private(home.root)
         _make_private(home.data)
     except OSError as error:
-        raise _unusable(home, error) from error
+        raise unusable(home, error) from error
     status = os.stat(home.root)
     if status.st_uid != os.geteuid():
         raise ConfigError(

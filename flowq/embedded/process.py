@@ -134,7 +134,7 @@ class ServerProcess:
                 log = self.home.server_log
                 why = (
                     f"{last_words(log)}; its log is {log}"
-                    if os.statvfs(self.home.root).f_bavail
+                    if _has_room(self.home.root)
                     else f"the disk of {log} is full: make room"
                 )
                 raise StartError(f"the embedded server ended as it started: {why}")
@@ -155,6 +155,12 @@ class ServerProcess:
                 resp.request(self.home.socket, "SHUTDOWN", "NOSAVE", timeout=1.0)
         except OSError:
             return  # it has just ended
+
+
+def _has_room(directory: str) -> bool:
+    """Return whether something can be written on the disk of a directory; some file systems do not count their files."""
+    disk = os.statvfs(directory)
+    return bool(disk.f_bavail and (disk.f_ffree or not disk.f_files))
 
 
 def last_words(path: str) -> str:

@@ -1,7 +1,8 @@
 """The watchdog: a small process that owns the embedded server from the first user's attachment to the last one's end.
 
 `attach` starts it with exec in its own session, so that Ctrl+C does not reach it and it does not inherit the size of the process that
-started it. It blocks in the kernel until an event comes: it does not poll while the server is in use.
+started it. It blocks in the kernel until an event comes: it does not poll while the server is in use. While it is unused and pinned, it looks now
+and then whether the directory is still there.
 
     started ──> take alive.lock ── free ──> start the server ──┐
                      └── held: one runs already, adopt it ─────┴──> in use <──> unused for `linger` seconds ──> stop it, exit
@@ -20,7 +21,7 @@ import time
 from contextlib import suppress
 
 from flowq import processes
-from flowq.embedded.directory import Home
+from flowq.embedded.directory import NO_ROOM, Home, unusable
 from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
@@ -32,6 +33,7 @@ HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descrip
 _STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
 _CRASH_WINDOW = 60.0  # s; repeated crashes within them lengthen the pause before a restart
 _LONGEST_PAUSE = 2.0  # s between attempts to restart a server
+_SOONEST_LOOK = 1.0  # s between looks whether the directory of an unused, pinned server is still there; else it is `linger`
 
 _UNUSED, _DIED = b"u", b"d"
 _TERMINATE, _CHILD = bytes([signal.SIGTERM]), bytes([signal.SIGCHLD])
@@ -102,9 +104,9 @@ class Watchdog:
         self._watch(self.home.alive_lock, _DIED)
         self._watch(self.home.users_lock, _UNUSED)
         self._socket = self.home.socket
-        unused = False
+        unused = pinned = False
         while True:
-            event = self._next(self._remaining() if unused else None)
+            event = self._next((max(self.linger, _SOONEST_LOOK) if pinned else self._remaining()) if unused else None)
             if event == _TERMINATE:
                 self._stop()
                 return
@@ -121,10 +123,12 @@ class Watchdog:
                 self._stop()  # no process can find it any more
                 return
             elif not self._remaining():
-                unused = False
-                if os.path.exists(self.home.pin):
-                    log("the server is unused, but pinned")
+                was, pinned = pinned, os.path.exists(self.home.pin)
+                if pinned:
+                    if not was:
+                        log("the server is unused, but pinned")
                     continue
+                unused = False
                 users = take_unused(self.home.users_lock)
                 if users is not None:
                     self._stop()
@@ -265,8 +269,9 @@ def main() -> None:
         _answer(origin, "ok")
         watchdog.serve()
     except (StartError, OSError) as error:
-        log(str(error))
-        _answer(origin, str(error))
+        text = str(unusable(home, error) if isinstance(error, OSError) and error.errno in NO_ROOM else error)
+        log(text)
+        _answer(origin, text)
         status = 1
     witness.dismiss()
     lock.write("")
@@ -293,9 +298,12 @@ def _detach(home: Home) -> LockFile:
     if os.fork():
         os._exit(0)
     os.setsid()
-    rotate(home.watchdog_log)
     null = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(home.watchdog_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        rotate(home.watchdog_log)
+        output = os.open(home.watchdog_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:  # the disk is full: if the server cannot start either, that is told
+        output = os.open(os.devnull, os.O_WRONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
     for name in os.listdir("/dev/fd"):

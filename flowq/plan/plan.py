@@ -12,11 +12,12 @@ from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 from flowq.plan.shipment import Shipment
 
-PLAN_VERSION: Final = 4
+PLAN_VERSION: Final = 5
 
-_READABLE: Final = (1, 2, 3, 4)  # later versions only added fields
+_READABLE: Final = (1, 2, 3, 4, 5)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
 _WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
+_WITH_COMMANDS: Final = 5  # an older one knows no secret that a command gives
 
 
 class PlanVersionError(FlowqError):
@@ -38,6 +39,7 @@ class Plan:
     timezone: str = ""  # of `run.date`; empty: UTC
     python: str = ""  # the interpreter of jobs with `call`: an absolute path, or `~/…`; empty: the worker's
     timeout: float | None = None  # s, of the whole graph, without the handlers
+    own_timeout: bool = False  # it was given to the run, and is not that of the text
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
@@ -144,6 +146,10 @@ class Plan:
         )
         return replace(self, nodes=tuple(nodes))
 
+    def limited(self, timeout: float | None) -> "Plan":
+        """Return the plan with a timeout (s) of the run's own, in place of the text's; None: the text's."""
+        return self if timeout is None else replace(self, timeout=timeout, own_timeout=True)
+
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
@@ -195,6 +201,7 @@ class Plan:
             timezone=document.get("timezone", ""),
             python=document.get("python", ""),
             timeout=document.get("timeout"),
+            own_timeout=document.get("own_timeout", False),
             fail_fast=document.get("fail_fast", False),
             concurrency=stored.concurrency_from_json(document.get("concurrency")),
             scopes=document.get("scopes", {}),
@@ -205,6 +212,8 @@ class Plan:
 
 def _version_of(plan: Plan) -> int:
     """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
+    if any("command" in reference for node in plan.nodes for reference in node.secrets.values()):
+        return _WITH_COMMANDS
     if any(node.artifacts or node.fetch or node.resources for node in plan.nodes):
         return _WITH_FILES
     return _WITH_PYTHON if plan.python else _WITH_PYTHON - 1
@@ -219,6 +228,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
         out["python"] = plan.python
     if plan.timeout is not None:
         out["timeout"] = plan.timeout
+    if plan.own_timeout:
+        out["own_timeout"] = True
     if plan.fail_fast:
         out["fail_fast"] = True
     if plan.concurrency is not None:

@@ -123,9 +123,9 @@ class JobFields:
     )  # amounts as of `flowq.plan.resources`, or templates of these
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=nothing)  # templated strings; flow env already merged below the job's
-    secrets: Mapping[str, Mapping[str, str]] = field(
+    secrets: Mapping[str, Mapping[str, Json]] = field(
         default_factory=nothing
-    )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
+    )  # variables of its environment -> where the value is: {"env": variable of the worker}, {"file": path} or {"command": words}
     workdir: Json = None  # templated string, or `FLOW_DIRECTORY`
     foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
     max_parallel: int | None = None  # of a matrix or foreach: cells started at once

@@ -14,7 +14,7 @@ from typing import Final
 from flowq.exceptions import FlowqError, ServerError
 from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.entries import FlowsOfDirectory, KnownEntry, code_of
-from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log, lowered
+from flowq.schedules.slot_runs import Maker, about, compile_slot, first_problem, log, lowered
 from flowq.schedules.turns import NEVER, SOON
 from flowq.slots.series import Series, slot_id
 from flowq.store.backfills import BackfillRecord
@@ -139,7 +139,14 @@ class Backfiller:
         by = record.fields.get("by", "")
         made = self._maker.offer(known, lowered(compiled.plan, _LOWER), claim, salt=salt, labels={LABEL: record.id}, by=by)
         if made.outcome is Outcome.DONE:
-            log.info("%s: run %s for slot %s of backfill %s", known.id, made.run, known.time(slot), record.id)
+            log.info(
+                "%s: run %s for slot %s of backfill %s",
+                known.id,
+                made.run,
+                known.time(slot),
+                record.id,
+                extra=about(made.run, compiled.plan),
+            )
         elif made.outcome is Outcome.CONFLICT and self._is_taken(made.run, record):
             self._store.backfills.advance(record.id, record.cursor, slot, left_out=1, done=False)
             return True

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.flows.views.text import plural
 from flowq.schedules.due import Due, decide
 from flowq.schedules.entries import Description, FlowsOfDirectory, KnownEntry
-from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log
+from flowq.schedules.slot_runs import Maker, about, compile_slot, first_problem, log
 from flowq.schedules.turns import NEVER, SOON, Turns
 from flowq.slots.series import slot_id
 from flowq.store.schedules import ScheduleState, SlotClaim
@@ -93,7 +93,13 @@ class Firing:
         if busy and claim.overlap == "skip":  # no need to compile: mostly the run that was open is
             outcome, holder = self._schedules.settle(claim, "skipped", "running")
             if outcome is not Outcome.WRONG_STATE:
-                log.info("%s: slot %s is skipped, run %s is not over", known.id, known.time(claim.slot), holder)
+                log.info(
+                    "%s: slot %s is skipped, run %s is not over",
+                    known.id,
+                    known.time(claim.slot),
+                    holder,
+                    extra={"run": holder},
+                )
                 return Outcome.SKIPPED if outcome is Outcome.DONE else outcome
         compiled = compile_slot(known.flow, known, claim.slot)
         if compiled.plan is None:  # the file is valid, but not for this slot
@@ -105,7 +111,9 @@ class Firing:
             outcome, _ = self._schedules.settle(claim, "run", run=slot_id(known.id, str(claim.slot)))
             return Outcome.DUPLICATE if outcome is Outcome.DONE else Outcome.CONFLICT
         if offered.outcome is Outcome.DONE:
-            log.info("%s: run %s for slot %s", known.id, offered.run, known.time(claim.slot))
+            log.info(
+                "%s: run %s for slot %s", known.id, offered.run, known.time(claim.slot), extra=about(offered.run, compiled.plan)
+            )
         return offered.outcome
 
     def _problem(self, known: KnownEntry) -> str:

@@ -23,6 +23,11 @@ _NOTHING: Final[Mapping[str, Json]] = {}
 log: Final = logging.getLogger("flowq.schedules")
 
 
+def about(run: str, plan: Plan) -> dict[str, str]:
+    """Return what records of the log about a run that was made have as fields."""
+    return {"run": run, "flow": plan.name}
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """Makes the runs of a catalog's slots.

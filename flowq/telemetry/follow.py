@@ -78,4 +78,4 @@ class TraceSender:
         except NoSuchRunError:
             return  # deleted meanwhile
         except CorruptRecordError as error:
-            log.warning("the trace of run %s is left out: %s", run, error)
+            log.warning("the trace of run %s is left out: %s", run, error, extra={"run": run})

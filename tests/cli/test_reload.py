@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flowq.cli.main import run as flowq
+from flowq.connections.clients import open_store
 from flowq.store import Store
 from tests.cli import process
 from tests.cli.conftest import Cli, Outcome
@@ -162,7 +163,7 @@ jobs:
         ("c: {depends_on: b,", "c: {depends_on: b, matrix: {n: [1, 2]},", "it has other jobs (new: c[n=1], c[n=2]; gone: c)"),
         ("c: {depends_on: b,", "c: {depends_on: b, foreach: '[1]',", "its stages, matrices or sub-flows have changed"),
         ("  b: {", "  b: {depends: a, ", "FQ"),
-        ("{who: {type: string, default: world}}", "{}", "FQ"),
+        ("{who: {type: string, default: world}}", "{who: {type: integer, default: 1}}", "FQ"),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused(project: Project, old: str, new: str, why: str) -> None:
@@ -325,3 +326,36 @@ def test_a_slot_that_is_no_time(project: Project) -> None:
     project.write(SLOT)
     done = project.flowq("run", "--scheduled-at", "tomorrow")
     assert (done.code, "expected a time such as" in done.err) == (2, True)
+
+
+def test_a_timeout_of_the_run_is_kept_and_one_of_the_text_is_not(project: Project) -> None:
+    limited = f"timeout: 20m\n{BROKEN}"
+
+    def limit(run: str) -> float | None:
+        with open_store().client as client:
+            stored = client.hget(f"{{flowq}}:run:{run}", "timeout")
+            return None if stored is None else int(stored) / 60_000
+
+    for arguments, kept in ((["--timeout", "1h"], 60), ([], 20)):
+        failed(project, limited, *arguments)
+        run = project.status()["id"]
+        assert limit(run) == kept
+        for text, changed in ((limited.replace("20m", "30m"), 30), (BROKEN, None)):
+            project.write(text.replace("exti 0", "exti 1"))
+            assert project.flowq("retry", "--failed", "--reload").code == 1
+            assert limit(run) == (kept if arguments else changed)
+
+
+def test_a_param_that_the_text_has_no_longer_is_told_and_left_out(project: Project) -> None:
+    failed(project, BROKEN.replace("params: {", "params: {old: {type: integer, default: 1}, "), "-p", "old=7", "-p", "who=me")
+    project.write(MENDED)
+    said = "warning: flow.yaml no longer has params that run {} was given, they are left out: old=7\n"
+    run = project.status()["id"]
+    done = project.flowq("retry", "--failed", "--reload")
+    assert (done.code, done.err) == (0, said.format(run))
+    assert project.log("b").splitlines()[-1].startswith("mended me 1")
+    again = project.flowq("run", "--again", run)
+    assert (again.code, again.err) == (0, said.format(run))
+    refused = project.flowq("run", "--again", run, "-p", "old=8")
+    assert refused.code == 3
+    assert "there is no param `old`" in refused.err, "what is typed now is meant"

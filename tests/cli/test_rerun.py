@@ -1,12 +1,15 @@
 """Retries of chosen jobs, runs with the params of earlier ones, and filters of `flowq runs`."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flowq.flows.actions.retry import plan_rerun
 from flowq.flows.actions.submit import submit
+from flowq.flows.views import run_list
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.support.graphs import Extra, Shape, plan, statuses
@@ -176,3 +179,27 @@ def test_runs_by_label_and_time(cli: Cli, store: Store, tmp_path: Path) -> None:
     assert listed("--since", "0s") == []
     for wrong in ("soon", "2026-13-01", "2026-01-01T99"):
         assert cli("runs", "--since", wrong).code == 2
+    assert listed("--until", "0s") == [second, first]
+    assert listed("--until", "1h") == []
+    created = store.runs.require(second).created_ms
+    between = datetime.fromtimestamp(created / 1000, UTC).isoformat()
+    earlier = [run for run in (second, first) if store.runs.require(run).created_ms < created]
+    assert listed("--until", between) == earlier
+    assert listed("--until", "0s", "--since", between) == [run for run in (second, first) if run not in earlier]
+
+
+def test_the_whole_history_is_listed(cli: Cli, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More runs than one page has, which ended at 1,000, so that a filter found nothing behind it."""
+    monkeypatch.setattr(run_list, "SCANNED", 3)
+    made = plan({"a": []})
+    other = replace(made, name="other")
+    runs = [submit(store, other if number == 0 else made, directory=tmp_path) for number in range(8)]
+
+    def listed(*arguments: str) -> list[str]:
+        return [run["id"] for run in json.loads(cli("runs", "--json", *arguments).out)]
+
+    assert sorted(listed("--limit", "0")) == sorted(runs)
+    assert len(listed("--limit", "5")) == 5
+    assert len(listed("--limit", "2000")) == 8
+    assert listed("--flow", "other", "--limit", "1") == runs[:1], "the oldest one"
+    assert listed("--flow", "none") == []

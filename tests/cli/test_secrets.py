@@ -68,7 +68,7 @@ RUN = ("run", "flow.yaml", "--run-id", "canaries", "--junit", "junit.xml", "--an
 
 
 class Canaries:
-    """Twenty secrets by name, with their values and sources."""
+    """Secrets of all sources by name, with their values."""
 
     def __init__(self, directory: Path) -> None:
         self.cores: dict[str, str] = {}
@@ -83,14 +83,18 @@ class Canaries:
         for number in range(3):
             self._file(f"M{number}", [f"-----BEGIN {number}-----", self._core(f"M{number}"), "-----END-----"])
 
-    def declarations(self) -> dict[str, dict[str, str]]:
+        for number in range(2):
+            self._file(f"C{number}", [self._core(f"C{number}")])
+
+    def declarations(self) -> dict[str, dict[str, str | list[str]]]:
         """The `secrets` of a flow."""
-        env = {
+        env: dict[str, dict[str, str | list[str]]] = {
             name: {"env": "SOURCE_URL" if name == "URL" else f"SOURCE_{name[1:]}"}
             for name in self.cores
             if name not in self.files
         }
-        return env | {name: {"file": f"private/{name}"} for name in self.files}
+        files: dict[str, dict[str, str | list[str]]] = {name: {"file": f"private/{name}"} for name in self.files}
+        return env | files | {name: {"command": ["cat", f"private/{name}"]} for name in self.files if name[0] == "C"}
 
     def needles(self, names: list[str]) -> list[bytes]:
         """Return byte strings that must not be found: the core of each secret, plain and encoded, computed without flowq."""
@@ -224,7 +228,7 @@ def test_no_secret_is_stored_or_shown(
 ) -> None:
     canaries = Canaries(tmp_path)
     needles = canaries.needles(list(canaries.cores))
-    assert len(canaries.cores) == 20
+    assert len(canaries.cores) == 22
     (tmp_path / "canary.py").write_text(MODULE)
     (tmp_path / "flow.yaml").write_text(flow_of(canaries))
     temporary = tmp_path / "tmp"
@@ -517,3 +521,21 @@ def test_a_value_in_the_flow_file_is_not_shown_in_python() -> None:
         Flow.compile(LITERAL)
     assert "canary" not in str(error.value)
     assert "canary" not in repr(error.value.diagnostics)
+
+
+def test_no_command_is_executed_before_the_job(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text("""
+        secrets: {KEY: {command: [sh, -c, 'echo x >> asked; cat asked']}, MISSING: {command: [no-such-program]}}
+        jobs: {a: {run: 'echo "${#KEY}"', secrets: [KEY], retry: 1}}
+        on_failure: {tell: {run: 'true', secrets: [MISSING]}}
+    """)
+    for command in (("validate", "flow.yaml"), ("plan", "flow.yaml"), ("run", "flow.yaml", "--dry-run")):
+        process = Process(*command, cwd=tmp_path)
+        process.wait(60)
+        process.end()
+        assert process.code == 0, process.err
+    assert not (tmp_path / "asked").exists()
+    started = run_here(tmp_path)
+    assert started.code == 0, started.err
+    assert "secret MISSING: there is no program no-such-program on the PATH; install it" in started.err
+    assert "a | 1" in started.out, "of one attempt it is asked once"

@@ -163,7 +163,7 @@ def test_the_error_for_a_mistyped_command_suggests_the_nearest(capsys: pytest.Ca
         ["run", "x", "-p", "a=1", "-p", "a=2"],
         ["resume", "--detach"],
         ["delete"],
-        ["runs", "--limit", "0"],
+        ["runs", "--limit", "-1"],
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

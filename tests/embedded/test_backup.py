@@ -1,8 +1,11 @@
 """A backup of the embedded server: whole while it is written to, and something to go back to."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +18,6 @@ from flowq.exceptions import UsageError
 from tests.embedded.users import client, processes
 from tests.examples.running import flowq
 from tests.support.wait import until
-
-GROWTH = "auto-aof-rewrite-percentage"
 
 
 @pytest.fixture
@@ -54,7 +55,6 @@ def test_a_copy_made_while_the_data_changes_is_whole(clean_home: Path, kept: Pat
             stop.set()
             thread.join()
         last = int(connection.get("a") or 0)
-        assert connection.config_get(GROWTH) == {GROWTH: "100"}
     assert size > 2_000_000
     assert (kept / "monday").stat().st_mode & 0o777 == 0o700
     with attach(str(kept / "monday")):
@@ -62,6 +62,66 @@ def test_a_copy_made_while_the_data_changes_is_whole(clean_home: Path, kept: Pat
         assert copied.get("a") == copied.get("b")
         assert count <= int(copied.get("a") or 0) <= last
         assert copied.dbsize() == 20_002
+
+
+BACKUP = """
+import shutil, sys
+from flowq.embedded.backup import back_up
+usual = shutil.copyfileobj
+def held(*given):
+    shutil.copyfileobj = usual
+    print("copies", flush=True)
+    sys.stdin.readline()
+    usual(*given)
+shutil.copyfileobj = held
+back_up(sys.argv[1])
+"""
+
+
+@contextmanager
+def begun(target: Path) -> Iterator[subprocess.Popen[str]]:
+    """A backup in a process of its own, which waits for a line before it copies the first file."""
+    command = [sys.executable, "-c", BACKUP, str(target)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "copies\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_backup_that_is_killed_leaves_nothing_on_the_server(clean_home: Path, kept: Path) -> None:
+    with attach():
+        connection = client(clean_home)
+        before = connection.config_get("*")
+        with begun(kept / "monday") as backup:
+            backup.kill()
+            backup.wait()
+        assert connection.config_get("*") == before
+    assert os.listdir(kept / "monday") == ["incomplete"], "a server that is started there finds no data that look whole"
+
+
+def test_backups_at_once_and_a_rewrite_do_not_disturb_each_other(clean_home: Path, kept: Path) -> None:
+    with attach():
+        connection = client(clean_home)
+        connection.mset({f"k{number}": "v" * 100 for number in range(2_000)})
+        with begun(kept / "first") as first, begun(kept / "second") as second:
+            folder = clean_home / "data" / "appendonlydir"
+            files = set(os.listdir(folder))
+            connection.bgrewriteaof()
+            until(
+                lambda: len(files & set(os.listdir(folder))) == 1, message="the old files to be removed, all but the manifest"
+            )
+            connection.set("late", "1")
+            for backup in (first, second):
+                backup.communicate("go\n")
+                assert backup.returncode == 0
+    for name in ("first", "second"):
+        with attach(str(kept / name)):
+            assert client(kept / name).dbsize() == 2_000
 
 
 def test_a_backup_is_never_mixed_with_something_else(clean_home: Path, kept: Path) -> None:

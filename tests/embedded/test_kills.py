@@ -6,10 +6,12 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from flowq.embedded import attach as attach_module
 from flowq.embedded.attach import attach
 from flowq.embedded.control import server_status, stop_server
 from flowq.exceptions import ServerError, ServerUnavailableError
@@ -257,3 +259,19 @@ for command in ("runs", "logs one", "why one a", "doctor", "delete one"):
     assert "delete one -> 6\n" in ended.stdout
     told = [line.partition(": ")[0] for line in ended.stderr.splitlines() if "cannot write its data to disk" in line]
     assert told == ["warning", "warning", "warning", "error"]
+
+
+def test_a_server_that_is_stopped_is_given_up_as_soon_as_any_other(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was waited for as long as one that starts, three times as long."""
+    monkeypatch.setattr(attach_module, "_SILENT_LIMIT", 0.5)
+    with attached():
+        pid = server_pid(clean_home)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            with pytest.raises(ServerUnavailableError, match=r"does not answer \(silent; "):
+                attach()
+            assert time.monotonic() - begun < 10
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        attach().close()

@@ -130,6 +130,19 @@ def test_a_pinned_server_stays_without_users_until_it_is_stopped(clean_home: Pat
         assert not server_status().pinned
 
 
+def test_a_pinned_server_ends_when_its_directory_is_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command would find it any more, so nothing could stop it."""
+    monkeypatch.setenv("FLOWQ_LINGER", "0")
+    first = start_server().pid
+    assert first is not None
+    until(lambda: "but pinned" in (home / "keeper.log").read_text())
+    shutil.rmtree(home)
+    with attach():
+        until(lambda: gone(first), message="the server of the removed directory to end")
+        assert client(home).ping(), "the one that was made in its place stays"
+    until(lambda: not processes(home), message="the processes of the removed directory to end")
+
+
 def test_stop_refuses_while_the_server_is_used_and_says_by_whom(clean_home: Path) -> None:
     with attached() as (user,):
         connection = client(clean_home)

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 from flowq.compiler import compile_file
+from flowq.connections.clients import open_client
+from flowq.store import Store
 from tests.language.guide import VARIABLES
 from tests.language.lab import DATE, Lab, Started, plan_of
+from tests.support.server import PrivateServer
+from tests.support.workers import WorkerProcess
 
 TOKEN = VARIABLES["SHIPPING_TOKEN"]
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END KEY-----\n"
@@ -180,6 +184,38 @@ def test_a_missing_secret_fails_the_job_at_once(lab: Lab) -> None:
     assert "has a NUL character in it" in (run.job("e").error or "")
     assert "has more than 65,536 bytes: let the job read the file itself" in (run.job("f").error or "")
     assert [log(run, job) for job in "abcdef"] == [""] * 6
+
+
+def test_a_command_is_asked_in_each_attempt_beside_the_flow(lab: Lab) -> None:
+    """A failure may be one of the network, so it counts as one of the job."""
+    (lab.directory / "sub").mkdir()
+    (lab.directory / "sub" / "part.yaml").write_text(
+        """
+        params: {who: {required: true}}
+        secrets: {TOKEN: {command: [bash, -c, 'echo x >> asked; test -s second && cat second; s=$?; echo "$0" > second; exit $s', "${{ params.who }}"]}}
+        jobs: {a: {run: 'echo "length=${#TOKEN}" >> "$FLOWQ_OUTPUT"', secrets: [TOKEN], retry: 1}}
+        """
+    )
+    run = run_file(lab, "jobs: {part: {flow: sub/part.yaml, params: {who: customer}}}")
+    assert run.status == "finished"
+    assert run.result("part/a") == {"length": "8"}
+    assert run.job("part/a").attempts == 2
+    assert (lab.directory / "sub" / "asked").read_text() == "x\nx\n"
+
+
+def test_a_worker_that_may_execute_no_commands_executes_none_for_secrets(lab: Lab, server: PrivateServer) -> None:
+    text = """
+        secrets: {TOKEN: {command: [touch, made]}}
+        jobs: {a: {call: 'secret_jobs:lengths', args: [TOKEN], secrets: [TOKEN]}}
+        """
+    (lab.directory / "flow.yaml").write_text(text)
+    store = Store(open_client(server.url), namespace="flowq-test").open()
+    run = Lab(store, lab.directory).submit(plan_of(compile_file(lab.directory / "flow.yaml", date=DATE)))
+    with WorkerProcess(server.url, "--allow", "secret_jobs.*"):
+        run.ended()
+    error = run.job("a").error or ""
+    assert error.endswith("job a: secret TOKEN: this worker may not execute commands (run): it allows only secret_jobs.*")
+    assert not (lab.directory / "made").exists()
 
 
 def test_a_sub_flow_has_its_own_secrets(lab: Lab) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from flowq.embedded.attach import attach
+from flowq.embedded.control import stop_server
 from flowq.worker.ipc.platform import has_ended
+from tests.embedded.users import gone, processes, server_pid
 from tests.support.supervisor_stub import Stand, shell, task
 from tests.support.wait import until
 
@@ -118,3 +121,24 @@ def test_each_log_names_the_processes_of_its_own_job_if_several_end_at_once(tmp_
         stand.turn(lambda: all(execution.freed for execution in executions))
         named = [re.findall(r"sleep \d+", execution.output("err").decode()) for execution in executions]
     assert named == [["sleep 61"], ["sleep 62"], [], ["sleep 64"]]  # whose the third one is cannot be told
+
+
+def test_an_embedded_server_that_a_job_has_started_is_no_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of `flowq run` in a job whose worker uses another server: everybody may have attached to it meanwhile."""
+    home = tmp_path / "home"
+    code = "from flowq.embedded.attach import attach; import os; attach(os.environ['OTHER_HOME']).close()"
+    try:
+        with Stand() as stand:
+            started = stand.run(shell(f'{sys.executable} -c "{code}"', env={"OTHER_HOME": str(home)}))
+            assert started.outcome["outcome"] == "finished", started.output("err")
+            assert started.output("err") == b""
+            pid = server_pid(home)
+            with attach(str(home)):
+                stand.run(shell(f"sleep 61 & {BEGUN}"))
+                assert not gone(pid)
+            stand.run(shell("kill -9 $$"))
+        assert not gone(pid), "its fork server has ended"
+        assert processes(home)
+    finally:
+        stop_server(str(home), force=True)
+    until(lambda: not processes(home))

@@ -228,13 +228,22 @@ def test_a_directory_of_1000_flows(flows: Path, env: dict[str, str], store: Stor
     no_slot_is_missing_or_double(store)
 
 
-def test_json_lines(flows: Path, env: dict[str, str]) -> None:
-
+def test_json_lines(flows: Path, env: dict[str, str], store: Store) -> None:
+    (flows / "ticks.yaml").write_text(EVERY_SECOND)
     with serve(flows, env, "--log-format", "json") as served:
         served.says("serving")
         served.says("listens on")
+        served.says(": finished")
         served.signal()
         assert served.wait() == 0
         lines = [json.loads(line) for line in served.output.splitlines()]
     assert {"serve", "schedules", "worker"} <= {line["process"] for line in lines}
     assert all(line["time"].endswith("Z") and line["level"] and line["message"] for line in lines)
+    made = [line for line in lines if line["process"] == "schedules" and ": run " in line["message"]]
+    executed = [line for line in lines if line["message"].startswith("job ")]
+    assert {line["run"] for line in executed} <= {line["run"] for line in made}
+    for line in (*made, *executed):
+        assert line["run"] in line["message"]
+        assert line["flow"] == store.runs.require(line["run"]).flow
+    assert {line["message"].split(" ")[-1] for line in executed} >= {"1", "finished"}, "the attempt, and the end"
+    assert all(line["job"].startswith(line["run"]) for line in executed)

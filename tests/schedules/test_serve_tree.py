@@ -108,11 +108,45 @@ def test_then_jobs_are_handed_back(flows: Path, env: dict[str, str], store: Stor
         assert status(store, run) is JobStatus.QUEUED
 
 
-def test_a_child_that_cannot_begin_ends_it_with_its_code(flows: Path, tmp_path: Path) -> None:
-    with serve(flows, {"FLOWQ_REDIS_URL": f"unix://{tmp_path}/nothing.sock"}) as served:
-        assert served.wait() == 6
-        assert "nothing.sock" in served.output
+def test_a_child_that_cannot_begin_ends_it_with_its_code(flows: Path, env: dict[str, str]) -> None:
+    with serve(flows, env | {"FLOWQ_ISOLATION": "nothing"}) as served:
+        assert served.wait() == 2
+        assert "FLOWQ_ISOLATION" in served.output
         assert "Traceback" not in served.output
+
+
+def test_the_server_is_waited_for(flows: Path, store: Store) -> None:
+    """As after the start of a machine, which starts both at once."""
+    late = PrivateServer()
+    try:
+        with serve(flows, {"FLOWQ_REDIS_URL": late.url, "FLOWQ_NAMESPACE": store.namespace}) as served:
+            served.says("; it is waited for")
+            assert "cannot be reached" in served.output
+            assert "the scheduler" not in served.output, "nothing has been started"
+            late.start()
+            served.says("the server is there")
+            served.says("serving")
+            served.signal()
+            assert served.wait() == 0
+            assert served.output.count("it is waited for") == 1
+    finally:
+        late.stop()
+
+
+def test_a_stop_signal_ends_the_wait_for_the_server(flows: Path, tmp_path: Path) -> None:
+    with serve(flows, {"FLOWQ_REDIS_URL": f"unix://{tmp_path}/nothing.sock"}) as served:
+        served.says("; it is waited for")
+        served.signal()
+        assert served.wait() == 0
+        assert "Traceback" not in served.output
+
+
+def test_a_server_that_refuses_is_not_waited_for(flows: Path, server: PrivateServer) -> None:
+    url = server.url.replace("unix://", "unix://guest:wrong@")
+    with serve(flows, {"FLOWQ_REDIS_URL": url}) as served:
+        assert served.wait() == 6
+        assert "error: " in served.output
+        assert "waited for" not in served.output
 
 
 def test_nothing_to_run_is_a_usage_error(flows: Path, env: dict[str, str]) -> None:

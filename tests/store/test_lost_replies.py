@@ -1,19 +1,22 @@
 """A repeated call changes nothing: every reply may be lost, also twice in a row."""
 
+import os
 import random
+import signal
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
 
-from flowq.connections.clients import open_client
+from flowq.connections.clients import open_client, open_store
 from flowq.exceptions import ServerUnavailableError
 from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.states import JobStatus
 from flowq.store import Store
+from flowq.store.client import session
 from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import CacheReport
@@ -22,6 +25,7 @@ from tests.support import graphs, invariants
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver, execution
+from tests.support.wait import until
 
 SHOWN = '{"hit": false, "reason": "", "run": null}'
 SHAPE: graphs.Shape = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "alarm": {"b": "failure"}}
@@ -130,3 +134,28 @@ def test_lost_replies_change_nothing(lossy: tuple[Store, Proxy], store: Store) -
     assert proxy.lost >= 10
     invariants.check(store)
     assert store.queues.registry_count("default", JobStatus.STARTED) == 0
+
+
+def test_a_call_is_not_repeated_to_a_server_that_has_been_silent(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is stopped answers none of them: a command took three times as long to say so."""
+    monkeypatch.setattr(session, "_REPEATED_WITHIN", 0.1)
+    impatient = open_store(f"{server.url}?socket_timeout=0.3", follow=False)
+    with impatient.client, server.client() as client:
+
+        def asked() -> int:
+            return sum(
+                stats["calls"] for name, stats in client.info("commandstats").items() if "eval" in name or "fcall" in name
+            )
+
+        impatient.jobs.cancel("nothing")
+        before = asked()
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ServerUnavailableError):
+                impatient.jobs.cancel("nothing")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        until(lambda: asked() > before)
+        assert asked() == before + 1

@@ -92,6 +92,18 @@ def test_a_plan_of_version_1_is_read() -> None:
     ]
 
 
+def test_a_plan_has_the_lowest_version_that_knows_its_sources_of_secrets() -> None:
+    """A worker that knows no commands says so, in place of an error about a key."""
+
+    def version(reference: dict[str, Json]) -> int:
+        node = Node(name="a", line=1, action=Action("argv", args=("true",)), queue="q", timeout=None, secrets={"A": reference})
+        plan = Plan(name="p", file="", params={}, description="", labels={}, retention=None, nodes=(node,), cells=())
+        assert Plan.from_json(plan.to_json()).nodes[0].secrets == {"A": reference}
+        return int(json.loads(plan.to_json())["version"])
+
+    assert version({"command": ["pass", "show"]}) > version({"env": "A"})
+
+
 def test_a_plan_of_a_later_version_is_refused() -> None:
     with pytest.raises(PlanVersionError, match="version 99"):
         Plan.from_json('{"version": 99}')

@@ -1,6 +1,5 @@
 """`flowq retry`."""
 
-import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import execute, refuse_workers, tell_absent
-from flowq.cli.flow_file import compile_flow
+from flowq.cli.flow_file import compile_flow, earlier_params
 from flowq.cli.follow.follow import last_position
 from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Inputs, Manner, execution_options
@@ -142,7 +141,7 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
         "date": date,
         **{name: value for name, value in (("scheduled_at", run.scheduled_at), ("schedule", run.entry)) if value},
     }
-    inputs = Inputs(json.loads(run.params or "{}"), root=run.root or None, run=facts)
+    inputs = Inputs(earlier_params(run), root=run.root or None, run=facts)
     return compile_flow(near(run.file), inputs, session.err)
 
 

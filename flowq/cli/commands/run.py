@@ -152,7 +152,7 @@ class _Request:
             from flowq.flows.actions.shipment import with_shipment
 
             plan = with_shipment(plan)
-        return plan if self.timeout is None else replace(plan, timeout=self.timeout)
+        return plan.limited(self.timeout)
 
 
 def _again(session: CliContext, given: str, request: _Request) -> _Request:
@@ -161,6 +161,7 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
         raise click.UsageError("--again takes the file of the earlier run: give no FILE")
     if request.inputs.file is not None:
         raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
+    from flowq.cli.flow_file import earlier_params
     from flowq.cli.targets import select_run
     from flowq.flows.views.snapshot import read_plan
     from flowq.plan import near
@@ -175,7 +176,7 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
         file=near(earlier.file),
         inputs=replace(
             request.inputs,
-            values={**json.loads(earlier.params), **request.inputs.values},
+            values={**earlier_params(earlier), **request.inputs.values},
             root=request.inputs.root or earlier.root or None,
         ),
         labels={**json.loads(earlier.labels), **request.labels},

@@ -83,8 +83,10 @@ def command(
     Stays in the foreground. Files that change are noticed (`--reload never`: are not). Settings come from the directory. After the first Ctrl+C no more runs
     begin and running jobs finish; a second one hands them back. Any number of these may serve the same directory.
     """
+    from flowq.connections.clients import open_store
     from flowq.flows.local_worker.process import default_slots
     from flowq.schedules.directory.names import catalog_name
+    from flowq.serve.server_wait import await_server
     from flowq.serve.service import ServeOptions, Service
     from flowq.telemetry.endpoint import endpoint
 
@@ -94,6 +96,8 @@ def command(
     catalog = catalog_name(served, name)
     _log_as(log)
     embedded = _embedded_server(session)
+    if embedded is None and (code := await_server(lambda: open_store(session.url).close())) is not None:
+        return code
     whose = (*(() if name is None else (f"--name={name}",)), *(("--ship",) if ships else ()))
     options = ServeOptions(
         served,

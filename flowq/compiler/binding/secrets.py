@@ -1,7 +1,7 @@
 """`secrets`: references to a flow's passwords and keys, and the jobs that get them. The compiler never reads the values.
 
-A reference is `{env: NAME}` or `{file: path}`. The worker resolves it for each attempt and sets the variable in the environment of the
-jobs that list the secret; the plan contains only references.
+A reference is `{env: NAME}`, `{file: path}` or `{command: [program, argument]}`. The worker resolves it for each attempt and sets the variable
+in the environment of the jobs that list the secret; the plan contains only references.
 """
 
 import re
@@ -11,15 +11,15 @@ from typing import Final, TypeAlias
 from flowq.compiler.binding.fields import static_text
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import did_you_mean
-from flowq.compiler.expressions.constants import StaticScope
+from flowq.compiler.expressions.constants import StaticScope, has_holes
 from flowq.compiler.shell.variables import protected
 from flowq.compiler.syntax.files import Beside
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.compiler.syntax.redaction import VARIABLE
 from flowq.compiler.syntax.source import Report
 
-References: TypeAlias = Mapping[str, Mapping[str, str]]
-"""References by the name of the secret: `{"env": variable}` or `{"file": absolute path, or one that begins with ~/}`."""
+References: TypeAlias = Mapping[str, Mapping[str, Json]]
+"""References by the name of the secret: `{"env": variable}`, `{"file": absolute path, or one that begins with ~/}` or `{"command": words}`."""
 
 _HARMLESS: Final = re.compile(
     r"(?:GIT|NODE)_\w*(?:TOKEN|PASSWORD|SECRET|KEY)"
@@ -39,10 +39,10 @@ def declare_secrets(root: MapNode, place: Beside, env: Collection[str], scope: S
     section = root.get("secrets")
     if not isinstance(section, MapNode):
         return {}
-    found: dict[str, Mapping[str, str]] = {}
+    found: dict[str, Mapping[str, Json]] = {}
     for name, (spelling, node) in section.entries.items():
         _check_name(name, spelling, report)
-        found[name] = reference(name, node, place, scope, report) if isinstance(node, MapNode) else {}
+        found[name] = _secret(name, node, place, scope, report) if isinstance(node, MapNode) else {}
         for double in sorted({name, found[name].get("env", name)} & {*env}):
             message = f"{double[:60]} is in the flow's `env` or `dotenv` too, and their values are stored with the run"
             hint = "remove it there: the worker looks up the value of a secret"
@@ -54,7 +54,7 @@ def job_secrets(node: YamlNode | None, env: YamlNode | None, declared: Reference
     """Return the references of the secrets that a job lists. `env`: the job's own variables, whose names must differ."""
     if not isinstance(node, ListNode):
         return {}
-    found: dict[str, Mapping[str, str]] = {}
+    found: dict[str, Mapping[str, Json]] = {}
     for item in node.items:
         if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             continue
@@ -87,6 +87,36 @@ def _check_name(name: str, spelling: ScalarNode, report: Report) -> None:
 
 def _changes_loading(name: str) -> bool:
     return protected(name) and not _HARMLESS.fullmatch(name)
+
+
+def _secret(name: str, node: MapNode, place: Beside, scope: StaticScope, report: Report) -> Mapping[str, Json]:
+    """Return the reference of a job's secret; {} after a problem."""
+    if "command" not in node.entries:
+        return reference(name, node, place, scope, report)
+    if others := [kind for kind in ("env", "file") if kind in node.entries]:
+        message = f"{name[:60]} has both `command` and `{others[0]}`: a secret has one source"
+        report.add(Code.SECRET, node.key_span("command"), message, "keep one of them")
+        return {}
+    words = node.entries["command"][1]
+    if not isinstance(words, ListNode) or not words.items:
+        return {}
+    texts = [_word(word, scope, report) for word in words.items]
+    if not texts[0]:
+        if not has_holes(words.items[0]):
+            message = "expected the name of a program, found an empty text"
+            report.add(Code.SECRET, words.items[0].span, message, f"write {name[:60]}: {{command: [program, argument]}}")
+        return {}
+    if any("\0" in text for text in texts):
+        message = "an argument has a NUL character in it, which no program can get"
+        report.add(Code.SECRET, words.span, message, "remove it")
+        return {}
+    return {"command": texts}
+
+
+def _word(node: YamlNode, scope: StaticScope, report: Report) -> str:
+    if isinstance(node, ScalarNode) and not isinstance(node.value, str):
+        return written(node)
+    return static_text(node, scope, report)
 
 
 def reference(name: str, node: MapNode, place: Beside, scope: StaticScope, report: Report) -> dict[str, str]:

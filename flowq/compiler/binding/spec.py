@@ -103,7 +103,7 @@ class FlowHead:
     env: Mapping[str, Json] = field(default_factory=dict)
     env_sites: tuple[ExpressionSite, ...] = ()
     env_node: YamlNode | None = None  # without the variables of dotenv files
-    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     retention: float | None = None
     keep: int | None = None  # ended runs of the flow
     keep_of_entry: int | None = None  # … of the entry that it is compiled for

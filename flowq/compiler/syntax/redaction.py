@@ -20,8 +20,9 @@ VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 
 _SECTIONS: Final = ("secrets", "secret")  # the second one is a slip, and what stands below it no less secret
 _OPEN: Final = ("on", "message", "slow", "scheme")  # what is no secret of a message, and of a webhook
-_WORDS_OF_MESSAGES: Final = ("key", "env", "file", "dotenv", "value", "_", "TOKEN", "DB_URL", "OPS_URL", *KINDS, *SCHEMES)
-_LANGUAGE: Final = frozenset({*_SECTIONS, *_OPEN, "to", "sha256", *_WORDS_OF_MESSAGES})
+_WORDS_OF_MESSAGES: Final = ("key", "env", "file", "command", "dotenv", "value", "_", *KINDS, *SCHEMES)
+_EXAMPLES: Final = ("TOKEN", "DB_URL", "OPS_URL", "pass", "show")
+_LANGUAGE: Final = frozenset({*_SECTIONS, *_OPEN, "to", "sha256", *_WORDS_OF_MESSAGES, *_EXAMPLES})
 _JOBS: Final = ("jobs", "templates", "on_success", "on_failure", "on_cancel", "on_exit")
 _CUT: Final = 30  # characters after which a message may cut what it repeats
 _SIGN: Final = 3  # characters of a sign in quotes, such as ": "

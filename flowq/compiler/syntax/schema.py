@@ -8,6 +8,7 @@ slower, so the gate also selects the parts that it visits. Additional keywords:
 * `x-synonyms`: wrong keys or values that users try, with the right ones.
 * `x-code`: the code of a pattern's diagnostics.
 * `x-list-help`: the help where a list was found and none is expected.
+* `x-text-help`: the help where a text was found and none is expected.
 """
 
 import json
@@ -194,7 +195,7 @@ def _type(fault: Fault) -> Told:
         Code.WRONG_TYPE,
         _head(fault.node),
         f"{fault.key}: expected {expected}, found {type_name(fault.node)}",
-        _list_help(fault) or _type_help(fault.node, types),
+        _list_help(fault) or _text_help(fault) or _type_help(fault.node, types),
     )
 
 
@@ -209,6 +210,11 @@ def _type_help(node: YamlNode, types: set[str]) -> str:
         text = node.text[:60]
         return f"for one item write [{json.dumps(text, ensure_ascii=False) if node.style or '${{' in text else text}]"
     return ""
+
+
+def _text_help(fault: Fault) -> str:
+    is_text = isinstance(fault.node, ScalarNode) and isinstance(fault.node.value, str)
+    return fault.schema.get("x-text-help", "") if is_text else ""
 
 
 def _list_help(fault: Fault) -> str:

@@ -3,7 +3,7 @@
 The jobs must be the same: the names of all cells, also of those that users do not see. They keep their ordinals, so the new plan is put
 into the order of the run's. A job whose dependencies have changed runs again, and all below it. A job that stays as it is keeps the
 definition that it was executed with; only its place is that in the present text. Name, labels, `retention`, `timezone` and `concurrency` of
-the run stay as they were submitted, and one that was submitted without messages sends none.
+the run stay as they were submitted, so does a timeout that was given to the run, and one that was submitted without messages sends none.
 """
 
 import json
@@ -102,6 +102,8 @@ def reload_plan(run: RunRecord, stored: Plan, fresh: Plan) -> Reload:
         labels=stored.labels,
         retention=stored.retention,
         timezone=stored.timezone,
+        timeout=stored.timeout if stored.own_timeout else plan.timeout,
+        own_timeout=stored.own_timeout,
     )
     return Reload(run, stored, plan, changed)
 

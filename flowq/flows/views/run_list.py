@@ -104,7 +104,8 @@ def select_runs(
     unread: dict[str, str] = {}
     damaged: dict[str, str] = {}
     cursor = after
-    for seen, (position, run) in enumerate(_records(store, after, unread), 1):
+    begin = after or (None if chosen.until_ms is None else (chosen.until_ms, ""))
+    for seen, (position, run) in enumerate(_records(store, begin, unread), 1):
         if position[1] in unread:
             damaged[position[1]] = unread[position[1]]
         if run is not None and chosen.since_ms is not None and run.created_ms < chosen.since_ms:
@@ -119,6 +120,18 @@ def select_runs(
         cursor = None
     lost = orphaned(store, [run.id for run in found if not run.ended], damaged)
     return RunPage(tuple(found), frozenset(lost), cursor, damaged)
+
+
+def all_runs(store: "Store", chosen: RunFilter, limit: int | None) -> RunPage:
+    """Return what `select_runs` does, from as many pages as it takes. `limit`: None for all that fit."""
+    page = select_runs(store, chosen, limit or SCANNED)
+    found, lost, damaged = list(page.runs), set(page.orphaned), dict(page.damaged)
+    while page.next is not None and (limit is None or len(found) < limit):
+        page = select_runs(store, chosen, SCANNED if limit is None else limit - len(found), after=page.next)
+        found += page.runs
+        lost |= page.orphaned
+        damaged |= page.damaged
+    return RunPage(tuple(found), frozenset(lost), page.next, damaged)
 
 
 def _records(

@@ -14,7 +14,7 @@ from flowq.flows.views.text import safe_line
 from flowq.plan import Json
 from flowq.plan.trigger import Trigger
 from flowq.schedules.entries import FlowOfCatalog
-from flowq.schedules.slot_runs import Maker, first_problem, log
+from flowq.schedules.slot_runs import Maker, about, first_problem, log
 from flowq.slots.series import slot_id
 from flowq.store.schedules import EventClaim
 from flowq.store.schema.outcomes import Outcome
@@ -85,7 +85,13 @@ def start_run(maker: Maker, known: KnownTrigger, claim: EventClaim, data: Mappin
         slot=claim,
     )
     if offered.outcome is Outcome.DONE:
-        log.info("%s: run %s for %s", known.id, offered.run, _event(known.trigger, claim.key))
+        log.info(
+            "%s: run %s for %s",
+            known.id,
+            offered.run,
+            _event(known.trigger, claim.key),
+            extra=about(offered.run, compiled.plan),
+        )
         return EventRun(Outcome.DONE, offered.run)
     if offered.outcome is Outcome.CONFLICT and offered.run in schedules.existing([offered.run]):
         return EventRun(schedules.settle_event(claim, "run", run=offered.run), offered.run, repeated=True)

@@ -1,7 +1,7 @@
 """Runs of flows of a catalog that a user starts: checked as the command line checks them, and submitted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowq.compiler import Compilation, Diagnostic
@@ -50,7 +50,7 @@ class LaunchRequest:
             return None
         plan = select(compiled.plan, self.selection)
         plan = plan if self.cache else plan.without_cache()
-        return plan if self.timeout is None else replace(plan, timeout=self.timeout)
+        return plan.limited(self.timeout)
 
 
 def launch(maker: Maker, flow: FlowOfCatalog, wish: LaunchRequest, *, by: str, key: str | None = None) -> str:

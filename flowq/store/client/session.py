@@ -6,6 +6,7 @@ idempotent, and that decision is made here, once, for every call.
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from types import FunctionType
@@ -22,6 +23,7 @@ from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "2"
 _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
+_REPEATED_WITHIN: Final = 5.0  # s from the first one; a server that has not answered for longer, as one that is stopped, does not answer the next one either
 _TO_SPARE: Final = 8  # connections of a pool from which one can be kept
 _KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 ms
 
@@ -155,12 +157,13 @@ class Session:
 
     def _send(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
         """Send, and once more when the reply was lost: every transition gives the same answer the second time."""
+        begun = time.monotonic()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self.translated:
                     return self._evaluate(script, flat, incarnation)
             except ServerUnavailableError:
-                if attempt == _ATTEMPTS:
+                if attempt == _ATTEMPTS or time.monotonic() - begun > _REPEATED_WITHIN:
                     raise
         raise AssertionError("unreachable")
 

@@ -1,7 +1,8 @@
 """The children of a fork server: signal, reap, sweep.
 
 Every child is either known (a horse, a probe) or an orphan of a horse that has ended: horses are subreapers, so whatever their
-jobs start stays below them, and falls to the fork server only when the horse is gone. An unknown child is therefore always killed.
+jobs start stays below them, and falls to the fork server only when the horse is gone. An unknown child is therefore always killed, unless it keeps
+an embedded server: a command in a job has started it, and others use it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Children:
         files: returns the path for files of a child, "" if it has none.
     """
 
-    __slots__ = ("_ended", "_files", "_left", "_list", "_orphans", "_since", "_undying", "known", "listing")
+    __slots__ = ("_ended", "_files", "_left", "_list", "_orphans", "_servers", "_since", "_undying", "known", "listing")
 
     def __init__(self, files: Callable[[int], str]) -> None:
         self.known: set[int] = set()
@@ -48,6 +49,7 @@ class Children:
         self.listing = self._list.fd
         self._ended: list[End] = []  # reaped children whose leftovers are being swept
         self._orphans: set[int] = set()  # whose former parents are known, as far as that can be
+        self._servers: set[int] = set()  # that keep an embedded server
         self._undying: set[int] = set()  # orphans that have outlived a sweep
         self._left: dict[int, str] = {}  # what children had left, in words
         self._since = 0.0
@@ -92,7 +94,7 @@ class Children:
                     self._since = time.monotonic()
                 self._ended.append(end)
         if self._ended and ((left := self._sweep()) == 0 or time.monotonic() - self._since > _SWEEP_LIMIT):
-            self._undying |= self._list.pids() - self.known if left else set()
+            self._undying |= self._unknown() if left else set()
             ended, self._ended = self._ended, []
             return ended, platform.SWEEPS and left == 0
         return [], False
@@ -123,7 +125,7 @@ class Children:
 
     def _sweep(self) -> int:
         """Kill the unknown children; return how many there are, but for those that have outlived an earlier sweep."""
-        unknown = self._list.pids() - self.known
+        unknown = self._unknown()
         self._orphans &= unknown
         self._undying &= unknown
         for pid in unknown:
@@ -131,9 +133,16 @@ class Children:
             _kill(pid)
         return len(unknown - self._undying)
 
+    def _unknown(self) -> set[int]:
+        """Return the children that are to be killed."""
+        unknown = self._list.pids() - self.known
+        self._servers &= unknown
+        self._servers |= {pid for pid in unknown - self._servers if leftovers.is_server(pid)}
+        return unknown - self._servers
+
     def _look_at_orphans(self, former: int) -> None:
         """Note what a child has left running that has ended, before it is killed. Another job's command line is not for the log of this one."""
-        new = self._list.pids() - self.known - self._orphans
+        new = self._unknown() - self._orphans
         if not new:
             return
         others = [pid for pid in self.known if pid != former and platform.has_ended(pid)]
@@ -185,7 +194,7 @@ def kill_child_of(server: int, horse: int, others: set[int]) -> bool:
     `others`: its other horses. It does not reap while it hangs, so the pids of its children are still theirs.
     """
     ended = platform.has_ended(horse)  # first: what is below a horse becomes a child of the server before the horse has ended
-    living = [pid for pid in platform.children_of(server) - others if not platform.has_ended(pid)]
+    living = [pid for pid in platform.children_of(server) - others if not (platform.has_ended(pid) or leftovers.is_server(pid))]
     for pid in living:
         _kill(pid)
     return ended and not living
@@ -218,7 +227,10 @@ def kill_orphans(keep: set[int]) -> None:
     listing = platform.ChildList()
     deadline = time.monotonic() + _SWEEP_LIMIT
     try:
-        while (unknown := listing.pids() - keep) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            unknown = {pid for pid in listing.pids() - keep if not leftovers.is_server(pid)}
+            if not unknown:
+                break
             for pid in unknown:
                 _kill(pid)
             for pid in unknown:

@@ -16,6 +16,7 @@ _KILLED: Final = "killed, because the job has ended"
 _BEYOND: Final = "of another user and cannot be killed"
 _LOOKS: Final = 1000  # for a command line: a process can have given up the memory that it is in
 _LONGEST: Final = 120  # characters of a command line
+_SERVER: Final = b"from flowq.embedded.watchdog import main; main()"
 _OWN: Final = (b"resource_tracker", b"multiprocessing.forkserver")  # Python's helpers, which end when their pipe is closed
 
 
@@ -70,6 +71,14 @@ def owner(pid: int, horses: Mapping[int, str]) -> int:
     return session if session in horses else next(named, 0)
 
 
+def is_server(pid: int) -> bool:
+    """Return whether a process keeps an embedded server. It is everybody's, whose command ever has started it: it does not end with a job."""
+    try:
+        return _SERVER in _read(f"/proc/{pid}/cmdline")
+    except OSError:
+        return False
+
+
 def are_there() -> bool:
     """Return whether this process has children, ended or not; the usual answer takes a microsecond. False where it cannot be told."""
     if not hasattr(os, "waitid"):
@@ -86,6 +95,8 @@ def _running(processes: set[int]) -> Iterator[tuple[int, str]]:
     below = set(processes)
     while below:
         pid = below.pop()
+        if is_server(pid):
+            continue
         below.update(platform.children_of(pid))
         command = _command(pid)
         if command is not None:

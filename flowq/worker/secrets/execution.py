@@ -1,7 +1,7 @@
 """The secrets of one execution: their values for the horse, and the mask for everything that comes back from it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from flowq.worker.ipc.messages import failed
@@ -11,21 +11,47 @@ from flowq.worker.secrets.masking import MASK, Mask, MaskedStream, too_short
 if TYPE_CHECKING:
     from flowq.plan import Json
     from flowq.worker.ipc.messages import TaskResult
+    from flowq.worker.secrets.command import CommandSecrets
 
 _MASK = MASK.decode()
 
 
 class ExecutionSecrets:
-    """Values of secrets by the names of the variables that get them. Only `environment` returns values."""
+    """Values of secrets by the names of the variables that get them. Only `environment` returns values.
 
-    __slots__ = ("_mask", "_values")
+    Some may come from commands: then `look_up` comes first.
+    """
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    __slots__ = ("_commands", "_mask", "_values")
+
+    def __init__(self, values: Mapping[str, str], commands: "CommandSecrets | None" = None) -> None:
         self._values = dict(values)
         self._mask = Mask(values)
+        self._commands = commands
 
     def __repr__(self) -> str:
         return f"ExecutionSecrets({', '.join(self._values)})"
+
+    def look_up(self) -> float | None:
+        """Start the commands that give some, or look at them; return the monotonic time of the next look, None when all values are there.
+
+        Raises:
+            SecretError: one is not available; the text says where and why.
+        """
+        if self._commands is None:
+            return None
+        found = self._commands.look()
+        if found is None:
+            return self._commands.alarm()
+        self._commands = None
+        self._values |= found
+        self._mask = Mask(self._values)
+        return None
+
+    def stop(self) -> None:
+        """End the commands that are still at work."""
+        if self._commands is not None:
+            self._commands.stop()
 
     def environment(self) -> dict[str, str]:
         """Return the variables with their values, for the horse."""
@@ -64,6 +90,13 @@ class ExecutionSecrets:
             return masked, []
         masked["value"] = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
         return masked, [f"the job's result had the secret {name} in it: it is masked there too" for name in sorted(names)]
+
+    def masked(self, outcome: "TaskResult", note: Callable[[str], None]) -> "TaskResult":
+        """Return an outcome without secrets; `note` gets the warnings for the job's log."""
+        outcome, warnings = self.outcome(outcome)
+        for warning in warnings:
+            note(warning)
+        return outcome
 
     def _told_by_names(self, said: "Mapping[str, Json]") -> str:
         """Return why files cannot be kept: a name would tell a secret. "" for none; their contents are the user's business."""

@@ -19,7 +19,7 @@ from flowq.worker.supervisor.active_job import ActiveJob, FollowUp
 from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
 from flowq.worker.supervisor.fork_servers.memory_limit import MemoryWatch
-from flowq.worker.supervisor.plain_jobs import LOST
+from flowq.worker.supervisor.plain_jobs import LOST, tell_death
 from flowq.worker.supervisor.slot import Slot
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class ActiveJobs:
         if held is not None and outcome is Outcome.NOT_FOUND:
             self._vacate(held)
         if outcome is Outcome.FENCED:
-            _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)
+            about = {} if held is None else self._about(held.claim)
+            _log.warning("job %s: its end was refused, the execution had lost the job", execution.id, extra=about)
 
     def judged(self, verdicts: list[tuple[str, Verdict]]) -> None:
         """Apply the verdicts of a heartbeat: `(token, verdict)`."""
@@ -179,7 +180,7 @@ class ActiveJobs:
                 continue
             if held.end is not None and verdict is not Verdict.FENCED:
                 continue  # it has been killed already, what runs is its callback
-            _log.info("job %s: %s", held.claim.id, verdict)
+            _log.info("job %s: %s", held.claim.id, verdict, extra=self._about(held.claim))
             if held.slot is not None:
                 held.slot.kill(_KILL[verdict])
                 continue
@@ -284,16 +285,16 @@ class ActiveJobs:
         elif end.cause is KillCause.RETURNED:
             self._give_back(held)
         elif end.unstarted and end.cause is None:
-            _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"])
+            _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"], extra=self._about(held.claim))
             self._starved = True
             self._give_back(held)
         elif held.end is None and (task := self._builder.callback(held.claim, end)) is not None:
-            self._tell_death(held, end)
+            tell_death(self._options.killed, held.claim, end)
             held.end, held.started = end, None
             self._callbacks[slot.index] = task  # as soon as the slot is free
         else:
             if held.end is None:
-                self._tell_death(held, end)
+                tell_death(self._options.killed, held.claim, end)
             end = held.end or end
             allowed = self._policy.allowed(held.claim, end.outcome)
             self._report(held, held.ended(end, allowed=allowed, retryable=self._policy.retryable(held.claim, end.outcome)))
@@ -320,15 +321,9 @@ class ActiveJobs:
             end = held.end or Ended({})
             self._report(held, held.ended(end, allowed=False))
 
-    def _tell_death(self, held: ActiveJob, end: Ended) -> None:
-        """Call the user's handler for a horse that died."""
-        killed = self._options.killed
-        if killed is None or not end.pid or held.claim.run is not None:
-            return
-        try:
-            killed(held.claim.id, end)
-        except Exception:  # noqa: BLE001 - the user's own code; the worker continues
-            _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
+    def _about(self, claim: Claim) -> dict[str, str]:
+        """Return the run of a job and its flow, for records of the log."""
+        return {} if claim.run is None else {"run": claim.run, "flow": self._builder.flow_of(claim.run)}
 
     def _start_in(self, slot: Slot, held: ActiveJob) -> None:
         try:
@@ -345,7 +340,12 @@ class ActiveJobs:
             return
         except OSError as error:
             self._waiting.popleft()
-            _log.warning("job %s: no process could be started (%s); handed back", held.claim.id, error.strerror)
+            _log.warning(
+                "job %s: no process could be started (%s); handed back",
+                held.claim.id,
+                error.strerror,
+                extra=self._about(held.claim),
+            )
             self._starved = True
             self._give_back(held)
             return
@@ -354,9 +354,10 @@ class ActiveJobs:
         held.started = boottime()
         self._in_slot[slot.index] = held
         named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
-        _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
+        _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt, extra=self._about(held.claim))
         if "memory" in task:
             self._memory.begin()
+        slot.about = self._about(held.claim)
         slot.start(task, fork_server, secrets)
 
     def _has_room(self, held: ActiveJob) -> bool:
@@ -380,9 +381,9 @@ class ActiveJobs:
         held.reported = True
         self._finished += execution.outcome == "finished"
         self._failed += execution.outcome == "failed"
-        _log.info("job %s: %s", execution.id, execution.sentence())
+        _log.info("job %s: %s", execution.id, execution.sentence(), extra=self._about(held.claim))
         if execution.cache is not None:
-            _log.info("job %s: cache %s", execution.id, execution.cache.info)
+            _log.info("job %s: cache %s", execution.id, execution.cache.info, extra=self._about(held.claim))
         self._reports.append(execution)
 
     def _vacate(self, held: ActiveJob) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.plan.bulk import record
 from flowq.plan.resources import describe_resources
@@ -15,6 +15,7 @@ from flowq.worker.ipc.messages import failed
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
+    from flowq.worker.supervisor.slot import Slot
 
 _REASONS: Final = frozenset({Reason.ERROR, Reason.TIMEOUT, Reason.KILLED, Reason.INVALID_RESULT})
 """For which a horse may say that its job has failed."""
@@ -42,6 +43,16 @@ class Ended:
     pid: int = 0  # of the horse, when it died without an outcome
     code: int | None = None  # and its exit code
     usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
+
+
+class Owner(Protocol):
+    """The owner of a slot. The loop makes both calls; `ended` always comes before `freed`."""
+
+    def ended(self, slot: Slot, end: Ended) -> None:
+        """Handle the end of the execution; the horse may still be there."""
+
+    def freed(self, slot: Slot) -> None:
+        """Handle the release of the slot: it can take the next task."""
 
 
 def is_told(message: object, *, by_driver: bool = False) -> bool:

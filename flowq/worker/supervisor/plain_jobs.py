@@ -13,7 +13,7 @@ from flowq.worker.ipc.messages import failed
 from flowq.worker.supervisor.ends import Ended, KillCause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
@@ -97,3 +97,13 @@ def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task |
         "error": end.outcome.get("error", ""),
         "timeout": seconds,
     }
+
+
+def tell_death(killed: "Callable[[str, Ended], object] | None", claim: Claim, end: "Ended") -> None:
+    """Call the user's handler for the horse of a plain job that died."""
+    if killed is None or not end.pid or claim.run is not None:
+        return
+    try:
+        killed(claim.id, end)
+    except Exception:  # noqa: BLE001 - the user's own code; the worker continues
+        _log.exception("job %s: work_horse_killed_handler failed", claim.id)

@@ -24,14 +24,15 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
+from flowq.worker.secrets.resolve import SecretError
 from flowq.worker.supervisor import ends
 from flowq.worker.supervisor.departure import EXIT_LIMIT, Departure, Kill
-from flowq.worker.supervisor.ends import Ended, KillCause
+from flowq.worker.supervisor.ends import Ended, KillCause, Owner
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.lane import Lane, group_of
 from flowq.worker.supervisor.output.job_output import JobOutput
@@ -47,22 +48,13 @@ _BEGIN_LIMIT: Final = 10.0  # s a horse may take to read its task, from the mome
 _LOOK: Final = 0.25  # s between looks whether a late one has
 
 
-class Owner(Protocol):
-    """The owner of a slot. The loop makes both calls; `ended` always comes before `freed`."""
-
-    def ended(self, slot: Slot, end: Ended) -> None:
-        """Handle the end of the execution; the horse may still be there."""
-
-    def freed(self, slot: Slot) -> None:
-        """Handle the release of the slot: it can take the next task."""
-
-
 class Slot:
     """One place for a running job. `index` is its number, from 0."""
 
     def __init__(self, loop: Loop, owner: Owner, index: int, *, grace: float = TIMEOUT_GRACE) -> None:
         self.index = index
         self.task: Task | None = None
+        self.about: dict[str, str] = {}  # the run of its job, and the flow, for records of the log
         self._loop = loop
         self._owner = owner
         self._grace = self._stop_grace = grace
@@ -82,6 +74,7 @@ class Slot:
         self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse
         self._stuck = False  # it was killed because it did not begin
         self._told = False  # that it waits for a horse
+        self._look_at: float | None = None  # monotonic time at which commands that give secrets are looked at
         self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
@@ -124,16 +117,28 @@ class Slot:
         self._begin_by = None
         self._so_far = None
         self._secrets = secrets
-        self._output = JobOutput(secrets)
+        self._output = JobOutput(None)
         self._stop_grace = float(task.get("stop_grace", self._grace))
-        for warning in secrets.warnings() if secrets is not None else ():
-            self._output.note(warning)
-        self._output.note(task.get("note", ""))
-        now = time.monotonic()
-        self._answer_by = now + fork_server.limit
-        self._alarm = min(now + _TOLD_AFTER, self._answer_by)
         self._fork_server = fork_server
-        fork_server.obtain(self._got_lane, group_of(task))
+        self._obtain()
+
+    def _obtain(self) -> None:
+        """Ask for a horse, as soon as all secrets are known: their masks come before the job's first output."""
+        assert self.task is not None
+        try:
+            self._alarm = self._look_at = None if self._secrets is None else self._secrets.look_up()
+        except SecretError as error:
+            self._end_unstarted(str(error))
+            return
+        if self._look_at is not None:
+            return
+        self._output = JobOutput(self._secrets)
+        for text in (*(self._secrets.warnings() if self._secrets is not None else ()), self.task.get("note", "")):
+            self._output.note(text)
+        now = time.monotonic()
+        self._answer_by = now + self.fork_server.limit
+        self._alarm = min(now + _TOLD_AFTER, self._answer_by)
+        self.fork_server.obtain(self._got_lane, group_of(self.task))
 
     @property
     def memory_limit(self) -> tuple[int, float] | None:
@@ -167,8 +172,9 @@ class Slot:
         if self._cause is None or cause in {KillCause.FENCED, KillCause.RETURNED}:
             self._cause = cause
         if self._lane is None:
-            self.fork_server.withdraw(self._got_lane)
-            self._end_unstarted("the job was killed before it began")
+            if self._look_at is None:
+                self.fork_server.withdraw(self._got_lane)
+            self._end_unstarted("the job was killed before it began", unstarted=True)
         elif cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL, KillCause.MEMORY}:
             self._kill_group(self._lane)
         elif not self._warned and self._killing is None:
@@ -182,7 +188,9 @@ class Slot:
         if self._alarm is None or now < self._alarm:
             return
         self._alarm = None
-        if self._lane is None:
+        if self._look_at is not None:
+            self._obtain()
+        elif self._lane is None:
             self._await_lane(now)
         elif self._killing is not None:
             self._await_exit(self._lane, self._killing)
@@ -203,7 +211,7 @@ class Slot:
         text = f"waiting for a process: the fork server does not answer, and is killed after {server.limit:g} s"
         self._told = True
         self._output.note(text)
-        _log.warning("job %s: %s", self.task["id"], text)
+        _log.warning("job %s: %s", self.task["id"], text, extra=self.about)
 
     def _await_exit(self, lane: Lane, killing: Kill) -> None:
         # If the worker stops, it needs no fork server any more.
@@ -266,16 +274,15 @@ class Slot:
         useless = "" if self._fork_server is None else self._fork_server.useless
         self._end_unstarted(useless or f"no process could be started for the job: {why}", unstarted=not useless)
 
-    def _end_unstarted(self, text: str, *, unstarted: bool = True) -> None:
+    def _end_unstarted(self, text: str, *, unstarted: bool = False) -> None:
         self._end(Ended(failed("error", text), self._cause, unstarted=unstarted))
         self._release()
 
     def _hand_over(self, lane: Lane, task: Task) -> None:
-        values = {} if self._secrets is None else self._secrets.environment()
         before = time.monotonic()  # the horse does not begin earlier
         self._output.watch(lane.pipes())  # before the job can write: there are no reports of earlier writes
         try:
-            lane.hand_over(task, values, self._read_outcome)
+            lane.hand_over(task, {} if self._secrets is None else self._secrets.environment(), self._read_outcome)
         except BaseException:
             self._output.close()
             raise
@@ -379,13 +386,7 @@ class Slot:
         return ends.judged(self.task, outcome, self._cause)
 
     def _masked(self, outcome: TaskResult) -> TaskResult:
-        """Return an outcome without the job's secrets."""
-        if self._secrets is None:
-            return outcome
-        outcome, notes = self._secrets.outcome(outcome)
-        for note in notes:
-            self._output.note(note)
-        return outcome
+        return outcome if self._secrets is None else self._secrets.masked(outcome, self._output.note)
 
     def _end(self, end: Ended) -> None:
         self._over = True
@@ -393,8 +394,7 @@ class Slot:
         self._owner.ended(self, end)
 
     def _release(self) -> None:
-        self._lane = self._fork_server = None
-        self._alarm = None
-        self.task = None
-        self._secrets = None
+        if self._look_at is not None and self._secrets is not None:
+            self._secrets.stop()
+        self._lane = self._fork_server = self._alarm = self._look_at = self.task = self._secrets = None
         self._owner.freed(self)

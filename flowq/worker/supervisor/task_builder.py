@@ -4,7 +4,7 @@ For a job of a run that is its action with rendered values, its directory, envir
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flowq import defaults
@@ -17,7 +17,7 @@ from flowq.plan.resources import describe_resources, parse_resources
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
-from flowq.worker.secrets.resolve import SecretError, resolve
+from flowq.worker.secrets.resolve import SecretError, commands_of, resolve
 from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
 from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, PlannedRun, UnpreparableError
 from flowq.worker.supervisor.fork_servers.interpreters import find_interpreter
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
+    from flowq.worker.secrets.command import CommandSecrets
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.ends import Ended
 
@@ -74,7 +75,7 @@ class TaskBuilder:
             raise UnpreparableError(f"{place.where}: {error}") from error
 
     def secrets(self, claim: Claim) -> "ExecutionSecrets | None":
-        """Return the secrets of a claimed job, as they are now; None for a job without.
+        """Return the secrets of a claimed job, as they are now, or how to look them up; None for a job without.
 
         Raises:
             UnpreparableError: a secret cannot be had.
@@ -89,9 +90,23 @@ class TaskBuilder:
         )
 
         try:
-            return ExecutionSecrets(resolve(place.node.secrets))
+            values = resolve(place.node.secrets)
         except SecretError as error:
             raise UnpreparableError(f"{place.where}: {error}") from error
+        commands = commands_of(place.node.secrets)
+        return ExecutionSecrets(values, self._commands(commands, values, place) if commands else None)
+
+    def _commands(self, commands: Mapping[str, Sequence[str]], known: Mapping[str, str], place: JobPlace) -> "CommandSecrets":
+        from flowq.worker.secrets.command import CommandSecrets
+
+        allowed = () if self._options is None else self._options.allow
+        if (refused := refusal(COMMANDS, allowed)) is not None:
+            raise UnpreparableError(f"{place.where}: secret {next(iter(commands))}: {refused}")
+        return CommandSecrets(commands, known, place.run.flow_directory(place.node), place.where)
+
+    def flow_of(self, run_id: str) -> str:
+        """Return the flow of a run whose plan was read, "" for others."""
+        return self._scopes.flow_of(run_id)
 
     def callback(self, claim: Claim, end: "Ended") -> "Task | None":
         """Return the task that makes up for a callback of a plain job whose horse could not call it any more, None for none."""

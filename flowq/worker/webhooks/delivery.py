@@ -217,14 +217,21 @@ def report(store: Store, delivery: Taken, verdict: str, text: str) -> None:
     if verdict == sender.DONE:
         store.webhooks.over(delivery)
         return
-    what = _what(delivery)
+    what, about = _what(delivery), _about(delivery)
     if verdict == sender.AGAIN and delivery.tries <= len(_WAITS):
         wait = _WAITS[delivery.tries - 1]
         # The first failure is news. The others of a receiver that is away for long would be lines in every `flowq run` until then.
-        _log.log(logging.WARNING if delivery.tries == 1 else logging.INFO, "%s: %s; tried again in %g s", what, text, wait)
+        _log.log(
+            logging.WARNING if delivery.tries == 1 else logging.INFO,
+            "%s: %s; tried again in %g s",
+            what,
+            text,
+            wait,
+            extra=about,
+        )
         store.webhooks.again(delivery, wait)
         return
-    _log.error("%s: %s; given up after try %d", what, text, delivery.tries)
+    _log.error("%s: %s; given up after try %d", what, text, delivery.tries, extra=about)
     store.webhooks.over(delivery)
 
 
@@ -234,6 +241,13 @@ def _what(delivery: Taken) -> str:
         return f"job {delivery.job}: webhook to {spec['url'].partition('?')[0]}"
     address = f"${spec['to']['env']}" if "env" in spec["to"] else spec["to"]["file"]
     return f"{f'run {delivery.run}' if delivery.run else delivery.flow}: message ({delivery.event}) to {address}"
+
+
+def _about(delivery: Taken) -> dict[str, str]:
+    """Return what records of the log are about."""
+    if isinstance(delivery, Delivery):
+        return {"job": delivery.job}
+    return {"run": delivery.run, "flow": delivery.flow, "job": delivery.job}
 
 
 def deliver_here(store: Store, job: str) -> None:

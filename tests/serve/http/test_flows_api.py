@@ -143,6 +143,20 @@ def test_a_run_is_started_again(page: PageServer, store: Store, flows: Path, ope
     answer = page.api("POST", f"/runs/{run}/again", {"params": {"rows": 5}}, token=operator)
     assert answer.status == 201, answer.body
     assert json.loads(store.runs.require(answer.document["id"]).params) == {"day": "2026-01-31", "rows": 5, "table": "birds"}
+    assert answer.document["dropped_params"] == []
+
+
+def test_a_param_that_the_flow_has_no_longer_is_left_out_and_told(
+    page: PageServer, store: Store, flows: Path, operator: str
+) -> None:
+    run = start(store, flows)
+    given = json.loads(store.runs.require(run).params)
+    store.client.hset(store.session.keys("run", run), "params", json.dumps({**given, "gone": 1}))
+    answer = page.api("POST", f"/runs/{run}/again", {}, token=operator)
+    assert answer.status == 201, answer.body
+    assert answer.document["dropped_params"] == ["gone"]
+    assert json.loads(store.runs.require(answer.document["id"]).params) == given
+    assert page.api("POST", f"/runs/{run}/again", {"params": {"gone": 1}}, token=operator).status == 422
 
 
 def test_a_file_that_changes_is_noticed(page: PageServer, store: Store, flows: Path, operator: str) -> None:

@@ -74,14 +74,19 @@ def _again(call: ApiCall) -> Reply:
         raise RefusedError(
             409, "no_flow", f"the flow of run {run.id} is not one of the directory: `flowq run --again {run.id}`"
         )
-    given = wish_of(call)
+    given, flow = wish_of(call), call.site.flows[name]
+    stored = json.loads(run.params or "{}")
+    known = {param.name for param in flow.compilation.params} if flow.valid else stored.keys()  # else the launch says why
     wish = LaunchRequest(
-        {**json.loads(run.params or "{}"), **given.params},
+        {**{param: value for param, value in stored.items() if param in known}, **given.params},
         {**json.loads(run.labels or "{}"), **given.labels},
         read_plan(call.store, run.id).selection,
     )
-    made = launch(maker_of(call), call.site.flows[name], wish, by=call.principal.name)
-    return Reply(201, {"id": made}, headers={"Location": f"{call.site.options.prefix}{API}/runs/{made}"})
+    made = launch(maker_of(call), flow, wish, by=call.principal.name)
+    dropped = [param for param in stored if param not in known]
+    return Reply(
+        201, {"id": made, "dropped_params": dropped}, headers={"Location": f"{call.site.options.prefix}{API}/runs/{made}"}
+    )
 
 
 ROUTES = (
@@ -122,9 +127,9 @@ ROUTES = (
         path=f"{_RUN}/again",
         role=Role.OPERATOR,
         status=201,
-        summary="Start a run like this one, with its params and labels; values in the body replace them",
+        summary="Start a run like this one, with its labels and the params that the flow still has; values in the body replace them",
         body=body({"params": PARAMS, "labels": LABELS}),
-        answer=document({"id": TEXT}),
+        answer=document({"id": TEXT, "dropped_params": array(TEXT)}),
         errors=(409, 422),
         handler=_again,
     ),

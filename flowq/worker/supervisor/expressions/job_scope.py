@@ -131,6 +131,11 @@ class JobScopes:
             self._runs.popitem(last=False)
         return run
 
+    def flow_of(self, run_id: str) -> str:
+        """Return the flow of a run whose plan was read, "" for others."""
+        known = self._runs.get(run_id)
+        return "" if known is None else known.plan.name
+
     def fetch(self, run: PlannedRun) -> None:
         """Get the files that travel with a run, if this machine has not got them.
 
