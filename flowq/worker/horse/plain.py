@@ -82,7 +82,7 @@ def _encoded(kind: str, value: object, most: int) -> bytes | TaskResult:
     if kind == "call":
         return _NULL if value is None else result_encoding.to_json(value, most)
     try:
-        import pickle  # anew: the job may have removed it from `sys.modules`
+        import pickle  # again: the job may have removed it from `sys.modules`
 
         data = pickle.dumps(value, 5)
     except Exception as error:  # a user's __reduce__ may raise anything
