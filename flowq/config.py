@@ -22,7 +22,11 @@ NAMESPACE: Final = "flowq"
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, spaces would need quoting
 _STORE = re.compile(r"file:///.|(?!file:)[a-z][a-z0-9+.-]*://.")
-_PASSWORD = re.compile(r"(?P<before>//[^/@]*?:)[^?]*(?=@)|(?P<query>[?&](?:\w+_)?password=)[^&]*")
+_PASSWORD = re.compile(
+    r"""(?P<before>(?://|^|["' ])[^/@:\s"']*:(?!//|\s)|//(?=[^/@:]+@)).*(?=@)|(?P<query>[?&]\w*(?:pass|secret|token|credential)\w*=)[^&]*""",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What may be a password, also in an address that is wrong: without a scheme, or with characters that had to be escaped. So all counts up to the last `@`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def environment_of(url: Setting) -> dict[str, str]:
 
 def redact(url: str) -> str:
     """Return a URL with its passwords replaced by `***`, for messages and logs."""
-    return _PASSWORD.sub(lambda match: f"{match['before'] or match['query']}***", url)
+    return _PASSWORD.sub(lambda match: f"{match['before'] or match['query'] or ''}***", url)
 
 
 # -- files

@@ -44,11 +44,14 @@ def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str]
         if pattern.startswith("!"):
             continue
         found = False
-        for path in (path for item in _braces(pattern) for path in _Walk(base, excluded).of(item)):
-            found = True
-            files.add(path)
-            if len(files) > MAX_FILES:
-                raise GlobError(f"more than {MAX_FILES:,} files match")
+        try:
+            for path in (path for item in _braces(pattern) for path in _Walk(base, excluded).of(item)):
+                found = True
+                files.add(path)
+                if len(files) > MAX_FILES:
+                    raise GlobError(f"more than {MAX_FILES:,} files match")
+        except RecursionError:
+            raise GlobError(f"{pattern[:60]!r} leads into too many directories, one below the other") from None
         if not found:
             unmatched.append(pattern)
     return sorted(files), unmatched
@@ -105,7 +108,7 @@ class _Walk:
             for entry, name in self._entries(path, dots=head.startswith(".")):
                 if not fits.fullmatch(entry.name):
                     continue
-                if rest and entry.is_dir():
+                if rest and _is_directory(entry):
                     yield from self._follow(name, rest)
                 elif not rest and not entry.is_dir(follow_symlinks=False):
                     yield name
@@ -136,6 +139,13 @@ class _Walk:
 
     def _left_out(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._excluded)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _visible(name: str, *, dots: bool) -> bool:

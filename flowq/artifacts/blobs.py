@@ -13,6 +13,10 @@ class BlobError(FlowqError):
     """A store that cannot be used, or a content that is missing or is another one."""
 
 
+class OtherContentError(BlobError):
+    """What was read has another digest."""
+
+
 class BlobStore(Protocol):
     """Contents by their SHA-256 in hexadecimal. Writing one that is there changes nothing but its age."""
 
@@ -48,7 +52,8 @@ def copy(source: BinaryIO, target: BinaryIO, digest: str, *, into: str, otherwis
     """Copy a content.
 
     Raises:
-        BlobError: it has another digest, and `otherwise` says what that means; or `into`, as messages call the target, cannot be written.
+        OtherContentError: it has another digest, and `otherwise` says what that means.
+        BlobError: `into`, as messages call the target, cannot be written.
     """
     found = hashlib.sha256()
     while chunk := source.read(_CHUNK):
@@ -58,4 +63,4 @@ def copy(source: BinaryIO, target: BinaryIO, digest: str, *, into: str, otherwis
         except OSError as error:
             raise BlobError(f"{into} cannot be written: {error.strerror or error}") from error
     if found.hexdigest() != digest:
-        raise BlobError(otherwise)
+        raise OtherContentError(otherwise)

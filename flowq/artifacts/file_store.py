@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
-from flowq.artifacts.blobs import BlobError, copy
+from flowq.artifacts.blobs import BlobError, OtherContentError, copy
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -56,8 +56,13 @@ class FileStore:
         """Write a content to a file."""
         if not self.has(digest):
             raise BlobError(f"it is missing in the file store {self._directory}")
-        with self._told("read"), open(self._path(digest), "rb") as source:
-            copy(source, target, digest, into="the file", otherwise=f"it was altered in the file store {self._directory}")
+        try:
+            with self._told("read"), open(self._path(digest), "rb") as source:
+                copy(source, target, digest, into="the file", otherwise=f"it was altered in the file store {self._directory}")
+        except OtherContentError:
+            with suppress(OSError):  # set aside, so that the job that is executed again can store it
+                os.rename(self._path(digest), os.path.join(self._blobs, f".{digest}.altered"))
+            raise
 
     def entries(self) -> Iterator[tuple[str, float]]:
         """Yield the contents, and what is left of unfinished ones."""

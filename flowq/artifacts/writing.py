@@ -39,8 +39,8 @@ def new_file(path: str, *, executable: bool) -> Iterator[BinaryIO]:
     Raises:
         WriteError: it cannot be made.
     """
-    folder, name = os.path.split(path)
-    new = os.path.join(folder, f".{name[:100]}.{os.getpid()}.part")
+    # A name of its own: that of the file may be as long as names can be, and processes of other machines or containers have the same numbers.
+    new = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}.part")
     try:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o777 if executable else 0o666)
         try:

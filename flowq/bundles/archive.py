@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -94,7 +95,7 @@ def unpack(data: bytes, directory: str, wanted: str) -> None:
             for entry in entries:
                 archive.extract(entry, directory, filter="data")
         found = hash_of(describe(os.path.realpath(directory), [entry.name for entry in entries]))
-    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, FlowqError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError, FlowqError) as error:
         shutil.rmtree(directory, ignore_errors=True)
         raise BundleError(f"the bundle {wanted[:12]} cannot be unpacked: {error}") from error
     if found != wanted:

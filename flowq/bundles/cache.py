@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 from flowq.artifacts.opening import open_blobs
@@ -146,7 +146,7 @@ class BundleCache:
         with open(self.archive(name), "rb") as file:
             data = file.read()
         new = f"{directory}.new"
-        shutil.rmtree(new, ignore_errors=True)
+        _remove_tree(new)
         try:
             unpack(data, new, name)
         except BundleError:
@@ -162,8 +162,8 @@ class BundleCache:
             with _alone(path, before) as alone:
                 if alone:
                     directory = path.removesuffix(".lock")
-                    shutil.rmtree(directory, ignore_errors=True)
-                    shutil.rmtree(f"{directory}.new", ignore_errors=True)
+                    _remove_tree(directory)
+                    _remove_tree(f"{directory}.new")
                     os.unlink(path)
 
     def _drop_archives(self) -> None:
@@ -237,6 +237,12 @@ def _is_at(descriptor: int, path: str) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def _remove_tree(path: str) -> None:
+    """Remove a directory as far as possible: a job may have nested what is in it without end."""
+    with suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove(path: str) -> None:

@@ -25,6 +25,7 @@ _SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel
 _OPTIONS: Final = re.compile(
     r"db|socket_timeout|socket_connect_timeout|socket_keepalive|ssl_\w+|sentinel_username|sentinel_password"
 )
+_ESCAPES: Final = "in a password `/` is written %2F, `?` %3F, `#` %23, `[` %5B, `]` %5D, `@` %40 and `%` %25"
 
 
 def is_deleted(client: "redis.Redis") -> bool:
@@ -71,13 +72,18 @@ def parse(url: str) -> tuple[SplitResult, dict[str, Any]]:
         parts = urlsplit(url)
         query = parse_qs(parts.query, strict_parsing=bool(parts.query))
     except ValueError as error:
-        raise ConfigError(f"{redact(url)!r} is not a server's address: {error}") from error
+        raise ConfigError(f"{redact(url)!r} is not a server's address: {_without_password(str(error))}") from None
     unknown = [name for name in query if not _OPTIONS.fullmatch(name)]
     if unknown:
         raise ConfigError(
-            f"{redact(url)!r}: unknown option {unknown[0]!r}, expected db, socket_timeout, ssl_ca_certs or another ssl_ option"
+            f"{redact(url)!r}: unknown option {_without_password(repr(unknown[0]))}, expected db, socket_timeout, ssl_ca_certs or another ssl_ option"
         )
     return parts, {name: _option(url, name, values[-1]) for name, values in query.items()}
+
+
+def _without_password(text: str) -> str:
+    """Return a part of an address for a message; where it may be the end of a password, how that is written."""
+    return f"the part before the host; {_ESCAPES}" if "@" in text else text
 
 
 def _option(url: str, name: str, text: str) -> Any:
@@ -87,7 +93,7 @@ def _option(url: str, name: str, text: str) -> Any:
         if name in {"socket_timeout", "socket_connect_timeout"}:
             return float(text)
     except ValueError as error:
-        raise ConfigError(f"{redact(url)!r}: {name} must be a number, found {text!r}") from error
+        raise ConfigError(f"{redact(url)!r}: {name} must be a number, found {_without_password(repr(text))}") from error
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
@@ -101,15 +107,16 @@ def port_of(url: str, parts: SplitResult) -> int | None:
     """Return the port of an address, or None."""
     try:
         return parts.port
-    except ValueError as error:
-        raise ConfigError(f"{redact(url)!r}: the port must be a number from 1 to 65535") from error
+    except ValueError:
+        hint = f"; {_ESCAPES}" if "@" in url.rpartition(parts.netloc)[2] else ""
+        raise ConfigError(f"{redact(url)!r}: the port must be a number from 1 to 65535{hint}") from None
 
 
 def database(url: str, path: str) -> int:
     """Return the database number in the path of an address; 0 if there is none."""
     text = path.strip("/")
     if text and not text.isdigit():
-        raise ConfigError(f"{redact(url)!r}: the database must be a number, found {text!r}")
+        raise ConfigError(f"{redact(url)!r}: the database must be a number, found {_without_password(repr(text))}")
     return int(text or 0)
 
 

@@ -77,6 +77,8 @@ def _find_close(text: str, position: int) -> int:
             depth = max(depth - 1, 0)
         position += 1
     hint = f"a string inside it is not closed: add {quote}" if quote else "add }} after the expression"
+    if limit < len(text):
+        hint += f"; an expression may have {MAX_SOURCE} characters, and no }}}} was found in the next {2 * MAX_SOURCE}"
     raise ExprSyntaxError("this ${{ is not closed", opening, min(len(text), opening + len(OPEN)), hint)
 
 

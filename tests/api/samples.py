@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flowq import Job, Retry, get_current_job
+from flowq import Job, Queue, Retry, SimpleWorker, get_current_job
 
 
 def add(x: int, y: int = 0) -> int:
@@ -214,6 +214,14 @@ def note_handled(job: Job, *reason: Any) -> None:
     """An exception handler that stores that it was called."""
     job.meta["handled"] = True
     job.save_meta()
+
+
+def work_and_sleep(queue: str) -> None:
+    """Execute the jobs of another queue in this process."""
+    job = get_current_job()
+    assert job is not None
+    SimpleWorker([Queue(queue, connection=job.connection)]).work(burst=True)
+    time.sleep(5)
 
 
 def enqueue_in_sync_mode() -> str:

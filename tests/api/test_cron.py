@@ -222,6 +222,15 @@ def test_slots_use_the_clock_of_the_server(connection: redis.Redis, queue: Queue
         assert job.next_enqueue_time - datetime.now(UTC) <= timedelta(hours=1)
 
 
+def test_a_slot_of_a_clock_that_was_years_ahead_does_not_silence_an_entry(connection: redis.Redis, queue: Queue) -> None:
+    cron = scheduler(connection)
+    cron.register("tasks.a", "default", interval=0.1)
+    assert cron.enqueue_jobs()
+    (entry,) = connection.scan_iter("*:cron:*")
+    connection.hset(entry, "slot", round((time.time() + 10 * 365 * 86400) * 1000))
+    until(cron.enqueue_jobs)
+
+
 # -- several schedulers --------------------------------------------------------------------------------------------------------
 
 

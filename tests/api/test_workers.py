@@ -57,6 +57,34 @@ class LoudJob(Job):
         return "loud", super().perform()
 
 
+def test_simple_worker_gives_a_timer_of_its_program_back(queue: Queue) -> None:
+    """A program that limits its own time, as test runners do, still does after a job."""
+    job = queue.enqueue(samples.add, 1, 2, job_timeout=30)
+    rang: list[int] = []
+    former = signal.signal(signal.SIGALRM, lambda number, _frame: rang.append(number))
+    handler = signal.getsignal(signal.SIGALRM)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 600, 3)
+        SimpleWorker([queue]).work(burst=True)
+        assert job.result == 3
+        assert signal.getsignal(signal.SIGALRM) is handler
+        rest, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert rest > 500
+        assert interval == 3
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def test_a_job_that_works_keeps_its_own_timeout(queue: Queue) -> None:
+    inner = Queue("inner", connection=queue.connection)
+    done = inner.enqueue(samples.add, 1, 2, job_timeout=30)
+    job = queue.enqueue(samples.work_and_sleep, "inner", job_timeout=1)
+    SimpleWorker([queue]).work(burst=True)
+    assert done.result == 3
+    assert "ran longer than its timeout of 1 s" in str(job.exc_info)
+
+
 def test_simple_worker_executes_in_its_own_process(queue: Queue) -> None:
     job, bad = queue.enqueue(samples.pid), queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=1))
     assert SimpleWorker([queue]).work(burst=True) is True

@@ -14,6 +14,7 @@ from flowq.flows.views.flow_list import MAX_CHECKED
 from flowq.store import Store
 from tests.cli import process, samples
 from tests.cli.conftest import Cli
+from tests.support.nesting import nested
 
 
 def test_the_written_flow_runs_at_once(home: Path, tmp_path: Path) -> None:
@@ -164,6 +165,13 @@ def test_a_search_has_an_end(cli: Cli, tree: Path, monkeypatch: pytest.MonkeyPat
     assert "files were looked at: `flowq list DIR` searches a smaller directory" in outcome.err
     assert outcome.out.count("\n") == 3
     assert tree.exists()
+
+
+def test_directories_that_are_nested_without_end(cli: Cli, tree: Path) -> None:
+    with nested(tree / "far"):
+        outcome = cli("list")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "b.yaml" in outcome.out
 
 
 def test_without_a_server_the_flows_are_listed(cli: Cli, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,6 +174,18 @@ def test_a_file_that_other_users_could_have_written_is_ignored(tmp_path: Path) -
         ("unix:///a?password=geheim", "unix:///a?password=***"),
         ("redis://user:geh@eim@host", "redis://user:***@host"),
         ("redis://user:geh/eim@host", "redis://user:***@host"),
+        ("redis://user:geh?eim@host", "redis://user:***@host"),
+        ("redis://user:geh#eim@host/0", "redis://user:***@host/0"),
+        ("redis://user:geh://eim@host", "redis://user:***@host"),
+        ("redis://geheim@host", "redis://***@host"),
+        ("user:geheim@host:6379", "user:***@host:6379"),
+        ("redis:user:geheim@host", "redis:***@host"),
+        ("redis//user:geheim@host", "redis//user:***@host"),
+        ("redis://host?Password=geheim&pass=geheim", "redis://host?Password=***&pass=***"),
+        ("found {'url': 'user:geheim@host'}", "found {'url': 'user:***@host'}"),
+        ("unix:///run/a@b/c:d.sock", "unix:///run/a@b/c:d.sock"),
+        ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+        ("redis://host:6379,other:6379/main?db=1", "redis://host:6379,other:6379/main?db=1"),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:

@@ -114,6 +114,7 @@ def test_both_ways_tell_the_same_end(stand: Stand, job: dict[str, Any]) -> None:
             execution.outcome["error"] = re.sub(r"repeated \d+ more", "repeated", execution.outcome["error"])
     assert short.outcome == long.outcome
     assert (short.output(), short.output("err")) == (long.output(), long.output("err"))
+    assert b"broke" not in short.output("err")
 
 
 def test_which_way_a_job_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from flowq.flows.actions.submit import submit
 from flowq.flows.views.snapshot import read_view
 from flowq.states import RunStatus
 from flowq.store import Store
+from tests.support.nesting import nested
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess
@@ -147,6 +148,16 @@ def test_files_stay_while_a_process_has_them(place: BundleCache, project: Path, 
     assert not os.path.exists(place.directory("unused", name))
     os.close(used)
     assert list_files(place.directory("other", name), Rules()) == files
+
+
+def test_what_cannot_be_removed_stops_no_run(place: BundleCache, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_cache, "_UNUSED", 0.0)
+    name = bundle_cache_add(place, project)
+    os.close(place.prepare("unused", name))
+    os.utime(place.directory("unused", name) + ".lock", (1, 1))
+    with nested(Path(place.directory("unused", name)) / "far"):
+        os.close(place.prepare("other", name))
+    assert os.path.isdir(place.directory("other", name))
 
 
 def test_a_directory_that_others_can_write_to_is_refused(place: BundleCache, project: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Schedules while the server's clock is set: over a day, over changes of local time, backwards."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,37 +14,28 @@ from flowq.store import Store
 from tests.schedules.flows import Flow, Flows
 from tests.support.run_driver import Drive
 from tests.support.server import PrivateServer
+from tests.support.skew import Skew
 from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
-LIBRARY = next((path for folder in ("", "*/") for path in Path("/usr/lib").glob(f"{folder}faketime/libfaketime.so.1")), None)
 ZONE = "Europe/Berlin"
-
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no libfaketime")
 
 
 class Clock:
     """A server whose clock a test sets, a scheduler of one flow, and a worker that ends each run at once."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = directory / "clock"
+        self._skew = Skew(directory)
         self._beside = 0
-        self._write(0)
-        preload = {"LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1"}
-        self.server = PrivateServer(environment=preload | {"DONT_FAKE_MONOTONIC": "1"}).start()
+        self.server = PrivateServer(environment=self._skew.environment).start()
         self.store = open_store(self.server.url)
 
     def set(self, text: str) -> None:
         """Set the clock to a time in UTC."""
         wanted = round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-        self._write(self._beside + wanted - self.store.now_ms())
+        self._beside += round((wanted - self.store.now_ms()) / 1000)
+        self._skew.set(self._beside)
         until(lambda: abs(self.store.now_ms() - wanted) < 2000)
-
-    def _write(self, beside: int) -> None:
-        self._beside = beside
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{beside / 1000:+.3f}")
-        os.replace(new, self._file)
 
 
 @pytest.fixture
@@ -114,3 +104,28 @@ def test_a_clock_that_steps_back_and_forth(clock: Clock) -> None:
     assert fired(clock.store, made) == ahead
     clock.set("2026-06-01T07:00:05")
     assert fired(clock.store, made) == [*ahead, "06-01 09:00"]
+
+
+def test_a_clock_that_was_years_ahead(clock: Clock) -> None:
+    """A machine without a battery for its clock, say: what was noted then does not silence a schedule for years, nor does its scheduler seem to live."""
+    clock.set("2026-06-01T03:30")
+    made = scheduler(clock.store, "latest", cron=("0 6 * * *",), overlap="allow")
+    assert fired(clock.store, made) == []
+    clock.set("2036-06-01T03:30")
+    ahead = fired(clock.store, made)
+    Scheduler(clock.store, Flows.of(), name="dead").turn()
+    clock.set("2026-06-01T03:40")
+    made.turn()
+    assert "dead" not in clock.store.schedules.schedulers()
+    clock.set("2026-06-01T04:00:05")
+    assert sorted(fired(clock.store, made)) == [*ahead, "06-01 06:00"]
+
+
+def test_the_first_sight_of_a_schedule_while_the_clock_was_ahead(clock: Clock) -> None:
+    clock.set("2026-06-01T05:30")
+    made = scheduler(clock.store, "none", cron=("0 * * * *",))
+    assert fired(clock.store, made) == []
+    clock.set("2026-06-01T03:50")
+    assert fired(clock.store, made) == []
+    clock.set("2026-06-01T04:00:05")
+    assert fired(clock.store, made) == ["06-01 06:00"]

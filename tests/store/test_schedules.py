@@ -257,6 +257,14 @@ def test_a_schedule_that_no_scheduler_has_is_forgotten_after_a_month(store: Stor
     assert store.schedules.get_many([NAME]) == [None]
 
 
+def test_a_schedule_of_this_scheduler_is_not_forgotten(store: Store) -> None:
+    """It was off for a month: a pause by a user still holds."""
+    beat(store)
+    store.schedules.pause(NAME, by="ann", note="until further notice")
+    store.client.zadd(store.session.keys("schedules"), {NAME: store.now_ms() - 31 * 86_400_000})
+    assert beat(store)[2] == 1
+
+
 def test_a_place_of_a_run_that_is_gone(store: Store, driver: Driver) -> None:
     """Parts of the data were deleted by hand: the schedule goes on all the same."""
     beat(store)

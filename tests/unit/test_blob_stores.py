@@ -12,6 +12,7 @@ import pytest
 
 from flowq.artifacts.blobs import BlobError, BlobStore
 from flowq.artifacts.opening import open_blobs
+from flowq.artifacts.writing import new_file
 
 DATA = b"content" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -78,6 +79,27 @@ def test_a_content_that_is_missing_or_altered(blobs: BlobStore, folder: Path) ->
         got(blobs)
 
 
+def test_an_altered_content_can_be_stored_again(tmp_path: Path) -> None:
+    """As the message advises: the job is executed again."""
+    blobs = open_blobs(f"file://{tmp_path}")
+    blobs.put(DIGEST, io.BytesIO(DATA))
+    (tmp_path / "blobs" / DIGEST).write_bytes(DATA[:100])
+    with pytest.raises(BlobError, match="it was altered in the file store"):
+        got(blobs)
+    blobs.put(DIGEST, io.BytesIO(DATA))
+    assert got(blobs) == DATA
+    aside = [name for name, _ in blobs.entries() if name != DIGEST]
+    assert aside == [f".{DIGEST}.altered"], "gc removes it after a day"
+
+
+def test_a_content_that_cannot_be_written_is_not_set_aside(tmp_path: Path) -> None:
+    blobs = open_blobs(f"file://{tmp_path}")
+    blobs.put(DIGEST, io.BytesIO(DATA))
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(BlobError, match="the file cannot be written"):
+        blobs.get(DIGEST, full)
+    assert got(blobs) == DATA
+
+
 def test_a_store_that_cannot_be_written(blobs: BlobStore, folder: Path) -> None:
     folder.parent.mkdir()
     folder.touch()
@@ -117,3 +139,13 @@ def test_what_is_left_of_a_killed_writer_is_listed(blobs: BlobStore, folder: Pat
 def test_wrong_addresses(url: str, expected: str) -> None:
     with pytest.raises(BlobError, match=expected):
         open_blobs(url)
+
+
+def test_a_file_is_made_whatever_its_name_and_whatever_was_left(tmp_path: Path) -> None:
+    """Names take up to 255 bytes; a process of another container, which was killed while it wrote, had the same number."""
+    (tmp_path / f".x.{os.getpid()}.part").touch()
+    for name in ("x", "漢" * 85, "x" * 255):
+        with new_file(str(tmp_path / name), executable=False) as target:
+            target.write(DATA)
+        assert (tmp_path / name).read_bytes() == DATA
+    assert len(list(tmp_path.iterdir())) == 4

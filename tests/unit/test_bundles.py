@@ -3,6 +3,8 @@
 import gzip
 import io
 import os
+import random
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -141,6 +143,25 @@ def test_an_altered_archive_leaves_nothing(project: Path, tmp_path: Path) -> Non
         with pytest.raises(BundleError, match=reason):
             unpack(bad, str(tmp_path / "there"), hash_of(files))
         assert not (tmp_path / "there").exists()
+
+
+def test_a_damaged_archive_is_told_wherever_the_damage_is(project: Path, tmp_path: Path) -> None:
+    """As after a fault of a disk: the next try gets another copy only if this one is known to be damaged."""
+    number = random.Random(5)
+    (project / "data/big.csv").write_text("\n".join(str(number.random()) for _ in range(2000)))
+    files = list_files(str(project), Rules())
+    data = pack(str(project), files)
+    there, told = tmp_path / "there", 0
+    for _ in range(120):
+        bad = bytearray(data)
+        bad[number.randrange(10, len(data))] ^= 1 << number.randrange(8)
+        try:
+            unpack(bytes(bad), str(there), hash_of(files))
+            shutil.rmtree(there)  # that bit does not matter, as one of a check sum
+        except BundleError:
+            told += 1
+        assert not there.exists()
+    assert told > 100
 
 
 @pytest.mark.parametrize("entry", ["../out", "/tmp/out", "device", "link"])

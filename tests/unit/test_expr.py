@@ -272,6 +272,12 @@ def test_the_error_for_an_unclosed_hole_has_a_position() -> None:
     assert caught.value.start == 2
 
 
+def test_an_expression_that_is_far_too_long_is_told_the_limit() -> None:
+    with pytest.raises(ExprSyntaxError) as caught:
+        split_template(f"${{{{ {'1,' * 20_000} }}}}")
+    assert "an expression may have 10000 characters" in caught.value.help
+
+
 def test_maps_with_dollar_keys_are_unchanged() -> None:
     value = {
         "list": [{"$": "params.n"}, literal({"$ref": "x", "$": {"$": "params.n"}})],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flowq import globs
 from flowq.globs import GlobError, match
+from tests.support.nesting import nested
 
 FILES = (
     "a.c",
@@ -122,6 +123,18 @@ def test_an_excluded_directory_is_not_read(tree: Path) -> None:
         assert "src/a.c" in found(tree, "src", "!src/closed")
     finally:
         closed.chmod(0o700)
+
+
+@pytest.mark.parametrize("pattern", ["far", "far/**/x"])
+def test_directories_that_are_nested_without_end(tmp_path: Path, pattern: str) -> None:
+    with nested(tmp_path / "far"), pytest.raises(GlobError, match="one below the other"):
+        match(str(tmp_path), [pattern], [])
+
+
+def test_a_link_to_itself_is_no_directory(tree: Path) -> None:
+    (tree / "ring").symlink_to("ring")
+    assert found(tree, "*/a.c") == ["other/a.c", "src/a.c"]
+    assert found(tree, "r*") == ["ring"]
 
 
 def test_limits(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,11 +85,13 @@ def list_flows(directory: str, store: "Store | None") -> FlowList:
 
 def _files(directory: str) -> Iterator[str]:
     """Yield the files of a directory and those below, each directory before those in it; directories that cannot be read are empty."""
-    for here, below, names in os.walk(directory):
+    todo = [directory]
+    while todo:  # `os.walk` calls itself for each level
+        here, below, names = next(os.walk(todo.pop()), ("", [], []))
         if "pyvenv.cfg" in names:
-            below.clear()
             continue
-        below[:] = sorted(name for name in below if name == _OWN or (name[0] != "." and name not in _WITHOUT))
+        chosen = sorted(name for name in below if name == _OWN or (name[0] != "." and name not in _WITHOUT))
+        todo += [f"{here}/{name}" for name in reversed(chosen) if not Path(here, name).is_symlink()]
         yield from (f"{here}/{name}" for name in sorted(names) if name[0] != ".")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -120,6 +120,8 @@ class Application:
             raw = b"" if route.safe or stranger else await asyncio.wait_for(_body(request, route.limit), _DEADLINE)
         except TimeoutError:
             return error_reply(408, "timeout", "the body did not come in time", headers={"Connection": "close"})
+        except ClientDisconnect:  # nobody reads the answer; it is counted
+            return error_reply(400, "body", "the client has gone before its body had come")
         except RefusedError as error:
             return error.reply()
         client = (request.client.host, request.client.port) if request.client else None

@@ -77,6 +77,13 @@ def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, Bas
 
 def failure(task: Task, error: BaseException) -> TaskResult:
     """Return the outcome of a job that has raised this; `JobStopped` is raised again: it is not the job's, and the caller handles it."""
+    try:
+        return _failure(task, error)
+    except Exception:  # noqa: BLE001 - the exception's own methods raise: say at least what it was
+        return failed("error", _unshown(error), exception_name(error)) | {"bases": _bases(error)}
+
+
+def _failure(task: Task, error: BaseException) -> TaskResult:
     match error:
         case InvalidResultError():
             return failed("invalid_result", str(error))
@@ -252,11 +259,15 @@ def traceback_text(error: BaseException) -> str:
                 parts += (part.__cause__, part.__context__, *(part.exceptions or ()))
         text = "".join(report.format()).rstrip("\n")
     except Exception:  # noqa: BLE001 - a broken __str__, no memory left: say at least what it was
-        return f"{exception_name(error)} (its traceback could not be formatted)"
+        return _unshown(error)
     if len(text) <= _MAX_ERROR:
         return text
     half = _MAX_ERROR // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _unshown(error: BaseException) -> str:
+    return f"{exception_name(error)} (its traceback could not be formatted)"
 
 
 def print_traceback(outcome: TaskResult) -> None:
@@ -279,5 +290,12 @@ def _exit_code(error: SystemExit) -> int:
 
 def _exit_text(error: SystemExit) -> str:
     if error.code is not None and not isinstance(error.code, int):
-        return f"SystemExit: {error.code}"
+        return f"SystemExit: {_shown(error.code)}"
     return f"the job called sys.exit({'' if error.code is None else error.code}) in place of returning a result"
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a `__str__` of the job's may raise anything
+        return f"an object of {type(value).__qualname__} that cannot be shown"

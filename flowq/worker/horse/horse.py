@@ -79,7 +79,11 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
     except PeerGoneError:
         code = UNUSED  # a lane that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here
-        os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
+        if isinstance(error, OSError) and error.errno in {errno.EBADF, errno.ENOTSOCK}:
+            text = "the job has closed descriptors that it had not opened: its end could not be told"
+        else:
+            text = f"a work horse broke: {type(error).__name__}: {error}"
+        os.write(2, f"flowq: {text}\n".encode(errors="backslashreplace"))
     finally:
         os._exit(code)
 
@@ -312,11 +316,11 @@ def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass  # the job closed or broke its own output; its outcome stands
+            getattr(sys, name).flush()
+        except BaseException:  # noqa: BLE001, S110 - the job closed, replaced or removed its stream; its outcome stands
+            pass
 
 
 def open_streams() -> None:

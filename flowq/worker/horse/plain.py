@@ -71,7 +71,8 @@ def _task() -> Task:
 
 def suits(task: Task) -> bool:
     """Return whether this is the way of a task."""
-    return task["kind"] in {"call", "pickle"} and _OPTIONS.isdisjoint(task) and callbacks.none_here()
+    nested = _limit.active  # in a job of this process: there is one limit
+    return task["kind"] in {"call", "pickle"} and not nested and _OPTIONS.isdisjoint(task) and callbacks.none_here()
 
 
 def _encoded(kind: str, value: object, most: int) -> bytes | TaskResult:
@@ -81,7 +82,9 @@ def _encoded(kind: str, value: object, most: int) -> bytes | TaskResult:
     if kind == "call":
         return _NULL if value is None else result_encoding.to_json(value, most)
     try:
-        data = _modules["pickle"].dumps(value, 5)
+        import pickle  # again: the job may have removed it from `sys.modules`
+
+        data = pickle.dumps(value, 5)
     except Exception as error:  # a user's __reduce__ may raise anything
         raise result_encoding.unserializable(value, "pickled", error) from error
     return data if len(data) <= most else result_encoding.within(data, most)
@@ -105,14 +108,16 @@ def execute(kind: str, called: Any, seconds: float, most: int) -> bytes | TaskRe
     """
     pid = getpid()
     limit = _limit
+    former: Any = SIG_DFL
+    rest = (0.0, 0.0)
     try:
         try:
             if seconds > 0:
                 limit.seconds = seconds
                 limit.fired = False
                 limit.active = True
-                signal(SIGALRM, _time_is_up)
-                setitimer(ITIMER_REAL, seconds)
+                former = signal(SIGALRM, _time_is_up)
+                rest = setitimer(ITIMER_REAL, seconds)
             if kind == "call":
                 module, attribute, args, kwargs = called
                 found = _modules.get(module)
@@ -135,11 +140,15 @@ def execute(kind: str, called: Any, seconds: float, most: int) -> bytes | TaskRe
             if getpid() != pid:
                 leave(None, None)  # the job has forked, and this is not the process that reports
             outcome = _encoded(kind, value, most)
+            if getpid() != pid:
+                leave(None, None)  # as has its value, while it was encoded
         finally:
             if seconds > 0:
                 limit.active = False  # first: what is on its way already must not hit the code after this
                 setitimer(ITIMER_REAL, 0)
-                signal(SIGALRM, SIG_DFL)
+                signal(SIGALRM, SIG_DFL if former is None else former)
+                if rest[0] > 0:
+                    setitimer(ITIMER_REAL, *rest)  # of the program, where a job shares its process
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
         if getpid() != pid:
             leave(error, error.__traceback__)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.supervisor.slot import Slot
 
+_SILENT: Final = {70: "os._exit, or the job has closed descriptors that it had not opened: its output says more"}
+"""What an exit without a result may come from, by its code: that of a horse that could not tell it is `EX_SOFTWARE`."""
+
 _REASONS: Final = frozenset({Reason.ERROR, Reason.TIMEOUT, Reason.KILLED, Reason.INVALID_RESULT})
 """For which a horse may say that its job has failed."""
 
@@ -162,7 +165,7 @@ def died(code: int | None, cause: KillCause | None, *, garbled: bool = False) ->
     if code >= 0:
         return failed(
             "killed",
-            f"the job's process exited with code {code} without a result (os._exit, or a crash at exit)",
+            f"the job's process exited with code {code} without a result ({_SILENT.get(code, 'os._exit, or a crash at exit')})",
             exit_code=code,
         )
     text = f"the job's process was {killed_text(-code)}"

@@ -22,6 +22,7 @@ from tests.serve.http.conftest import NAMESPACE, SECRET, execute, start
 from tests.serve.http.test_access import sign_in
 from tests.support.page_server import PageServer, token_of
 from tests.support.server import PrivateServer
+from tests.support.wait import until
 
 
 def request(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
@@ -276,6 +277,23 @@ def test_a_text_with_half_a_character_is_refused_everywhere(page: PageServer, st
         assert "half a character" in answer.document["error"]["message"]
     whole = page.api("POST", "/tokens", b'{"name": "\\ud83d\\ude00 \\\\ud800", "role": "viewer"}', token=admin, headers=headers)
     assert (whole.status, whole.document["name"]) == (201, "\U0001f600 \\ud800")
+
+
+def test_a_client_that_goes_while_its_body_comes(page: PageServer, store: Store) -> None:
+    """It is no error of the server: the log has no traceback."""
+    before = len(page.output)
+    head = f"POST /hooks/hook/plain HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Type: application/json\r\n"
+    for part in ("Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"):
+        with socket.create_connection(("127.0.0.1", page.port), timeout=10) as connection:
+            connection.sendall(f"{head}{part}".encode())
+    token = token_of(store, "viewer")
+
+    def counted() -> bool:
+        lines = page.ask("GET", "/metrics", token=token).body.decode().splitlines()
+        return any("hooks" in line and 'code="400"' in line and line.endswith(" 2") for line in lines)
+
+    until(counted, message="both to be answered")
+    assert "Traceback" not in page.output[before:]
 
 
 def test_a_stranger_can_send_little(page: PageServer, store: Store) -> None:

@@ -5,6 +5,7 @@
 -- replies: {done, now, {latest slot or -1 of each entry}, {whether it had a job}} or {conflict, now, {hostname, pid, process of the other}}
 -- uses: -
 -- `entries` are "<id>|<1 when it starts with its first sight, 0 when it is due at once>".
+local DAY = 86400000
 local YEAR = 31536000000
 
 function T.heartbeat()
@@ -27,6 +28,10 @@ function T.heartbeat()
     local entry = K.cron(id)
     local slot, job = unpack(call('HMGET', entry, 'slot', 'job'))
     if not slot and waits == '1' then
+      slot = now
+      call('HSET', entry, 'slot', slot)
+    end
+    if tonumber(slot or -1) > now + DAY then -- the clock was ahead, and the entry would be silent until then
       slot = now
       call('HSET', entry, 'slot', slot)
     end

@@ -72,7 +72,7 @@ def _files(item: dict[str, Any], base: str, missing: list[str], *, strict: bool)
     try:
         paths, unmatched = match(base, bare, [])
     except GlobError as error:
-        raise TransferError(f"{name}: {error}") from error
+        raise TransferError(f"{name}: {readable(str(error))}") from error
     lacking = [pattern for pattern in unmatched if pattern in patterns]
     if lacking:
         missing.append(f"{name}: no file matches {readable(', '.join(lacking[:3]))}")
