@@ -185,6 +185,7 @@ class _Checks:
             is_matrix=job.matrix is not None,
             is_foreach=job.foreach is not None,
             is_handler=self._outer is not None,
+            job=job.name,
         )
         env = Type("map", keys=dict.fromkeys(job.env, STRING)) if job.env else _NOTHING
         scope = {**self._scope, "env": env, "matrix": _matrix_type(cells, axes) if axes else _NOTHING}

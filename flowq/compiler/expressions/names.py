@@ -39,6 +39,7 @@ class Known:
     is_matrix: bool = False
     is_foreach: bool = False
     is_handler: bool = False
+    job: str = ""  # whose site it is, for messages: a template has the sites of several
 
     @property
     def run_keys(self) -> tuple[str, ...]:
@@ -110,7 +111,10 @@ def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, s
         hint = "give it to a param: triggers: {NAME: {params: {x: ${{ event.… }}}}}"
         return Code.NAME_NOT_HERE, f"`event` cannot be used {place.value}: triggers alone know it", hint
     if root in ROOTS:
-        return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
+        hint = f"known here are {', '.join(place.roots)}"
+        if root == "matrix" and place is Context.STATIC:
+            hint += "; all cells of a job have the same value here: for several, write several jobs that extend one template"
+        return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", hint
     if root in _FOREIGN:
         return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean {_FOREIGN[root]}?"
     if root in known.params:
@@ -135,8 +139,10 @@ def _text_hint(root: str, place: Context) -> str:
 
 
 def _member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str] | None:
-    if key in known:
-        return None
+    return None if key in known else _no_member(what, key, known, otherwise)
+
+
+def _no_member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str]:
     close = close_match(key, known)
     there = f"known are {listing(known)}" if known else "there are none"
     hint = f"did you mean {close}?" if close else "; ".join(part for part in (there, otherwise) if part)
@@ -145,7 +151,8 @@ def _member(what: str, key: str, known: Collection[str], otherwise: str) -> tupl
 
 def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str] | None:
     if key not in known.matrix:
-        return _member("matrix value", key, known.matrix, "")
+        code, message, hint = _no_member("matrix value", key, known.matrix, "")
+        return code, f"the matrix of {known.job} has no `{key[:60]}`" if known.job else message, hint
     if not known.matrix[key] and not reference.guarded:
         return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"give a fallback: matrix.{key} ?? ''"
     return None
