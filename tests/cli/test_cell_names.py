@@ -113,7 +113,7 @@ def test_a_part_of_the_values_names_the_cells_that_have_them(
         "jobs:\n"
         "  m:\n"
         '    matrix: {include: [{name: a, os: x, n: 1, t: "p,q"}, {name: b, os: x, n: 2}, {name: b, os: y, n: "1"}]}\n'
-        "    run: 'echo \"{\\\"n\\\": ${{ to_json(matrix.n) }}}\" >> \"$FLOWQ_OUTPUT\"'\n"
+        '    run: \'echo "{\\"n\\": ${{ to_json(matrix.n) }}}" >> "$FLOWQ_OUTPUT"\'\n'
     )
     assert "2 of 3 jobs: 2 finished" in flowq("run", "flow.yaml", "--job", "m[os=x]")
     flowq("run", "flow.yaml")

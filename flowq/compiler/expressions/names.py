@@ -1,6 +1,6 @@
 """The names in an expression: reports of unknown names and of known names in the wrong place, with fixes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,6 +40,9 @@ class Known:
     is_foreach: bool = False
     is_handler: bool = False
     job: str = ""  # whose site it is, for messages: a template has the sites of several
+    shared: Callable[[ExpressionSite], Collection[str]] = (
+        lambda _: ()
+    )  # the matrix values of all jobs that have the site from one template
 
     @property
     def run_keys(self) -> tuple[str, ...]:
@@ -86,7 +89,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
             hint = "only variables of the flow's and the job's `env` can be read"
             return _member("environment variable", key, known.env, hint)
         case "matrix":
-            return _axis(reference, key, known)
+            return _axis(reference, key, site, known)
         case "run":
             return _run(reference, key, site.place, known)
         case "job":
@@ -149,8 +152,10 @@ def _no_member(what: str, key: str, known: Collection[str], otherwise: str) -> t
     return Code.UNKNOWN_NAME, f"there is no {what} `{key[:60]}`", hint
 
 
-def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str] | None:
+def _axis(reference: Reference, key: str, site: ExpressionSite, known: Known) -> tuple[Code, str, str] | None:
     if key not in known.matrix:
+        if reference.guarded and key in known.shared(site):
+            return None
         code, message, hint = _no_member("matrix value", key, known.matrix, "")
         return code, f"the matrix of {known.job} has no `{key[:60]}`" if known.job else message, hint
     if not known.matrix[key] and not reference.guarded:
