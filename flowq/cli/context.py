@@ -36,6 +36,11 @@ class CliContext:
     _opened: "Store | None" = field(default=None, repr=False)  # whose connections the client of another class uses
 
     @property
+    def given_url(self) -> str | None:
+        """The server that the command was given (`-u`), None without one."""
+        return None if self.url is None else self.url.value
+
+    @property
     def out(self) -> Terminal:
         """The capabilities of standard output, read now because a terminal may be resized."""
         return replace(Terminal.of(sys.stdout), zone=self.zone)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,7 @@ def resume(session: CliContext, given: str, manner: Manner) -> int:
         tell_absent(absent_on_resume(store, run.id))
     plan = read_plan(store, run.id)
     position = last_position(store, run.id)
+    manner = replace(manner, url=session.given_url)
     with Interrupts() as interrupts:
         return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
@@ -126,7 +128,7 @@ def _start_worker(run: "RunRecord", queues: "Sequence[str]", manner: Manner, wai
         )
     log = _log_file() if not manner.detach and shows_live(manner) else None  # its messages must not garble the live display
     worker = LocalWorker(run.id, queues, directory=run.directory, slots=manner.workers, detach=manner.detach, log=log)
-    worker.start(waiting)
+    worker.start(waiting, manner.url)
     return Tended(worker, log)
 
 

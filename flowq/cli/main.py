@@ -95,6 +95,7 @@ _MEANT: Final = {
     "restart": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
     "ls": "`flowq list` lists flows, `flowq runs` lists runs, `flowq info` lists queues and workers",
     "start": "`flowq run FILE` runs a flow, `flowq worker` starts a worker, `flowq server start` the embedded server",
+    "explain": "`flowq why JOB` explains what happened to a job, `flowq plan` what a run would do",
     "kill": "`flowq cancel RUN` ends a run, with --force its handlers too",
 }
 """Names from other tools that may mean several commands."""

@@ -161,6 +161,10 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
         if is_plain_job(store, given):
             commands = ", ".join(f"`flowq {name} {given}`" for name in ("status", "why", "logs", "result"))
             raise NoSuchRunError(f"{given!r} is no run, it is a job that is in none: {commands} tell of it") from None
+        if store.runs.latest() is None:
+            raise NoSuchRunError(
+                f"no run with the id {given!r}, and there is no run yet at all: `flowq run FILE` starts one"
+            ) from None
         latest = store.runs.latest(here())
         if latest is None or given not in read_plan(store, latest).cells_of():
             raise NoSuchRunError(f"{error}{_of_flow(store, given)}") from None

@@ -200,7 +200,7 @@ def _check(client: "redis.Redis", url: str, *, allow_eviction: bool) -> None:
     from flowq.store.client.errors import Translated
 
     name = f"the server at {redact(url)}"
-    with Translated(name):
+    with Translated(name, opening=True):
         try:
             facts: dict[str, Any] = client.info("server")
             facts |= client.info("memory")

@@ -30,6 +30,7 @@ _FILLERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
 )  # without width, and printable to Python
 _SPACES: Final = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]")
+_PART: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
 _VARIANTS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # select a glyph of the character before
 
 
@@ -39,6 +40,22 @@ def cell_name(node: str, matrix: Mapping[str, Any], spelling: int = PLAIN) -> st
         return f"{node}[{_json(dict(matrix), ascii_only=spelling in _ASCII)}]"
     values = (_text(value, spelling) for value in matrix.values())
     return f"{node}[{','.join(f'{axis}={value}' for axis, value in zip(matrix, values, strict=True))}]"
+
+
+def has_values(given: str, matrix: Mapping[str, Any]) -> bool:
+    """Return whether a cell has the values of a name that may leave others out: `build[lang=en]`.
+
+    A text with a comma in it is written as JSON.
+
+    Example:
+        >>> has_values("build[lang=en]", {"fmt": "pdf", "lang": "en"})
+        True
+    """
+    inner = given.partition("[")[2]
+    if not inner.endswith("]"):
+        return False
+    known = {look(f"{axis}={_text(value, spelling)}") for axis, value in matrix.items() for spelling in (PLAIN, QUOTED)}
+    return all(look(part) in known for part in _PART.findall(inner[:-1]))
 
 
 def spellings(cells: Sequence[Mapping[str, Any]]) -> Sequence[int]:

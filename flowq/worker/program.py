@@ -40,7 +40,7 @@ def work() -> int:
         arguments = ordered
     log_to_stderr(arguments.log_level, arguments.log_format, arguments.date_format, sparing=True)
     try:
-        store = open_store(None, arguments.namespace, follow=False)
+        store = open_store(arguments.url, arguments.namespace, follow=False)
         try:
             return supervise(store, _options(arguments))[0]
         finally:
@@ -77,6 +77,7 @@ def _await_orders(descriptor: int) -> argparse.Namespace | None:
         os.close(log)
     os.chdir(orders["directory"])
     arguments = _parser().parse_args(orders["argv"])
+    arguments.url = orders["url"]
     if arguments.detached:
         os.close(descriptor)
     else:
@@ -161,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error", "critical"])
     parser.add_argument("--log-format", default="%(asctime)s %(message)s", help="of each line of the log, or json")
     parser.add_argument("--date-format", default="%H:%M:%S", help="of the times in it")
+    parser.set_defaults(url=None)  # only orders have one: arguments are visible to every user of the machine
     return parser
 
 

@@ -97,3 +97,35 @@ def test_proposed_commands_work(
     commands = re.findall(r"(flowq logs .*?)  # ", capfd.readouterr().out)
     assert len(commands) == 3
     assert [run(shlex.split(command)[1:]) for command in commands] == [0, 0, 0]
+
+
+def test_a_part_of_the_values_names_the_cells_that_have_them(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def flowq(*arguments: str, code: int = 0) -> str:
+        capfd.readouterr()
+        assert run(arguments) == code
+        out, err = capfd.readouterr()
+        return err if code else out
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow.yaml").write_text(
+        "jobs:\n"
+        "  m:\n"
+        '    matrix: {include: [{name: a, os: x, n: 1, t: "p,q"}, {name: b, os: x, n: 2}, {name: b, os: y, n: "1"}]}\n'
+        '    run: \'echo "{\\"n\\": ${{ to_json(matrix.n) }}}" >> "$FLOWQ_OUTPUT"\'\n'
+    )
+    assert "2 of 3 jobs: 2 finished" in flowq("run", "flow.yaml", "--job", "m[os=x]")
+    flowq("run", "flow.yaml")
+    assert "m[name=b,os=y,n=1] finished" in flowq("why", "m[os=y]")
+    assert json.loads(flowq("result", "m[name=a]")) == {"n": 1}
+    assert json.loads(flowq("result", 'm[t="p,q"]')) == {"n": 1}
+    assert json.loads(flowq("result", 'm[name=b,n="1"]')) == {"n": "1"}, "in any spelling"
+    several = flowq("why", "m[name=b]", code=2)
+    assert "'m[name=b]' is 2 cells, name one: m[name=b,os=x,n=2], m[name=b,os=y,n=1]" in several
+    assert "is 2 cells" in flowq("result", "m[os=x]", code=2)
+    plan = json.loads(flowq("retry", "--job", "m[name=b]", "--only", "--dry-run", "--json"))
+    assert len(plan["jobs"]) == 2
+    assert "did you mean 'm[name=b,os=y,n=1]'?" in flowq("why", "m[name=b,os=y,n=4]", code=2)
+    nothing = flowq("why", "m[os=z]", code=2)
+    assert "has no job 'm[os=z]'; its cells: m[name=a,os=x,n=1,t=p,q], m[name=b,os=x,n=2], m[name=b,os=y,n=1]" in nothing

@@ -152,6 +152,8 @@ def test_the_error_for_a_mistyped_command_suggests_the_nearest(capsys: pytest.Ca
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "error: there is no command 'stauts'; did you mean `flowq status`?; see `flowq --help`\n"
+    assert run(["explain"]) == 2
+    assert "`flowq why JOB` explains" in capsys.readouterr().err, "not the command whose name is nearest"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The guide describes every function, and the index of errors every code once. The guide's examples run in `tests/language`."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from flowq.compiler import Code
@@ -37,3 +38,19 @@ def test_the_reference_has_every_key_and_function() -> None:
     keys = [*document["properties"], *document["$defs"]["job"]["properties"], *document["$defs"]["param"]["properties"]]
     assert [key for key in keys if f"| `{key}` |" not in text] == []
     assert [name for name in FUNCTIONS if f"| `{name}(" not in text] == []
+
+
+def test_the_guide_names_every_key() -> None:
+    keys = {key for properties in _properties(schema_document()) for key in properties}
+    assert len(keys) > 100
+    assert [key for key in sorted(keys) if not re.search(rf"`[^`]*\b{re.escape(key)}\b[^`]*`", GUIDE)] == []
+
+
+def _properties(part: object) -> Iterator[dict[str, object]]:
+    """Yield the maps from key to shape in a part of the schema."""
+    if isinstance(part, dict):
+        found = part.get("properties")
+        if isinstance(found, dict):
+            yield found
+    for item in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _properties(item)

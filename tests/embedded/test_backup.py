@@ -1,6 +1,7 @@
 """A backup of the embedded server: whole while it is written to, and something to go back to."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from flowq.embedded.control import stop_server
 from flowq.exceptions import UsageError
 from tests.embedded.users import client, processes
 from tests.examples.running import flowq
+from tests.support.server import PrivateServer
 from tests.support.wait import until
 
 
@@ -172,3 +174,22 @@ def test_the_state_of_a_backup_comes_back(clean_home: Path, kept: Path, tmp_path
     (kept / "friday" / "data").rename(clean_home / "data")
     assert runs() == ["first"]
     assert flowq("logs", "first", cwd=tmp_path).out == "a | hi\n"
+
+
+def test_a_backup_is_the_data_of_a_server_of_ones_own(clean_home: Path, kept: Path, tmp_path: Path) -> None:
+    """The steps of docs/server.md, with a run that waits for a decision meanwhile."""
+    (tmp_path / "flow.yaml").write_text("jobs: {a: {approval: go?}, b: {depends_on: a, run: echo on}}\n")
+    assert flowq("run", "--detach", "--run-id", "open", cwd=tmp_path).code == 0
+    assert flowq("server", "backup", str(kept / "moved"), cwd=tmp_path).code == 0
+    assert flowq("cancel", "open", cwd=tmp_path).code == 0
+    assert flowq("server", "stop", "--force", cwd=tmp_path).code == 0
+    new = PrivateServer()
+    try:
+        shutil.copytree(kept / "moved" / "data", new.directory, dirs_exist_ok=True)
+        new.start(appendonly=True)
+        own = ("-u", new.url)
+        assert flowq("approve", "open", "a", *own, cwd=tmp_path).code == 0
+        resumed = flowq("run", "--resume", "open", *own, cwd=tmp_path)
+        assert (resumed.code, "b | on" in resumed.out) == (0, True), resumed
+    finally:
+        new.stop()

@@ -114,7 +114,9 @@ def told(url: str) -> str:
 def test_an_authority_that_is_not_known(good: Secured) -> None:
     for url in (good.url("other"), f"rediss://localhost:{good.port}"):
         assert re.fullmatch(
-            rf"the server at rediss://localhost:{good.port}\S* cannot be reached: .*certificate verify failed.*", told(url)
+            rf"the server at rediss://localhost:{good.port}\S* cannot be reached: .*certificate verify failed.*"
+            r"; for an authority of your own add \?ssl_ca_certs=/path/to/its.crt to the URL",
+            told(url),
         )
 
 
@@ -125,13 +127,17 @@ def test_a_certificate_of_another_host(elsewhere: Secured) -> None:
 
 def test_a_certificate_that_has_expired(expired: Secured) -> None:
     assert "certificate has expired" in told(expired.url())
+    assert "authority of your own" not in told(expired.url())
 
 
 def test_one_side_without_tls(good: Secured) -> None:
     """Neither is taken for the other silently."""
     waits = "?socket_timeout=0.5&socket_connect_timeout=0.5"  # a server without TLS waits for the end of the first line
-    assert "did not answer in time" in told(f"rediss://localhost:{good.plain}{waits}&ssl_ca_certs={good.place}/ca.crt")
-    assert "cannot be reached" in told(f"redis://localhost:{good.port}")
+    secure = told(f"rediss://localhost:{good.plain}{waits}&ssl_ca_certs={good.place}/ca.crt")
+    assert secure.endswith("did not answer in time; if it does not speak TLS, its URL begins with redis://")
+    plain = told(f"redis://localhost:{good.port}")
+    assert "cannot be reached" in plain
+    assert plain.endswith("; if it speaks TLS, its URL begins with rediss://")
 
 
 def test_a_worker_that_cannot_verify_its_server_ends_with_a_reason(good: Secured, capfd: pytest.CaptureFixture[str]) -> None:

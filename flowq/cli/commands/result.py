@@ -10,6 +10,7 @@ from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
+from flowq.flows.actions.selection import refuse_several
 from flowq.flows.documents.plain_result import plain_result
 from flowq.flows.explain.plain_job import is_plain_job
 from flowq.flows.views.job_result import result_of
@@ -45,6 +46,7 @@ def command(session: CliContext, run: str | None, job: str | None) -> None:
     if named is not None and (named.matrix or named.outputs is not None):
         echo(safe_json(result_of(store, run_id, plan, job), indent=2))
     else:
+        refuse_several(plan, job, ordinals)
         echo(_result(store, run_id, plan, ordinals[0]))
 
 

@@ -1,6 +1,7 @@
 """`flowq retry`."""
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -113,7 +114,7 @@ def command(
         retry.apply(store)
         record = store.runs.require(run_id)
         plan = read_plan(store, run_id) if retry.reload is None else Plan.from_json(retry.reload.plan)
-        return execute(store, record, plan, interrupts, manner, events_after=position)
+        return execute(store, record, plan, interrupts, replace(manner, url=session.given_url), events_after=position)
 
 
 def refuse_interrupted(store: "Store", run_id: str) -> None:

@@ -16,6 +16,7 @@ from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import FlowqError, ServerError, UsageError
+from flowq.flows.actions.selection import refuse_several
 from flowq.flows.explain.plain_job import explain_plain_job, is_plain_job, plain_job_json
 from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import Cause, cause_json, explain
@@ -116,6 +117,7 @@ def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
     ordinals = select_jobs(plan, run_id, job)
     if not ordinals:
         raise UsageError(f"{job!r} has no cells in run {run_id}")
+    refuse_several(plan, job, ordinals)
     return ordinals[0]
 
 

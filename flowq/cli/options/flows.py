@@ -77,6 +77,7 @@ class Manner:
     reporting: Reporting = field(default_factory=Reporting)
     output: str | None = None  # live, lines or quiet; None: live on a terminal, else lines
     page: bool = False  # print the address of the run's page
+    url: str | None = None  # the server that the command was given, which a worker of its own needs too
 
     def check(self) -> None:
         """Check the options before anything is submitted.

@@ -150,6 +150,7 @@ class _Checks:
         self._names = _names(jobs)
         self._outer_names = _names(outer.jobs) if outer is not None else {}
         self._uses: dict[int, list[_Use]] = defaultdict(list)  # by the number of the used job
+        self._axes: dict[int, set[str]] | None = None  # by the text of an expression, made when one is asked for
         self._params = tuple(spec.name for spec in flow.head.bound.specs)
         handler = outer is not None and bool(jobs)
         seen = (*outer.jobs, *jobs) if outer is not None else jobs
@@ -185,6 +186,8 @@ class _Checks:
             is_matrix=job.matrix is not None,
             is_foreach=job.foreach is not None,
             is_handler=self._outer is not None,
+            job=job.name,
+            shared=self._shared,
         )
         env = Type("map", keys=dict.fromkeys(job.env, STRING)) if job.env else _NOTHING
         scope = {**self._scope, "env": env, "matrix": _matrix_type(cells, axes) if axes else _NOTHING}
@@ -199,6 +202,16 @@ class _Checks:
             from flowq.compiler.analysis.calls import check_arguments
 
             check_arguments(job, self._signatures[job.name], typed, self._report)
+
+    def _shared(self, site: ExpressionSite) -> set[str]:
+        """Return the matrix values of all jobs that have this text: what a template reads need not be in each matrix below it."""
+        if self._axes is None:
+            self._axes = defaultdict(set)
+            for job in self._jobs:
+                names = axes_of(self._cells.get(job.name, ()), job.matrix)
+                for own in job.sites if names else ():
+                    self._axes[id(own.scalar)] |= names.keys()
+        return self._axes[id(site.scalar)]
 
     def _collect(self, site: ExpressionSite, number: int) -> None:
         for reference in site.expression.references():

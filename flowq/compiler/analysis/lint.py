@@ -4,13 +4,15 @@ Each help line names a way to confirm the intent: an explicit condition of a dep
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from flowq.compiler.analysis.graph import Graph
 from flowq.compiler.binding.fields import RETRIED
 from flowq.compiler.binding.spec import DependencySpec, FlowSpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.expressions.sites import locate
+from flowq.compiler.shell.secret_leaks import variable_uses
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.durations import format_duration
@@ -18,6 +20,7 @@ from flowq.expr.defaults import swallowing
 
 MAX_CONDITIONS: Final = 200  # distinct ones that are followed through the graph
 
+_EVERYWHERE: Final = frozenset({"HOME", "PATH", "PWD", "USER"})  # variables that people put into others, wherever they run
 _PASSED_ON: Final = frozenset({"success", "failure"})  # a skipped parent skips the job too
 _USED_PARAMS = re.compile(r"""\bparams\b(?!\s*['"]?\s*:)(?:\s*\.\s*(\w+)|\s*\[\s*\\?['"](\w+))?""")
 
@@ -42,6 +45,7 @@ def warn(flow: FlowSpec, graph: Graph, root: MapNode, report: Report) -> None:
     _unused_templates(root, report)
     _unused_secrets(flow, root, report)
     _defaults(flow, report)
+    _unexpanded(flow, report)
 
 
 # -- jobs that are skipped with another one ---------------------------------------------------------------------------------------
@@ -217,3 +221,25 @@ def _extended(root: MapNode) -> Iterator[str]:
             for item in wanted.items if isinstance(wanted, ListNode) else [wanted]:
                 if isinstance(item, ScalarNode) and isinstance(item.value, str):
                     yield item.value
+
+
+# -- variables in variables -------------------------------------------------------------------------------------------------------
+
+
+def _unexpanded(flow: FlowSpec, report: Report) -> None:
+    """Report `$NAME` in a value of `env`, if that is a variable: CI systems put its value in, here only scripts do."""
+    told: set[int] = set()  # values of defaults and templates, which many jobs share
+    _unexpanded_in(flow.head.env_node, flow.head.env.keys() | _EVERYWHERE, told, report)
+    for job in (*flow.jobs, *(job for section in flow.handlers.values() for job in section)):
+        _unexpanded_in(job.tree.get("env"), (job.env.keys() | _EVERYWHERE) - job.secrets.keys(), told, report)
+
+
+def _unexpanded_in(env: YamlNode | None, names: Collection[str], told: set[int], report: Report) -> None:
+    for _, value in env.entries.values() if isinstance(env, MapNode) else ():
+        if not isinstance(value, ScalarNode) or not isinstance(value.value, str) or "$" not in value.value or id(value) in told:
+            continue
+        for start, end, _ in variable_uses(value.value, names):
+            told.add(id(value))
+            message = f"{value.value[start:end][:60]} stays as it is written: nothing is expanded in `env`"
+            hint = "put it together in the script, export NAME=…; what is known before the run is put in by ${{ params.x }}"
+            report.add(Code.UNEXPANDED, locate(report, value, start, end), message, hint)

@@ -104,6 +104,7 @@ class Code(StrEnum):
     NEVER_HOLDS = "FQ705"
     DEFAULT_TAKES_ALL = "FQ706"
     EXCEPTION_NAME = "FQ707"
+    UNEXPANDED = "FQ708"
     # 8xx: what starts runs, and messages about them
     WHEN = "FQ801"
     CRON = "FQ802"
@@ -125,7 +126,7 @@ WARNINGS: Final = frozenset(
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER, Code.NO_INTERPRETER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
-        *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME),
+        *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME, Code.UNEXPANDED),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
         *(Code.CATCH_UP_ALL, Code.SKIPPED_HOUR),
     }

@@ -1,6 +1,6 @@
 """The names in an expression: reports of unknown names and of known names in the wrong place, with fixes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,6 +39,10 @@ class Known:
     is_matrix: bool = False
     is_foreach: bool = False
     is_handler: bool = False
+    job: str = ""  # whose site it is, for messages: a template has the sites of several
+    shared: Callable[[ExpressionSite], Collection[str]] = (
+        lambda _: ()
+    )  # the matrix values of all jobs that have the site from one template
 
     @property
     def run_keys(self) -> tuple[str, ...]:
@@ -85,7 +89,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
             hint = "only variables of the flow's and the job's `env` can be read"
             return _member("environment variable", key, known.env, hint)
         case "matrix":
-            return _axis(reference, key, known)
+            return _axis(reference, key, site, known)
         case "run":
             return _run(reference, key, site.place, known)
         case "job":
@@ -110,7 +114,10 @@ def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, s
         hint = "give it to a param: triggers: {NAME: {params: {x: ${{ event.… }}}}}"
         return Code.NAME_NOT_HERE, f"`event` cannot be used {place.value}: triggers alone know it", hint
     if root in ROOTS:
-        return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
+        hint = f"known here are {', '.join(place.roots)}"
+        if root == "matrix" and place is Context.STATIC:
+            hint += "; all cells of a job have the same value here: for several, write several jobs that extend one template"
+        return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", hint
     if root in _FOREIGN:
         return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean {_FOREIGN[root]}?"
     if root in known.params:
@@ -135,17 +142,22 @@ def _text_hint(root: str, place: Context) -> str:
 
 
 def _member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str] | None:
-    if key in known:
-        return None
+    return None if key in known else _no_member(what, key, known, otherwise)
+
+
+def _no_member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str]:
     close = close_match(key, known)
     there = f"known are {listing(known)}" if known else "there are none"
     hint = f"did you mean {close}?" if close else "; ".join(part for part in (there, otherwise) if part)
     return Code.UNKNOWN_NAME, f"there is no {what} `{key[:60]}`", hint
 
 
-def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str] | None:
+def _axis(reference: Reference, key: str, site: ExpressionSite, known: Known) -> tuple[Code, str, str] | None:
     if key not in known.matrix:
-        return _member("matrix value", key, known.matrix, "")
+        if reference.guarded and key in known.shared(site):
+            return None
+        code, message, hint = _no_member("matrix value", key, known.matrix, "")
+        return code, f"the matrix of {known.job} has no `{key[:60]}`" if known.job else message, hint
     if not known.matrix[key] and not reference.guarded:
         return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"give a fallback: matrix.{key} ?? ''"
     return None

@@ -58,7 +58,7 @@ def _check_script(node: ScalarNode, secrets: Collection[str], traced: bool, repo
         shown = traced or "-" in signs
         traced = signs[-1] == "-" if signs else traced
         result = _RESULT.search(line) is not None
-        for start, end, name in _uses(line, secrets) if result or shown else ():
+        for start, end, name in variable_uses(line, secrets) if result or shown else ():
             if (name, result) not in told:
                 told.add((name, result))
                 text, advice = _TO_RESULT if result else _TO_LOG
@@ -69,7 +69,7 @@ def _check_script(node: ScalarNode, secrets: Collection[str], traced: bool, repo
 def _check_unread(items: list[YamlNode], secrets: Collection[str], why: str, advice: str, report: Report) -> None:
     """Warn of `$TOKEN` where no shell reads it."""
     for item in filter(_is_text, items):
-        for start, end, name in _uses(item.value, secrets):
+        for start, end, name in variable_uses(item.value, secrets):
             message = f"{item.value[start:end][:60]} stays as it is written: {why}, so the secret {name} does not arrive"
             report.add(Code.SECRET_UNREAD, locate(report, item, start, end), message, advice)
 
@@ -78,7 +78,7 @@ def _is_text(node: YamlNode | None) -> TypeGuard[ScalarNode]:
     return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
 
-def _uses(text: str, names: Collection[str]) -> Iterator[tuple[int, int, str]]:
+def variable_uses(text: str, names: Collection[str]) -> Iterator[tuple[int, int, str]]:
     """Yield the places where a shell would put in the value of a variable: `$NAME`, `${NAME}`, `${NAME:-x}`, but not `${NAME:+x}`."""
     if not any(name in text for name in names):
         return

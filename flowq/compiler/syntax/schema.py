@@ -224,6 +224,9 @@ def _list_help(fault: Fault) -> str:
     return f"write {line}" if line else fault.schema.get("x-list-help", "") or ""
 
 
+_OF_JOBS: Final = frozenset({"run", "call", "depends_on", "extends", "script", "stage", "needs", "variables"})
+
+
 def _unknown_keys(fault: Fault) -> Told:
     assert isinstance(fault.node, MapNode)
     known = tuple(fault.schema.get("properties", {}))
@@ -237,7 +240,14 @@ def _unknown_keys(fault: Fault) -> Told:
         hint = f"did you mean {meant}?" if meant else f"known here are {listing(known, 40)}"
         if "schedule" in known and (line := schedule_line(name, fault.node.entries[name][1])):
             hint = f"write {line}"
+        elif "jobs" in known and (meant is None or name.startswith(".")) and _is_job(fault.node.entries[name][1]):
+            hint = "a job stands below `jobs:`, a part of some below `templates:`"
         yield Code.UNKNOWN_KEY, spelling.span, f"unknown key `{name[:60]}`", hint
+
+
+def _is_job(node: YamlNode) -> bool:
+    """Return whether this is a job, here or in a system whose files have jobs at their top."""
+    return isinstance(node, MapNode) and not _OF_JOBS.isdisjoint(node.entries)
 
 
 def _missing_keys(fault: Fault) -> Told:

@@ -12,7 +12,7 @@ from typing import Final
 
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.plan import Cell, Plan, Selection
-from flowq.plan.cell_names import look
+from flowq.plan.cell_names import has_values, look
 
 _NAMED: Final = 8  # names listed in a message
 
@@ -37,7 +37,9 @@ def select(plan: Plan, wanted: Selection) -> Plan:
 
 
 def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
-    """Return the ordinals of the jobs that a name denotes: a job, all cells of a matrix, one cell, all jobs of a sub-flow.
+    """Return the ordinals of the jobs that a name denotes: a job, all cells of a matrix, one cell or some, all jobs of a sub-flow.
+
+    Some cells are named by a part of their values: `build[lang=de]` is all cells of `build` with this value.
 
     Args:
         plan: where to look.
@@ -54,8 +56,27 @@ def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
     cell = find_cell(plan, given)
     if cell is not None:
         return [cell.ordinal]
+    named = _called(cells, given.partition("[")[0]) if "[" in given else None
+    own = [plan.cells[ordinal] for ordinal in cells.get(named or "", ())]
+    fitting = [cell.ordinal for cell in own if has_values(given, cell.matrix or {})]
+    if fitting:
+        return fitting
+    if own and named is not None:
+        few = [cell.name for cell in own]
+        raise NoSuchJobError(f"{whose} has no job {given!r}; {_hint(given, few, few, 'cells')}")
     names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
     raise NoSuchJobError(f"{whose} has no job {given!r}; {_hint(given, names, list(cells), 'jobs')}")
+
+
+def refuse_several(plan: Plan, given: str, ordinals: Sequence[int]) -> None:
+    """Refuse a part of a cell's values that several cells have, where one job is asked for.
+
+    Raises:
+        UsageError: there are several; the message names them.
+    """
+    if len(ordinals) > 1:
+        names = [plan.cells[ordinal].name for ordinal in ordinals]
+        raise UsageError(f"{given!r} is {len(names)} cells, name one: {_listed(names)}")
 
 
 def find_cell(plan: Plan, given: str) -> Cell | None:
@@ -135,7 +156,11 @@ def _hint(given: str, names: Sequence[str], few: Sequence[str], kind: str) -> st
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"its {kind}: {', '.join(few[:_NAMED])}{', …' if len(few) > _NAMED else ''}" if few else f"it has no {kind}"
+    return f"its {kind}: {_listed(few)}" if few else f"it has no {kind}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _cell(cell: Cell, chosen: Collection[int]) -> Cell:

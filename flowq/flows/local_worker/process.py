@@ -33,9 +33,9 @@ class WorkerProcess:
         finally:
             os.close(reading)
 
-    def order(self, argv: Sequence[str], directory: str, log: str | None) -> None:
-        """Send its orders: the arguments of `flowq.worker.main`, the directory, and the file for its own messages."""
-        line = json.dumps({"argv": list(argv), "directory": directory, "log": log}) + "\n"
+    def order(self, argv: Sequence[str], directory: str, log: str | None, url: str | None = None) -> None:
+        """Send its orders: the arguments of `flowq.worker.main`, the directory, the file for its own messages, the server (None: as configured)."""
+        line = json.dumps({"argv": list(argv), "directory": directory, "log": log, "url": url}) + "\n"
         with suppress(BrokenPipeError):  # it has died already; the next poll will see that
             os.write(self._lifeline, line.encode("utf-8", "surrogateescape"))
 

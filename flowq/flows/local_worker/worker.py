@@ -60,11 +60,14 @@ class LocalWorker:
         """The process id, None before the start."""
         return self._started.process.pid if self._started else None
 
-    def start(self, waiting: WorkerProcess | None = None) -> None:
-        """Send its orders to a process that waits for them, or to a new one."""
+    def start(self, waiting: WorkerProcess | None = None, url: str | None = None) -> None:
+        """Send its orders to a process that waits for them, or to a new one.
+
+        `url` is the server, where the settings have another: of a run that began on the embedded one and was moved.
+        """
         self._started = waiting or WorkerProcess()
         argv = [*self._argv, "--detached"] if self._detach else self._argv
-        self._started.order(argv, self._directory, self._log)
+        self._started.order(argv, self._directory, self._log, url)
         if self._detach:
             self._started.let_go()
 

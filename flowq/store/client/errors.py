@@ -59,6 +59,13 @@ _WAITING_DOES_NOT_HELP: Final = {
     "DENIED": "{server} runs in protected mode and refuses connections from other hosts: give it a password or bind address",
 }
 
+_SECURED: Final = "rediss"  # the beginning of a URL with TLS, in the name of a server
+_PLAIN: Final = "redis://"
+_DOES_IT: Final = (
+    "if it does not speak TLS, its URL begins with redis://",
+    "if it speaks TLS, its URL begins with rediss://",
+)
+
 _TRANSLATED: Final = (client.RedisError, client.RedisClusterException, OSError)
 
 _CODE = re.compile(r"([A-Z]{2,}) ")
@@ -67,12 +74,13 @@ _DENIED = "ACL failure in script: "  # what the text of a missing right begins w
 _DENIED_7_0 = "The user executing the script can't "  # likewise of Redis 7.0, which does not say what
 
 
-def translate(error: BaseException, server: str = "the server") -> BaseException:
+def translate(error: BaseException, server: str = "the server", *, opening: bool = False) -> BaseException:
     """Return the flowq error that says in one sentence what the client library's error means.
 
     Args:
         error: what was caught.
         server: the name of the server in the sentence, such as "the server at redis://db:6379"; no passwords.
+        opening: this client has not reached the server before, so its URL may be wrong.
 
     Returns:
         A `ServerError` to raise `from error`, a `UsageError` for a text that cannot be sent; `error` itself when it is none of the server's or the connection's, or is a
@@ -95,33 +103,36 @@ def translate(error: BaseException, server: str = "the server") -> BaseException
     if "max number of clients" in detail:
         return ServerUnavailableError(f"{server} has no connection left: raise its maxclients, or stop idle workers")
     if isinstance(error, (client.TimeoutError, TimeoutError)):
-        return ServerUnavailableError(f"{server} did not answer in time")
+        doubt = f"; {_DOES_IT[0]}" if opening and _SECURED in server else ""
+        return ServerUnavailableError(f"{server} did not answer in time{doubt}")
     if isinstance(error, (client.ConnectionError, OSError)):
-        return ServerUnavailableError(f"{server} cannot be reached: {_network(error, detail)}")
+        doubt = _about_tls(error, server) if opening else ""
+        return ServerUnavailableError(f"{server} cannot be reached: {_network(error, detail)}{doubt}")
     return ServerError(f"{server} refused a request: {detail}")
 
 
 class Translated:
     """A `with` block in which the client library's errors come out as flowq's.
 
-    One instance may be used again and by several callers: it keeps nothing but the server's name.
+    One instance may be used again and by several callers: it keeps nothing of them.
 
         translated = Translated("the server at redis://db:6379")
         with translated:
             client.ping()
     """
 
-    __slots__ = ("server",)
+    __slots__ = ("_opening", "server")
 
-    def __init__(self, server: str = "the server") -> None:
+    def __init__(self, server: str = "the server", *, opening: bool = False) -> None:
         self.server = server
+        self._opening = opening
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> Literal[False]:
         if error is not None:
-            translated = translate(error, self.server)
+            translated = translate(error, self.server, opening=self._opening)
             if translated is not error:
                 raise translated from error
         return False
@@ -160,6 +171,17 @@ def _network(error: BaseException, detail: str) -> str:
             return _lower_first(cause.strerror)
         cause = cause.__cause__ or cause.__context__
     return _lower_first(detail)
+
+
+def _about_tls(error: BaseException, server: str) -> str:
+    """Return what may be wrong with the security of a connection that failed, if anything points to it."""
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    if any("unable to get" in str(item) or "self-signed" in str(item) for item in chain):
+        return "; for an authority of your own add ?ssl_ca_certs=/path/to/its.crt to the URL"
+    cut = any(isinstance(item, ConnectionResetError) or "closed by server" in str(item) for item in chain)
+    return f"; {_DOES_IT[1]}" if cut and _PLAIN in server else ""
 
 
 def _lower_first(text: str) -> str:
