@@ -5,8 +5,6 @@ import { useTopic } from "./live.js";
 import { runPath } from "./router.js";
 import { ENDED } from "./status.js";
 
-const BAD = new Set(["failed", "stopped"]);
-
 // The jobs of a run: rows as objects, found by ordinal.
 export class Jobs {
   constructor(columns, rows) {
@@ -47,8 +45,6 @@ export function statusOf(jobs) {
   for (const status of ["deferred", "canceled", "finished", "skipped"]) if (found.has(status)) return status;
   return [...found][0] ?? null;
 }
-
-export const isBad = (job) => BAD.has(job.status) && !job.allowed;
 
 export function useRun(id) {
   const [state, setState] = useState({ run: null, jobs: null, error: null, version: 0 });
