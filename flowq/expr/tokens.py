@@ -45,8 +45,6 @@ _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "/": "/", "0": "\0"}
 
-_WORD_OPERATORS: Final = {"and": "&&", "or": "||", "not": "!"}
-
 
 @dataclass(frozen=True, slots=True)
 class Token:

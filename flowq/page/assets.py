@@ -30,13 +30,12 @@ class Asset:
     """One file of the page.
 
     `path` is its address below `/assets/`: a hash over all files, then the name. Files import each other by relative names, so
-    one hash for all of them is what lets every one be cached without end. `etag` is a hash of this file alone, without quotes.
+    one hash for all of them is what lets every one be cached without end.
     """
 
     path: str
     content: bytes
     media_type: str
-    etag: str
 
 
 @cache
@@ -49,7 +48,6 @@ def assets() -> Mapping[str, Asset]:
             path=f"{release}/{name}",
             content=content,
             media_type=_MEDIA_TYPES[Path(name).suffix],
-            etag=hashlib.sha256(content).hexdigest()[:16],
         )
         for name, content in files.items()
     }

@@ -4,10 +4,6 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-CODE: Final = ("local", "ship")
-"""The values of `code`."""
-
-
 FIELDS: Final = ("bundle", "bundle_root", "bundle_requires")
 """The fields of a run's record that name its bundle."""
 

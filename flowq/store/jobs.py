@@ -285,8 +285,9 @@ class Jobs:
         latest = latest_result(fields, value)
         if latest is not None or fields[1] is None:
             return latest
-        older = self._older(job, 0, 0)
-        return older[0] if older else None
+        with self._session.translated:
+            older = self._session.client.lindex(self._keys("results", job), 0)
+        return None if older is None else older_result(older)
 
     def wait_for_result(self, job: str, timeout: float) -> ResultRecord | None:
         """Wait up to `timeout` seconds for a result of a job; return it, or None."""
@@ -314,10 +315,6 @@ class Jobs:
             fields, value, older = pipe.execute()
         latest = latest_result(fields, value)
         return [*([] if latest is None else [latest]), *map(older_result, older)]
-
-    def _older(self, job: str, start: int, end: int) -> list[ResultRecord]:
-        with self._session.translated:
-            return [older_result(item) for item in self._session.client.lrange(self._keys("results", job), start, end)]
 
 
 def _chunks(items: Iterable[_T], most: int, most_bytes: int, size: Callable[[_T], int]) -> Iterator[list[_T]]:

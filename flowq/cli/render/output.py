@@ -21,11 +21,6 @@ def show_json(document: Any) -> None:
     echo(json.dumps(document, indent=2, allow_nan=False))
 
 
-def show_json_line(document: Any) -> None:
-    """Write one JSON document as one line."""
-    echo(json.dumps(document, separators=(",", ":"), allow_nan=False))
-
-
 class Writer:
     """Standard output for a command that must go on when its output is not read any more, because it follows its own run."""
 

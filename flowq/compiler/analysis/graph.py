@@ -36,7 +36,6 @@ class Graph:
     rank: tuple[int, ...]
     children: tuple[tuple[tuple[int, str], ...], ...]
     _parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]
-    cyclic: bool = False
 
     def parents(self, number: int) -> tuple[tuple[int, DependencySpec], ...]:
         """Return the existing parents of a job."""
@@ -102,7 +101,7 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
         for cycle in islice(_cycles(above), MAX_CYCLES):
             _report_cycle(cycle, jobs, report)
         every = tuple(range(len(jobs)))
-        return Graph(jobs, numbers, every, (0,) * len(jobs), _children(parents), parents, cyclic=True)
+        return Graph(jobs, numbers, every, (0,) * len(jobs), _children(parents), parents)
     rank = [0] * len(jobs)
     for position, number in enumerate(order):
         rank[number] = position

@@ -8,11 +8,9 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from flowq.flows.views.text import safe_line
-
-SYSTEMS: Final = ("github", "gitlab")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Annotations(Protocol):
 
 
 def annotations(system: str) -> Annotations:
-    """Return the dialect of a system, one of `SYSTEMS`."""
+    """Return the dialect of a system, `github` or `gitlab`."""
     return GitHub() if system == "github" else GitLab()
 
 

@@ -5,7 +5,6 @@ Times are integer milliseconds since the epoch by the server's clock (`ms`); dur
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from flowq import defaults, ids, processes
 from flowq.plan.bulk import record
@@ -291,7 +290,3 @@ class GroupRecord:
     def complete(self) -> bool:
         """Whether every job has ended and no client is adding any."""
         return self.open <= 0 and self.coming <= 0
-
-
-REGISTRIES: Final = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "stopped", "canceled", "skipped")
-"""Statuses that have a sorted set per queue; queued jobs are in the queue itself."""

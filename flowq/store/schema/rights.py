@@ -18,12 +18,6 @@ class ServerRole(StrEnum):
     VIEWER = "viewer"
 
 
-DESCRIPTIONS: Final = {
-    ServerRole.WORKER: "workers, schedulers, `serve` and `ui`; also everything below",
-    ServerRole.SUBMITTER: "start, change and delete runs and jobs",
-    ServerRole.VIEWER: "look at runs, jobs, results and output",
-}
-
 _CONNECTION: Final = """
     ping select client|setname client|setinfo client|id readonly cluster|slots cluster|nodes cluster|shards cluster|keyslot command
     """

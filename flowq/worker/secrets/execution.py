@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from flowq.worker.ipc.messages import failed
 from flowq.worker.secrets.encodings import SHORTEST
-from flowq.worker.secrets.masking import MASK, Mask, MaskedStream, too_short
+from flowq.worker.secrets.masking import Mask, MaskedStream, too_short
 
 if TYPE_CHECKING:
     from flowq.plan import Json
     from flowq.worker.ipc.messages import TaskResult
     from flowq.worker.secrets.command import CommandSecrets
-
-_MASK = MASK.decode()
 
 
 class ExecutionSecrets:

@@ -40,7 +40,7 @@ function early(path) {
   return performance.now() < EARLY ? found : undefined;
 }
 
-export async function request(method, path, { body, headers = {}, signal } = {}) {
+async function request(method, path, { body, headers = {}, signal } = {}) {
   const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", signal };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";

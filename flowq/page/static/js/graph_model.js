@@ -8,7 +8,7 @@ const LONGEST = 34; // characters of a label
 const measuring = document.createElement("canvas").getContext("2d");
 export const FONT = "12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
 
-export const shorten = (label) => (label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label);
+const shorten = (label) => (label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label);
 
 // { boxes: [{…, x, y, w, h, text}], edges: [{from, to, condition, x0, y0, x1, y1, tip}], width, height, before, after }
 export function geometry(graph) {

@@ -27,7 +27,7 @@ function tell(message) {
 }
 
 // Everyone reads their documents again.
-export function resync() {
+function resync() {
   for (const [topic, some] of listeners) for (const listener of [...some]) listener({ topic, reset: true });
 }
 
@@ -146,7 +146,7 @@ session.listen(() => reopen());
 away.listen(() => { if (!away.get()) resync(); });
 addEventListener("pagehide", close);
 
-export function subscribe(topic, listener) {
+function subscribe(topic, listener) {
   const fresh = !listeners.has(topic);
   if (fresh) listeners.set(topic, new Set());
   listeners.get(topic).add(listener);

@@ -5,8 +5,6 @@ import { useTopic } from "./live.js";
 import { runPath } from "./router.js";
 import { ENDED, look } from "./status.js";
 
-const BAD = new Set(["failed", "stopped"]);
-
 // The jobs of a run: rows as objects, found by ordinal.
 export class Jobs {
   constructor(columns, rows) {
@@ -56,8 +54,6 @@ export function paint(box, states) {
   const done = jobs.filter((job) => ENDED.has(job.status)).length;
   return { ...look(statusOf(jobs)), note: `${done}/${jobs.length}` };
 }
-
-export const isBad = (job) => BAD.has(job.status) && !job.allowed;
 
 export function useRun(id) {
   const [state, setState] = useState({ run: null, jobs: null, error: null, version: 0 });

@@ -26,7 +26,7 @@ function parts(moment, zone) {
 }
 
 // `2026-01-31 06:00:00`; the date is left out where it is today's.
-export function formatTime(iso, zone, { full = false } = {}) {
+function formatTime(iso, zone, { full = false } = {}) {
   const at = parts(new Date(iso), zone);
   const date = `${at.year}-${at.month}-${at.day}`;
   const clock = `${at.hour}:${at.minute}:${at.second}`;

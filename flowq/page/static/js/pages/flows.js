@@ -12,7 +12,7 @@ const SHOWN = 200; // flows that are drawn at first
 export const flowPath = (name, tab = "") => `/flows/${segment(name)}${tab ? `/${tab}` : ""}`;
 
 // The last runs, oldest first: mark and colour in each square, the words in its title.
-export function Squares({ runs }) {
+function Squares({ runs }) {
   if (!runs.length) return html`<span class="muted">none</span>`;
   return html`<span class="squares">${[...runs].reverse().map((run) => {
     const { word, tone, mark } = look(run.status);

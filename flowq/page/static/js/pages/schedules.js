@@ -11,7 +11,7 @@ import { Backfill, Backfills } from "./backfill.js";
 import { Badge, Paused, Status, look } from "../status.js";
 
 const DAY = 86400000;
-export const schedulePath = (id) => `/schedules/${segment(id)}`;
+const schedulePath = (id) => `/schedules/${segment(id)}`;
 
 export function SchedulesPage() {
   const { search } = usePlace();
