@@ -50,6 +50,7 @@ def test_jobs_share_a_horse_up_to_their_number(stand: Stand, job: dict[str, Any]
     assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4] == pids[5] != pids[6]
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it looks at")
 def test_other_jobs_get_horses_of_their_own(stand: Stand, tmp_path: Path) -> None:
     shared = horse(stand)
     alone = call("own_pid") | {"module": "batch_jobs"}
@@ -154,6 +155,7 @@ def pids_of(store: Store, run: str, count: int) -> list[int]:
     return [int(value or b"") for _, value in store.runs.results(run, range(count))]
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it looks at")
 def test_worker_and_job_say_what_shares_a_horse(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     action = Action("call", module="batch_jobs", attribute="own_pid")
     (tmp_path / "batch_jobs.py").write_text((Path(MODULES) / "batch_jobs.py").read_text())
