@@ -104,6 +104,13 @@ def test_variables_and_output_are_of_one_job(stand: Stand) -> None:
     assert horse(stand) == int(first.output("err"))
 
 
+@pytest.mark.parametrize("timeout", [30.0, None])
+def test_an_alarm_that_is_pending_reaches_no_other_job(stand: Stand, timeout: float | None) -> None:
+    assert horse(stand)
+    assert stand.run(batch("an_alarm", timeout=timeout)).outcome["outcome"] == "finished"
+    assert float(stand.run(batch("alarm_left", timeout=timeout)).outcome["value"]) <= (timeout or 0.0)
+
+
 def test_a_timeout_hits_one_job(stand: Stand, tmp_path: Path) -> None:
     before = horse(stand)
     assert stand.run(batch("block", timeout=0.2)).outcome["reason"] == "timeout"
@@ -130,6 +137,14 @@ def test_a_horse_that_is_killed_while_it_waits_is_replaced(stand: Stand) -> None
     os.kill(before, signal.SIGKILL)
     stand.turn(lambda: not stand.fork_server._kept)
     assert horse(stand) != before
+
+
+def test_horses_that_wait_end_with_their_killed_fork_server(stand: Stand) -> None:
+    assert horse(stand)
+    assert stand.fork_server._kept
+    os.kill(stand.fork_server.pid, signal.SIGKILL)
+    stand.turn(lambda: stand.fork_server.lost)
+    until(lambda: not survivors(stand.mark))
 
 
 def test_a_retired_fork_server_ends_horses_that_wait(stand: Stand) -> None:

@@ -85,6 +85,14 @@ def a_timer(_directory):
     return os.getpid()
 
 
+def an_alarm():
+    signal.setitimer(signal.ITIMER_REAL, 1000.0)
+
+
+def alarm_left():
+    return signal.getitimer(signal.ITIMER_REAL)[0]
+
+
 def a_file(_directory):
     HELD.append(open(os.devnull))  # noqa: SIM115 - left open
     return os.getpid()
