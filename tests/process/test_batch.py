@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,10 @@ def test_worker_and_job_say_what_shares_a_horse(store: Store, server: PrivateSer
         refused = run_of(*["job"] * 5)
         ended(store, refused)
         assert not shared(refused)
+    with WorkerProcess(server.url, "--isolation", "batch:2"):
+        until(lambda: ended(store, one := run_of(*[""] * 5)) and shared(one), timeout=30)
+        ended(store, several := run_of(*["batch"] * 5))
+        assert max(Counter(pids_of(store, several, 5)).values()) == 2
     with WorkerProcess(server.url):
         until(lambda: ended(store, one := run_of(*["batch"] * 5)) and shared(one), timeout=30)
         plain_run = run_of(*[""] * 5)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from flowq import defaults
-from flowq.isolation import BATCH
+from flowq.isolation import BATCH, MOST
 from flowq.worker.supervisor.ends import Ended
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.client import ForkServerClient
@@ -85,7 +84,7 @@ class Stand:
     def _shared(self, task: dict[str, Any]) -> dict[str, Any]:
         """Let a job share its horse where `flowq worker --isolation batch` would, if the tests run so."""
         alone = self._clone or task["kind"] not in {"call", "pickle"} or not _ALONE.isdisjoint(task)
-        return task if alone or os.environ.get("FLOWQ_ISOLATION") != BATCH else {"batch": defaults.BATCH} | task
+        return task if alone or os.environ.get("FLOWQ_ISOLATION") != BATCH else {"batch": MOST} | task
 
     def turn(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
         """Run the loop until the condition holds."""
