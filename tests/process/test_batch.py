@@ -96,6 +96,14 @@ def test_a_job_that_leaves_something_ends_its_horse(stand: Stand, leaves: str, t
         assert int(execution.outcome["value"]) == first
 
 
+def test_what_goes_on_does_so_as_documented(stand: Stand) -> None:
+    """Values in modules, the state of `random` and settings of the interpreter: what the page on workers says that the next job sees."""
+    first = stand.run(batch("settings", 1))
+    assert stand.run(batch("settings", 2)).outcome["value"] == b"[1,500,false]"
+    assert first.outcome["value"] != b"[1,500,false]"
+    assert stand.run(call("settings", 3) | {"module": "batch_jobs"}).outcome["value"] == first.outcome["value"]
+
+
 def test_variables_and_output_are_of_one_job(stand: Stand) -> None:
     first = stand.run(batch("tell_environment", env={"OWN": "1", "HOME": "/one"}, id="one"))
     second = stand.run(batch("tell_environment", id="two"))
