@@ -88,8 +88,9 @@ clients: $(DEVELOP) $(CLIENTS)-all ## run the tests of packages built on RQ, on 
 chaos: $(DEVELOP) ## a real system under random faults, and what broke (ARGS='--seed 7 --minutes 30')
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
+sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, the store's tests without functions, and those of the processes with batch
 	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/process --isolation batch -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
 
 engines: $(DEVELOP) ## executors on what is there of ssh, Slurm, bwrap, Dask and Ray; what is missing is skipped, with the reason

@@ -21,7 +21,6 @@ BEAT: Final = 3.0  # s between heartbeats
 SWEEP: Final = 0.5  # s between sweeps (reap, promote, release), with jitter; one worker sweeps for all
 SELF_FENCE: Final = 0.9  # of the lease: the horses of a worker that is stopped for so long are killed
 TIMEOUT_GRACE: Final = 2.0  # s between the soft interrupt, SIGTERM and SIGKILL of a plain job over its timeout
-BATCH: Final = 100  # jobs that share a process with `isolation: batch`
 STOP_GRACE: Final = 10.0  # s between SIGTERM and SIGKILL of a job of a flow
 
 MAX_PAYLOAD: Final = 8 * 1024 * 1024  # bytes of one job's function and arguments

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from flowq.isolation import BATCH, JOB
 from tests.support import kinds
 from tests.support.server import PrivateServer
 
@@ -39,8 +40,10 @@ sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Clear the developer's settings: a test must not use the developer's server by mistake, nor depend on the developer's terminal."""
+    if request.config.getoption("--isolation") == BATCH:
+        monkeypatch.setenv("FLOWQ_ISOLATION", BATCH)
     for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME", "CONFIG"):
         monkeypatch.delenv(f"FLOWQ_{name}", raising=False)
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
@@ -49,23 +52,30 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the kind of the tests' server, and the options that take rights on it away: to call functions, so that scripts are sent, and all but a role's."""
+    """Add the kind of the tests' server, and the options that take rights on it away: to call functions, so that scripts are sent, and all but a role's.
+
+    And what the processes of jobs are shared by, where neither the worker nor the job says it.
+    """
     parser.addoption("--server", choices=kinds.KINDS, default=kinds.KINDS[0], help="run the tests on a server of this kind")
     parser.addoption("--without-functions", action="store_true", help="let no user of the tests' server call its functions")
     parser.addoption(
         "--server-user", metavar="ROLE", help="use the tests' server as a user with the rights that `flowq acl ROLE` prints"
     )
+    parser.addoption(
+        "--isolation", choices=[JOB, BATCH], default=JOB, help="what jobs share a process: that of FLOWQ_ISOLATION"
+    )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what the kind of server that was asked for cannot do, and everything where it cannot be had; order the rest."""
+    """Skip what the kind of server or the isolation that was asked for cannot do, and everything where the server cannot be had; order the rest."""
     if hasattr(config, "workerinput"):
         _begin_with_the_longest(items)
     kind = config.getoption("--server")
     missing = kinds.choose(kind)
+    asked = {kind, config.getoption("--isolation")}
     for item in items:
-        reasons = [marker.args[1] for marker in item.iter_markers("not_on") if marker.args[0] == kind]
+        reasons = [marker.args[1] for marker in item.iter_markers("not_on") if marker.args[0] in asked]
         if missing or reasons:
             item.add_marker(pytest.mark.skip(reason=missing or reasons[0]))
 

@@ -41,7 +41,7 @@ class WorkerOptions:
         path: of jobs that are not clones: where they look for modules; the current directory unless given.
         environment: variables of plain jobs beyond the inherited ones.
         hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.horse.callbacks.adopt`.
-        isolation: by queue, and "" for all others: "job" or "batch", see `flowq.isolation`. Clones have a horse for each job.
+        isolation: by queue, and "" for all others: "job", "batch" or "batch:20", see `flowq.isolation`. Clones have a horse for each job.
         allow: patterns of what may be called, see `flowq.worker.horse.allowlist`; none allow everything.
         executor: executes the jobs elsewhere; None: forked here.
         killed: called with the id and the end of a plain job when its horse has died without an outcome.

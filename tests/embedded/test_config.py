@@ -9,7 +9,7 @@ import pytest
 
 from flowq.config import Setting, environment_of, load_settings, redact
 from flowq.exceptions import ConfigError
-from flowq.isolation import is_shared, read_isolation
+from flowq.isolation import jobs_in_process, read_isolation
 
 
 def load(directory: Path, **environ: str) -> dict[str, Setting | None]:
@@ -91,11 +91,11 @@ def test_a_home_in_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
         ('allow_eviction = "yes"', "flowq.toml: allow_eviction must be true or false, found 'yes'"),
         (
             'isolation = "none"',
-            "isolation: expected job or batch, for some queues as in batch,payments=job, found 'none' (from ",
+            "isolation: expected job, batch or batch:NUMBER, for some queues as in batch,payments=job, found 'none' (from ",
         ),
         (
             'isolation = {fast = "x"}',
-            "isolation: expected job or batch, for some queues as in batch,payments=job, found 'fast=x' (from ",
+            "isolation: expected job, batch or batch:NUMBER, for some queues as in batch,payments=job, found 'fast=x' (from ",
         ),
         ("isolation = 5", "flowq.toml: isolation must be a string that is not empty, found 5"),
         ('keep_place = "soon"', "keep_place: expected a duration ("),
@@ -200,31 +200,52 @@ def test_no_parser_is_loaded_without_a_file(tmp_path: Path) -> None:
 
 def test_isolation_is_a_word_or_a_table_of_queues(tmp_path: Path) -> None:
     file = tmp_path / "flowq.toml"
-    file.write_text('isolation = {fast = "batch", "slow.eu" = "job"}\n')
+    file.write_text('isolation = {fast = "batch:20", "slow.eu" = "job"}\n')
     found = load(tmp_path)["isolation"]
-    assert found == Setting("fast=batch,slow.eu=job", str(file))
-    assert read_isolation(found.value) == {"fast": "batch", "slow.eu": "job"}
+    assert found == Setting("fast=batch:20,slow.eu=job", str(file))
+    assert read_isolation(found.value) == {"fast": "batch:20", "slow.eu": "job"}
     assert load(tmp_path, FLOWQ_ISOLATION="batch,slow=job")["isolation"] == Setting("batch,slow=job", "FLOWQ_ISOLATION")
 
 
-@pytest.mark.parametrize("text", ["", "none", "batch,", "batch,job", "a=batch,a=job", "a=", "=batch=x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "none",
+        "batch,",
+        "batch,job",
+        "a=batch,a=job",
+        "a=",
+        "=batch=x",
+        "batch:",
+        "batch:0",
+        "batch:-1",
+        "batch:1.5",
+        "job:2",
+    ],
+)
 def test_a_wrong_isolation_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="expected job or batch"):
+    with pytest.raises(ValueError, match="expected job, batch or batch:NUMBER"):
         read_isolation(text)
 
 
 @pytest.mark.parametrize(
-    ("setting", "asked", "shared"),
+    ("setting", "asked", "jobs"),
     [
-        ("", "", False),
-        ("", "batch", True),
-        ("batch", "", True),
-        ("batch", "job", False),
-        ("job", "batch", False),
-        ("q=batch", "", True),
-        ("batch,q=job", "batch", False),
-        ("other=batch", "", False),
+        ("", "", 0),
+        ("", "batch", 100),
+        ("batch", "", 100),
+        ("batch", "job", 0),
+        ("job", "batch", 0),
+        ("q=batch", "", 100),
+        ("batch,q=job", "batch", 0),
+        ("other=batch", "", 0),
+        ("batch:7", "", 7),
+        ("batch:7", "batch", 7),
+        ("batch:7", "job", 0),
+        ("batch:7,q=batch:3", "", 3),
+        ("batch:7,q=job", "batch", 0),
     ],
 )
-def test_the_stricter_of_worker_and_job_wins(setting: str, asked: str, shared: bool) -> None:
-    assert is_shared(read_isolation(setting) if setting else {}, "q", asked) is shared
+def test_the_stricter_of_worker_and_job_wins(setting: str, asked: str, jobs: int) -> None:
+    assert jobs_in_process(read_isolation(setting) if setting else {}, "q", asked) == jobs

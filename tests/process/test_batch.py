@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def test_jobs_share_a_horse_up_to_their_number(stand: Stand, job: dict[str, Any]
     assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4] == pids[5] != pids[6]
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it looks at")
 def test_other_jobs_get_horses_of_their_own(stand: Stand, tmp_path: Path) -> None:
     shared = horse(stand)
     alone = call("own_pid") | {"module": "batch_jobs"}
@@ -94,6 +96,14 @@ def test_a_job_that_leaves_something_ends_its_horse(stand: Stand, leaves: str, t
         assert int(execution.outcome["value"]) == first
 
 
+def test_what_goes_on_does_so_as_documented(stand: Stand) -> None:
+    """Values in modules, the state of `random` and settings of the interpreter: what the page on workers says that the next job sees."""
+    first = stand.run(batch("settings", 1))
+    assert stand.run(batch("settings", 2)).outcome["value"] == b"[1,500,false]"
+    assert first.outcome["value"] != b"[1,500,false]"
+    assert stand.run(call("settings", 3) | {"module": "batch_jobs"}).outcome["value"] == first.outcome["value"]
+
+
 def test_variables_and_output_are_of_one_job(stand: Stand) -> None:
     first = stand.run(batch("tell_environment", env={"OWN": "1", "HOME": "/one"}, id="one"))
     second = stand.run(batch("tell_environment", id="two"))
@@ -101,6 +111,13 @@ def test_variables_and_output_are_of_one_job(stand: Stand) -> None:
     assert second.outcome["value"] == b'[null,"%s","two"]' % os.environb[b"HOME"]
     assert (first.output(), second.output()) == (b"of one\n", b"of two\n")
     assert horse(stand) == int(first.output("err"))
+
+
+@pytest.mark.parametrize("timeout", [30.0, None])
+def test_an_alarm_that_is_pending_reaches_no_other_job(stand: Stand, timeout: float | None) -> None:
+    assert horse(stand)
+    assert stand.run(batch("an_alarm", timeout=timeout)).outcome["outcome"] == "finished"
+    assert float(stand.run(batch("alarm_left", timeout=timeout)).outcome["value"]) <= (timeout or 0.0)
 
 
 def test_a_timeout_hits_one_job(stand: Stand, tmp_path: Path) -> None:
@@ -131,6 +148,14 @@ def test_a_horse_that_is_killed_while_it_waits_is_replaced(stand: Stand) -> None
     assert horse(stand) != before
 
 
+def test_horses_that_wait_end_with_their_killed_fork_server(stand: Stand) -> None:
+    assert horse(stand)
+    assert stand.fork_server._kept
+    os.kill(stand.fork_server.pid, signal.SIGKILL)
+    stand.turn(lambda: stand.fork_server.lost)
+    until(lambda: not survivors(stand.mark))
+
+
 def test_a_retired_fork_server_ends_horses_that_wait(stand: Stand) -> None:
     assert horse(stand)
     assert stand.fork_server._kept
@@ -154,6 +179,7 @@ def pids_of(store: Store, run: str, count: int) -> list[int]:
     return [int(value or b"") for _, value in store.runs.results(run, range(count))]
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it looks at")
 def test_worker_and_job_say_what_shares_a_horse(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     action = Action("call", module="batch_jobs", attribute="own_pid")
     (tmp_path / "batch_jobs.py").write_text((Path(MODULES) / "batch_jobs.py").read_text())
@@ -171,6 +197,10 @@ def test_worker_and_job_say_what_shares_a_horse(store: Store, server: PrivateSer
         refused = run_of(*["job"] * 5)
         ended(store, refused)
         assert not shared(refused)
+    with WorkerProcess(server.url, "--isolation", "batch:2"):
+        until(lambda: ended(store, one := run_of(*[""] * 5)) and shared(one), timeout=30)
+        ended(store, several := run_of(*["batch"] * 5))
+        assert max(Counter(pids_of(store, several, 5)).values()) == 2
     with WorkerProcess(server.url):
         until(lambda: ended(store, one := run_of(*["batch"] * 5)) and shared(one), timeout=30)
         plain_run = run_of(*[""] * 5)

@@ -41,6 +41,7 @@ def warmed(stand: Stand) -> Stand:
     return stand
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it looks at")
 def test_horses_follow_each_other_on_few_lanes() -> None:
     parent = task("call", module="os", attribute="getpid", args=[], kwargs={})
     with Stand() as stand:

@@ -152,6 +152,7 @@ def test_variables_that_cannot_be_encoded_travel_in_the_long_form() -> None:
     assert shortened(1, flow_task("echo", env={"A": "\ud800"})) is None
 
 
+@pytest.mark.not_on("batch", "jobs that share a process take the long way")
 @pytest.mark.parametrize(("job", "option"), [(plain_task, {"allow": ["*"]}), (flow_task, {"note": ""})])
 def test_a_horse_takes_the_short_way_where_it_can(stand: Stand, job: Any, option: dict[str, Any]) -> None:
     usual = job(f"{MODULE}.steps") if job is plain_task else job("steps", module=MODULE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bare, contestants, engines, floors, history, patterns, whole
+from benchmarks import bare, contestants, engines, fan, floors, history, patterns, whole
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
 from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
@@ -183,6 +183,12 @@ def test_a_run_after_others_costs_the_server_as_many_commands() -> None:
     first, second = history.measure([0, 20])
     assert second.commands == pytest.approx(first.commands, rel=0.02)
     assert second.view == first.view
+
+
+@pytest.mark.slow
+def test_a_job_of_a_large_fan_costs_the_server_as_many_commands() -> None:
+    small, large = fan.measure([1200, 6000])
+    assert large.commands == pytest.approx(small.commands, rel=0.03)
 
 
 def test_an_executor_has_a_line_of_figures(capsys: pytest.CaptureFixture[str]) -> None:

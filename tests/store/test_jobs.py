@@ -1,5 +1,11 @@
 """Plain jobs: create, claim, finish, fail, retry, expire, cancel, requeue, delete."""
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from queue import Queue
+
 import pytest
 
 from flowq import defaults, ids
@@ -9,6 +15,7 @@ from flowq.store import Store
 from flowq.store.schema.keys import Keys
 from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import LogLines, Outcome, Verdict
+from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until
 
@@ -428,6 +435,29 @@ def test_many_jobs_are_created_in_order_over_several_calls(store: Store, count: 
     assert store.queues.job_ids("default") == [new.id for new in jobs]
     assert store.jobs.create_many(jobs) == [(Outcome.DUPLICATE, "queued")] * count
     assert store.queues.count("default") == count
+
+
+def test_calls_of_many_jobs_are_under_way_side_by_side(store: Store, server: PrivateServer) -> None:
+    """The client goes on to make jobs, and sends them, while no call has been answered."""
+    made = Queue[str]()
+    answers: list[tuple[Outcome, str]] = []
+
+    def jobs() -> Iterator[NewJob]:
+        for new in news(1000):
+            made.put(new.id)
+            yield new
+
+    creating = threading.Thread(target=lambda: answers.extend(store.jobs.create_many(jobs())))
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        creating.start()
+        until(lambda: made.qsize() > 150, message="jobs of a fourth call to be made")
+        assert answers == []
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    creating.join()
+    assert answers == [(Outcome.DONE, "queued")] * 1000
+    assert store.queues.job_ids("default") == [new.id for new in news(1000)]
 
 
 def test_each_of_many_jobs_is_created_or_refused_by_itself(store: Store) -> None:

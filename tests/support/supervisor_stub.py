@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from flowq.isolation import BATCH, MOST
 from flowq.worker.supervisor.ends import Ended
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_servers.client import ForkServerClient
 from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.slot import Slot
+from flowq.worker.supervisor.task_builder import _ALONE
 from tests.support.launcher import MARK
 
 MODULES = str(Path(__file__).parent.parent / "process" / "modules")
@@ -41,6 +43,7 @@ class Stand:
 
     def __init__(self, *, slots: int = 1, grace: float = 0.2, clone: bool = False, preload: tuple[str, ...] = ()) -> None:
         self.mark = os.urandom(8).hex()
+        self._clone = clone
         self.loop = Loop()
         self.slots = [Slot(self.loop, self, index, grace=grace) for index in range(slots)]
         self.executions: dict[int, Execution] = {}
@@ -75,8 +78,13 @@ class Stand:
     def start(self, task: dict[str, Any], slot: int = 0) -> Execution:
         """Start a task and return at once."""
         execution = self.executions[slot] = Execution()
-        self.slots[slot].start(task, self.fork_server)
+        self.slots[slot].start(self._shared(task), self.fork_server)
         return execution
+
+    def _shared(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Let a job share its horse where `flowq worker --isolation batch` would, if the tests run so."""
+        alone = self._clone or task["kind"] not in {"call", "pickle"} or not _ALONE.isdisjoint(task)
+        return task if alone or os.environ.get("FLOWQ_ISOLATION") != BATCH else {"batch": MOST} | task
 
     def turn(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
         """Run the loop until the condition holds."""

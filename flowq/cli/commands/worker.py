@@ -149,8 +149,8 @@ def _not_needed(command: Any) -> Any:
 )
 @click.option(
     "--isolation",
-    metavar="[job|batch]",
-    help="A process for each job, or one for several that leave nothing behind; as batch,QUEUE=job for some queues.  [default: job]",
+    metavar="[job|batch|batch:N]",
+    help="A process for each job, or one for several (N, 100) that leave nothing behind; batch,QUEUE=job for some queues.  [default: job]",
 )
 @click.option(
     "--executor",

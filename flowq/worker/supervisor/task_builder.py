@@ -11,7 +11,7 @@ from flowq import defaults
 from flowq.exceptions import SignatureError, UsageError
 from flowq.expr import EvalError, render, to_text
 from flowq.ids import span_id, trace_id
-from flowq.isolation import is_shared
+from flowq.isolation import jobs_in_process
 from flowq.plan import FLOW_DIRECTORY, Json, Node
 from flowq.plan.resources import describe_resources, parse_resources
 from flowq.store.schema.outcomes import Claim
@@ -205,7 +205,8 @@ class TaskBuilder:
         options = self._options
         if options is None or options.clone or task["kind"] not in {"call", "pickle"} or not _ALONE.isdisjoint(task):
             return {}
-        return {"batch": defaults.BATCH} if is_shared(options.isolation, claim.queue, asked) else {}
+        most = jobs_in_process(options.isolation, claim.queue, asked)
+        return {"batch": most} if most else {}
 
 
 def _limits(asked: Mapping[str, float], slots: int) -> "Task":

@@ -1,5 +1,6 @@
 """Jobs that share a horse, and leave something of one kind in it."""
 
+import gc
 import os
 import resource
 import select
@@ -85,6 +86,14 @@ def a_timer(_directory):
     return os.getpid()
 
 
+def an_alarm():
+    signal.setitimer(signal.ITIMER_REAL, 1000.0)
+
+
+def alarm_left():
+    return signal.getitimer(signal.ITIMER_REAL)[0]
+
+
 def a_file(_directory):
     HELD.append(open(os.devnull))  # noqa: SIM115 - left open
     return os.getpid()
@@ -134,6 +143,15 @@ def an_exception(_directory):
 def a_retry(_directory):
     HELD.append(1)
     return Retry(1)
+
+
+def settings(number):
+    """Change what goes on from job to job; return what it was before."""
+    found = [HELD[0] if HELD else None, sys.getrecursionlimit(), gc.isenabled()]
+    HELD[:] = [number]
+    sys.setrecursionlimit(500)
+    gc.disable()
+    return found
 
 
 def tell_environment():
