@@ -116,8 +116,8 @@ def test_without_any_run(cli: Cli, store: Store) -> None:
     for command in ("why", "logs", "status", "cancel"):
         said = cli(command, "build").err
         assert said == "error: no run with the id 'build', and there is no run yet at all: `flowq run FILE` starts one\n", said
-    for command in (["status"], ["logs"], ["retry", "--failed"], ["cancel"]):
-        outcome = cli(*command)
+    for arguments in (["status"], ["logs"], ["retry", "--failed"], ["cancel"]):
+        outcome = cli(*arguments)
         assert outcome.code == 2
         assert outcome.err.startswith("error: ")
     assert cli("runs").code == 0

@@ -113,10 +113,11 @@ def test_a_clock_that_was_years_ahead(clock: Clock) -> None:
     assert fired(clock.store, made) == []
     clock.set("2036-06-01T03:30")
     ahead = fired(clock.store, made)
-    Scheduler(clock.store, Flows.of(), name="dead").turn()
+    dead = Scheduler(clock.store, Flows.of())
+    dead.turn()
     clock.set("2026-06-01T03:40")
     made.turn()
-    assert "dead" not in clock.store.schedules.schedulers()
+    assert dead.name not in clock.store.schedules.schedulers()
     clock.set("2026-06-01T04:00:05")
     assert sorted(fired(clock.store, made)) == [*ahead, "06-01 06:00"]
 
