@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from flowq.worker.fork_server.children import SPARED
 from flowq.worker.ipc.platform import PRIVATE, describe
 from flowq.worker.secrets.masking import Mask
 from flowq.worker.secrets.resolve import MAX_BYTES, SecretError, problem_of_value
@@ -111,6 +112,7 @@ class _Command:
                 else "correct that for the worker's user"
             )
             raise SecretError(f"{self.named} cannot be executed here: {describe(error)}; {advice}") from error
+        SPARED.add(self._process.pid)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._printed, self._said = bytearray(), bytearray()
@@ -121,6 +123,8 @@ class _Command:
     def has_ended(self) -> bool:
         """Read what there is, and return whether the process has ended."""
         ended = self._process.poll() is not None  # before the last read: all that it has written is there then
+        if ended:
+            SPARED.discard(self._process.pid)
         for pipe, read in self._pipes:
             for _ in range(_PIECES if not pipe.closed else 0):
                 if not (piece := _read(pipe.fileno())):
@@ -157,6 +161,7 @@ class _Command:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left to it
                 self._process.wait(_LAST)
+        SPARED.discard(self._process.pid)
         for pipe, _ in self._pipes:
             pipe.close()
 
