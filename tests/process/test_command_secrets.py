@@ -1,6 +1,7 @@
 """Secrets that commands give: real commands beside a real slot, whose loop goes on meanwhile."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -92,6 +93,28 @@ def test_a_failed_command_is_told_with_its_exit_code_and_without_secrets(stand: 
     assert error.startswith("flow.yaml:3: job a: secret SECRET: the command bash -c ")
     assert "ended with exit code 3: no *** for ***; try it as the worker's user" in error
     assert execution.output() == b""
+
+
+def test_an_error_has_the_secret_of_no_other_command() -> None:
+    scripts = {"A": "echo of-the-first-one", "B": "echo of-the-first-one >&2; exit 1"}
+    commands = CommandSecrets({name: ["bash", "-c", f"\n{script}\n"] for name, script in scripts.items()}, {}, "", "job a")
+    error = said(ExecutionSecrets({}, commands))
+    assert error.startswith(
+        "job a: secret B: the command bash -c ' echo of-the-first-one >&2; exit 1 ' ended with exit code 1: ***;"
+    )
+
+
+def test_a_job_is_handed_back_where_no_process_is_left(stand: Stand) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")), hard))
+    try:
+        execution = begin(stand, shell("echo never"), given("echo it"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert execution.freed
+    assert execution.end is not None
+    assert execution.end.unstarted
+    assert "Too many open files" in execution.outcome["error"]
 
 
 @pytest.mark.parametrize(
