@@ -16,11 +16,13 @@ from flowq.config import describe, load_settings, redact
 from flowq.embedded import resp
 from flowq.embedded.attach import attach
 from flowq.embedded.directory import Home, locate
-from flowq.exceptions import ServerError, UsageError
+from flowq.embedded.locks import LockFile
+from flowq.exceptions import ConfigError, ServerError, UsageError
 
 _FOLDER: Final = "appendonlydir"
 _MANIFEST: Final = "appendonly.aof.manifest"
 _PARTIAL: Final = "incomplete"  # in place of `data`, until all is there
+_LOCK: Final = "backup.lock"  # held meanwhile
 _ATTEMPTS: Final = 20  # to open the files of a manifest; between two, a rewrite has ended
 _PIECE: Final = 1024 * 1024  # bytes
 _REWRITE: Final = 600.0  # s that a rewrite which is under way may take
@@ -40,10 +42,9 @@ def back_up(target: str) -> int:
     root = os.path.abspath(os.path.expanduser(target))
     try:
         os.makedirs(root, mode=0o700, exist_ok=True)
-        if os.listdir(root):
-            raise UsageError(f"{root} is not empty: a backup is a directory of its own")
+        _check_empty(root)
         os.chmod(root, 0o700)
-        with attach(source) as attachment, _whole(Home(root)) as copy:
+        with _alone_in(root), attach(source) as attachment, _whole(Home(root)) as copy:
             _await_rewrite(attachment.home)
             return _copy(attachment.home, copy)
     except OSError as error:
@@ -62,6 +63,35 @@ def _source() -> str:
     if not os.path.isdir(place.data):
         raise UsageError(f"there is nothing to back up: the embedded server has no data in {place.root}")
     return place.root
+
+
+def _check_empty(root: str) -> None:
+    if not {_PARTIAL, _LOCK}.issuperset(os.listdir(root)):
+        raise UsageError(f"{root} is not empty: a backup is a directory of its own")
+
+
+@contextmanager
+def _alone_in(root: str) -> Iterator[None]:
+    """Keep other backups out of the directory, and remove what one has left that was killed."""
+    lock = LockFile(f"{root}/{_LOCK}")
+    try:
+        if not (_locked(lock) and lock.is_in_place()):
+            raise UsageError(f"another backup to {root} is under way: name another directory")
+        try:
+            _check_empty(root)  # by now: another one may have ended
+            shutil.rmtree(f"{root}/{_PARTIAL}", ignore_errors=True)
+            yield
+        finally:
+            os.unlink(lock.path)
+    finally:
+        lock.close()
+
+
+def _locked(lock: LockFile) -> bool:
+    try:
+        return lock.try_exclusive()
+    except ConfigError:
+        return True  # a network file system without locks is no bad place for a backup
 
 
 @contextmanager

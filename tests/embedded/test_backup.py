@@ -103,7 +103,23 @@ def test_a_backup_that_is_killed_leaves_nothing_on_the_server(clean_home: Path, 
             backup.kill()
             backup.wait()
         assert connection.config_get("*") == before
-    assert os.listdir(kept / "monday") == ["incomplete"], "a server that is started there finds no data that look whole"
+        assert "data" not in os.listdir(kept / "monday"), "a server that is started there finds no data that look whole"
+        back_up(str(kept / "monday"))
+    assert sorted(os.listdir(kept / "monday")) == ["data", "written-by"], "the next one has removed what was left"
+
+
+def test_only_one_backup_at_a_time_goes_to_a_directory(clean_home: Path, kept: Path) -> None:
+    with attach():
+        client(clean_home).set("k", "v")
+        with begun(kept / "monday") as first:
+            with pytest.raises(UsageError, match=r"another backup to .* is under way"):
+                back_up(str(kept / "monday"))
+            first.communicate("go\n")
+            assert first.returncode == 0
+        with pytest.raises(UsageError, match="is not empty"):
+            back_up(str(kept / "monday"))
+    with attach(str(kept / "monday")):
+        assert client(kept / "monday").get("k") == b"v"
 
 
 def test_backups_at_once_and_a_rewrite_do_not_disturb_each_other(clean_home: Path, kept: Path) -> None:

@@ -1,6 +1,9 @@
 """Secrets that commands give: real commands beside a real slot, whose loop goes on meanwhile."""
 
 import os
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ from flowq.worker.supervisor.ends import KillCause
 from tests.support.supervisor_stub import Execution, Stand, shell, survivors
 from tests.support.wait import until
 
+ROOT = Path(__file__).parents[2]
 CANARY = "canary-77aa with spaces"
 
 
@@ -91,6 +95,28 @@ def test_a_failed_command_is_told_with_its_exit_code_and_without_secrets(stand: 
     assert execution.output() == b""
 
 
+def test_an_error_has_the_secret_of_no_other_command() -> None:
+    scripts = {"A": "echo of-the-first-one", "B": "echo of-the-first-one >&2; exit 1"}
+    commands = CommandSecrets({name: ["bash", "-c", f"\n{script}\n"] for name, script in scripts.items()}, {}, "", "job a")
+    error = said(ExecutionSecrets({}, commands))
+    assert error.startswith(
+        "job a: secret B: the command bash -c ' echo of-the-first-one >&2; exit 1 ' ended with exit code 1: ***;"
+    )
+
+
+def test_a_job_is_handed_back_where_no_process_is_left(stand: Stand) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")), hard))
+    try:
+        execution = begin(stand, shell("echo never"), given("echo it"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert execution.freed
+    assert execution.end is not None
+    assert execution.end.unstarted
+    assert "Too many open files" in execution.outcome["error"]
+
+
 @pytest.mark.parametrize(
     ("script", "text"),
     [
@@ -140,6 +166,38 @@ def test_a_command_has_the_workers_environment_without_flowqs_own_settings(monke
     secrets = given('echo "$VAULT_ADDR ${FLOWQ_SECRET_KEY:-none}"')
     until(lambda: secrets.look_up() is None)
     assert secrets.environment() == {"SECRET": "here none"}
+
+
+LOST = """
+import os, sys
+from flowq.worker.fork_server.children import kill_orphans, own_children, reap_orphans
+from flowq.worker.ipc.platform import become_subreaper, has_ended
+from flowq.worker.secrets.command import CommandSecrets
+from tests.support.wait import until
+
+def ask(script, meanwhile=lambda: None):
+    secrets = CommandSecrets({"A": ["bash", "-c", script]}, {}, "", "here")
+    secrets.look()
+    meanwhile()
+    return until(secrets.look)["A"]
+
+become_subreaper()
+gate = sys.argv[1]
+os.mkfifo(gate)
+opened = os.open(gate, os.O_RDWR)
+assert ask(f"head -n 1 {gate}", lambda: (kill_orphans(set()), os.write(opened, b"it\\n"))) == "it"
+assert ask("(exec sleep 0.01) & echo $!").isdigit()
+(orphan,) = own_children()
+until(lambda: has_ended(orphan))
+reap_orphans(set())
+assert own_children() == set()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans go to init elsewhere")
+def test_a_worker_that_kills_or_reaps_orphans_knows_its_commands(tmp_path: Path) -> None:
+    """When a fork server is lost, the worker kills what it has left; a command is a child of the worker too, and its own children fall to it."""
+    subprocess.run([sys.executable, "-c", LOST, str(tmp_path / "gate")], check=True, timeout=60, cwd=ROOT)
 
 
 def _lives(pid: str) -> bool:

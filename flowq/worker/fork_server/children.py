@@ -19,7 +19,7 @@ from flowq.worker.ipc import platform
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeAlias
+    from typing import Final, TypeAlias
 
     End: TypeAlias = tuple[int, int, tuple[float, ...] | None]
     """Pid, exit code (negative for a signal), and what it used if the code is not 0: the values of `resource.struct_rusage`."""
@@ -222,13 +222,24 @@ def reaped(pid: int, limit: float) -> int | None:
     return os.waitstatus_to_exitcode(found[1])
 
 
+SPARED: Final[set[int]] = set()
+"""Children of this process that it has started for a while, and that are no orphans."""
+
+
+def reap_orphans(keep: set[int]) -> None:
+    """Reap the children of this process, except those to keep, that have ended: of what it starts for a while, something may be left."""
+    for pid in own_children() - keep - SPARED:
+        if platform.has_ended(pid):
+            reaped(pid, 0.0)
+
+
 def kill_orphans(keep: set[int]) -> None:
     """Kill every child of this process except those to keep, and the orphans that it then adopts, until none is left."""
     listing = platform.ChildList()
     deadline = time.monotonic() + _SWEEP_LIMIT
     try:
         while time.monotonic() < deadline:
-            unknown = {pid for pid in listing.pids() - keep if not leftovers.is_server(pid)}
+            unknown = {pid for pid in listing.pids() - keep - SPARED if not leftovers.is_server(pid)}
             if not unknown:
                 break
             for pid in unknown:

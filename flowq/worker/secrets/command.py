@@ -4,6 +4,7 @@ A command works beside the worker's loop, which looks at it now and then, so tha
 environment, except for flowq's own settings, no input, and a process group of its own. What it prints is in memory only.
 """
 
+import errno
 import os
 import shlex
 import signal
@@ -13,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from flowq.worker.fork_server.children import SPARED
 from flowq.worker.ipc.platform import PRIVATE, describe
 from flowq.worker.secrets.masking import Mask
 from flowq.worker.secrets.resolve import MAX_BYTES, SecretError, problem_of_value
 
 LIMIT: Final = 30.0  # s that commands may take
 
+_NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 _SOON, _LATE = 0.005, 0.05  # s between looks, at first and at last
 _LAST: Final = 1.0  # s for a killed one
 _PIECE: Final = 64 * 1024  # bytes of one read
@@ -55,13 +58,17 @@ class CommandSecrets:
         """Start them, or look at them; return the values when all have ended, None before.
 
         Raises:
-            SecretError: one cannot be started, has failed, prints what can be no secret, or takes too long. None is left.
+            SecretError: one cannot be executed, has failed, prints what can be no secret, or takes too long. None is left.
+            OSError: no process or no descriptor is left, which is no fault of the job.
         """
         try:
             return self._look()
         except SecretError as error:
             self.stop()
             raise SecretError(f"{self._where}: {error}") from error
+        except OSError:
+            self.stop()
+            raise
 
     def _look(self) -> dict[str, str] | None:
         if not self._until:
@@ -70,7 +77,8 @@ class CommandSecrets:
                 self._running.append(_Command(name, words, self._directory))
         late = [command for command in self._running if not command.has_ended()]
         if not late:
-            return {command.name: command.value(self._known) for command in self._running}
+            mask = Mask({**self._known, **{command.name: command.printed for command in self._running}})
+            return {command.name: command.value(mask) for command in self._running}
         if time.monotonic() < self._until:
             return None
         what = f"{late[0].named} did not end within {self._limit:g} s"
@@ -92,7 +100,7 @@ class _Command:
 
     def __init__(self, name: str, words: Sequence[str], directory: str | None) -> None:
         self.name = name
-        shown = shlex.join(words)
+        shown = " ".join(shlex.join(words).split())  # in one line
         self.named = f"secret {name}: the command {shown if len(shown) <= _LONGEST else shown[:_LONGEST] + '…'}"
         try:
             self._process = subprocess.Popen(
@@ -105,12 +113,15 @@ class _Command:
                 start_new_session=True,
             )
         except OSError as error:
+            if error.errno in _NONE_LEFT:
+                raise
             advice = (
                 "install it, or name it with its path"
                 if isinstance(error, FileNotFoundError)
                 else "correct that for the worker's user"
             )
             raise SecretError(f"{self.named} cannot be executed here: {describe(error)}; {advice}") from error
+        SPARED.add(self._process.pid)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._printed, self._said = bytearray(), bytearray()
@@ -121,6 +132,8 @@ class _Command:
     def has_ended(self) -> bool:
         """Read what there is, and return whether the process has ended."""
         ended = self._process.poll() is not None  # before the last read: all that it has written is there then
+        if ended:
+            SPARED.discard(self._process.pid)
         for pipe, read in self._pipes:
             for _ in range(_PIECES if not pipe.closed else 0):
                 if not (piece := _read(pipe.fileno())):
@@ -132,12 +145,16 @@ class _Command:
         del self._said[:-_KEPT]
         return ended
 
-    def value(self, known: Mapping[str, str]) -> str:
-        """Return what an ended command has printed, without one line break at its end."""
-        printed = os.fsdecode(bytes(self._printed)).removesuffix("\n")
-        code = self._process.returncode
+    @property
+    def printed(self) -> str:
+        """What it has printed, without one line break at its end."""
+        return os.fsdecode(bytes(self._printed)).removesuffix("\n")
+
+    def value(self, mask: Mask) -> str:
+        """Return the secret that an ended command has given. `mask`: of all secrets of the job, for messages."""
+        printed, code = self.printed, self._process.returncode
         if code:
-            said = self._end(Mask({**known, self.name: printed}))
+            said = self._end(mask)
             ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise SecretError(f"{self.named} {ended}{said}; try it as the worker's user, in the environment of the worker")
         if problem := problem_of_value(printed, "execute the command"):
@@ -157,6 +174,7 @@ class _Command:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left to it
                 self._process.wait(_LAST)
+        SPARED.discard(self._process.pid)
         for pipe, _ in self._pipes:
             pipe.close()
 

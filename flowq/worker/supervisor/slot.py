@@ -127,8 +127,8 @@ class Slot:
         assert self.task is not None
         try:
             self._alarm = self._look_at = None if self._secrets is None else self._secrets.look_up()
-        except SecretError as error:
-            self._end_unstarted(str(error))
+        except (SecretError, OSError) as error:
+            self._end_unstarted(str(error), unstarted=isinstance(error, OSError))
             return
         if self._look_at is not None:
             return

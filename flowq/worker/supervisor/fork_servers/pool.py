@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import SELF_FENCE
-from flowq.worker.fork_server.children import kill_orphans, own_children
+from flowq.worker.fork_server.children import kill_orphans, own_children, reap_orphans
 from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
@@ -58,6 +58,8 @@ class ForkServerPool:
         Raises:
             OSError: no process or no descriptor is left.
         """
+        if task.get("secrets") and self._options.alone:
+            reap_orphans(self._others | {known.pid for known in self._living})  # what commands that give secrets have left
         place = ForkServerKey() if self._options.executor else place_of(task)
         place = ForkServerKey() if self._is_for_clone(place) else self._choose(place)
         fork_server = self._fork_servers.get(place)
