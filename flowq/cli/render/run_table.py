@@ -125,13 +125,17 @@ def head_lines(run: RunView, zone: str = "UTC", total: Line | None = None) -> It
     if run.params:
         yield ((f"params {safe_params(run.params)}", "dim"),)
     if run.selection:
-        yield ((f"only {selection_text(run.selection)}; the rest of the flow was not selected", "dim"),)
+        yield ((selection_text(run.selection), "dim"),)
 
 
 def selection_text(selection: Selection) -> str:
-    """Return a selection in words: `build, stage test, publish with what it needs`."""
+    """Return a selection in words: `only build, stage test, publish with what it needs; the rest …`, `without lint, …`."""
     parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
-    return ", ".join(safe_line(part) for part in [*parts, *(f"{name} with what it needs" for name in selection.until)])
+    parts += [f"{name} with what it needs" for name in selection.until]
+    left = ", ".join(selection.without)
+    if not parts:
+        return safe_line(f"without {left}, not selected")
+    return safe_line(f"only {', '.join(parts)}{f' without {left}' if left else ''}; the rest of the flow was not selected")
 
 
 def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]:
