@@ -40,7 +40,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Log lines as JSON objects with `time` (UTC), `level`, `process`, `message`; `job`, if it is about one; of an exception `traceback`."""
+    """Log lines as JSON objects with `time` (UTC), `level`, `process`, `message`; `job`, if it is about one, and `outcome`, if about the end of an attempt; of an exception `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -54,6 +54,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.args and isinstance(record.args, tuple) and str(record.msg).startswith(_ABOUT_A_JOB):
             line["job"] = str(record.args[0])
+        if outcome := getattr(record, "outcome", None):
+            line["outcome"] = str(outcome)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -380,7 +380,7 @@ class ActiveJobs:
         held.reported = True
         self._finished += execution.outcome == "finished"
         self._failed += execution.outcome == "failed"
-        _log.info("job %s: %s", execution.id, execution.sentence())
+        _log.info("job %s: %s", execution.id, execution.sentence(), extra={"outcome": execution.outcome})
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info)
         self._reports.append(execution)
