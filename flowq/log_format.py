@@ -10,7 +10,7 @@ JSON: Final = "json"
 """The format that stands for JSON lines."""
 
 _ABOUT_A_JOB: Final = "job %s: "  # so begin the messages about one, whose id is the first argument
-_ABOUT_A_RUN: Final = ("run", "flow", "job")
+_GIVEN: Final = ("run", "flow", "job", "outcome")  # with `extra`
 
 # What `logging` finds out for each record unless it is told not to, and the fields of a format that need it.
 _LOOKED_UP: Final[Mapping[str, tuple[str, ...]]] = {
@@ -42,7 +42,7 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """Log lines as JSON objects with `time` (UTC), `level`, `process`, `message`; of an exception `traceback`.
 
-    A record about a job has its id, `job`. One about a run, or a job of one, has `run` and `flow`: those come with `extra`.
+    A record about a job has its id, `job`. One about a run, or a job of one, has `run` and `flow`: those come with `extra`. One about the end of an attempt has its `outcome`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -57,7 +57,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.args and isinstance(record.args, tuple) and str(record.msg).startswith(_ABOUT_A_JOB):
             line["job"] = str(record.args[0])
-        line |= {name: found for name in _ABOUT_A_RUN if (found := getattr(record, name, ""))}
+        line |= {name: str(found) for name in _GIVEN if (found := getattr(record, name, ""))}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -117,19 +117,22 @@ class Flow:
 
         return predict(self.plan, read_history(store_for(connection), self.plan.name), workers or default_slots())
 
-    def select(self, *, jobs: Iterable[str] = (), stages: Iterable[str] = (), until: Iterable[str] = ()) -> "Flow":
+    def select(
+        self, *, jobs: Iterable[str] = (), stages: Iterable[str] = (), until: Iterable[str] = (), without: Iterable[str] = ()
+    ) -> "Flow":
         """Return the flow with only a part of it selected; the rest is skipped with the reason `not_selected`.
 
         Args:
             jobs: exactly these jobs; a matrix or one cell of it, a sub-flow or one job of it.
             stages: exactly the jobs of these stages.
             until: these jobs and everything they need.
+            without: none of these jobs, of what the others say or of all; what waits for one waits for what that would have waited for.
 
         Raises:
             NoSuchJobError: there is no such job or stage.
             UsageError: a selected job uses the result or the status of one that is not.
         """
-        wanted = Selection(tuple(jobs), tuple(stages), tuple(until))
+        wanted = Selection(tuple(jobs), tuple(stages), tuple(until), tuple(without))
         again = self._again
         return Flow(select(self.plan, wanted), again=None if again is None else lambda when: select(again(when), wanted))
 

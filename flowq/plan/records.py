@@ -222,14 +222,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The selected part of a flow: jobs, all jobs of stages, jobs with everything they need."""
+    """The selected part of a flow: jobs, all jobs of stages, jobs with everything they need; all jobs if only some are left out."""
 
     jobs: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.stages or self.until)
+        return bool(self.jobs or self.stages or self.until or self.without)
 
 
 def is_gate(node: str) -> bool:

@@ -83,6 +83,7 @@ def test_json_lines_name_the_job_that_they_are_about(start: Start, queue: Queue)
     about = [line["message"] for line in lines if line.get("job") == job.id]
     assert about == [f"job {job.id}: attempt 1", f"job {job.id}: failed error: ZeroDivisionError: division by zero"]
     assert all("job" not in line for line in lines if line["message"] not in about)
+    assert [(line["message"], line["outcome"]) for line in lines if "outcome" in line] == [(about[-1], "failed")]
 
 
 def test_classes_handlers_and_a_serializer(start: Start, connection: redis.Redis, tmp_path: Path) -> None:

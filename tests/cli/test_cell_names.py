@@ -129,3 +129,24 @@ def test_a_part_of_the_values_names_the_cells_that_have_them(
     assert "did you mean 'm[name=b,os=y,n=1]'?" in flowq("why", "m[name=b,os=y,n=4]", code=2)
     nothing = flowq("why", "m[os=z]", code=2)
     assert "has no job 'm[os=z]'; its cells: m[name=a,os=x,n=1,t=p,q], m[name=b,os=x,n=2], m[name=b,os=y,n=1]" in nothing
+
+
+def test_an_allowed_failure_is_no_finished_cell(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow.yaml").write_text(
+        'jobs: {m: {matrix: {include: [{of: a name that is cut in a terminal of eighty, code: 0}, {of: a name that is cut in a terminal of eighty, code: 2}]}, run: "exit ${{ matrix.code }}",'
+        " allow_failure: true}}\n"
+    )
+    assert run(["run", "flow.yaml"]) == 0
+    capfd.readouterr()
+    assert run(["why", "m"]) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert said[0].startswith("✔ m finished: 1 of 2 cells failed, which is allowed")
+    assert "m[of=a name that is cut in a terminal of eighty,code=2] failed: exit code 2" in said[1]
+    assert run(["plan", "flow.yaml", "--no-history"]) == 0
+    planned = capfd.readouterr().out
+    assert [f"m[of=a name that is cut in a terminal of eighty,code={code}]  " in planned for code in (0, 2)] == [True, True], (
+        "a pipe has no width"
+    )

@@ -113,8 +113,8 @@ def test_arguments_that_name_no_run(cli: Cli, store: Store, report: str, tmp_pat
 
 def test_without_any_run(cli: Cli, store: Store) -> None:
     assert store.runs.recent() == []
-    for command in ("why", "logs", "status", "cancel"):
-        said = cli(command, "build").err
+    for name in ("why", "logs", "status", "cancel"):
+        said = cli(name, "build").err
         assert said == "error: no run with the id 'build', and there is no run yet at all: `flowq run FILE` starts one\n", said
     for arguments in (["status"], ["logs"], ["retry", "--failed"], ["cancel"]):
         outcome = cli(*arguments)

@@ -192,7 +192,7 @@ def test_a_part_of_a_flow(start: Start, flows: Path) -> None:
     assert "not selected" not in done.out
     assert done.out.endswith("1 of 4 jobs: 1 finished\n")
     document = status(start)
-    assert document["selection"] == {"jobs": ["test"], "stages": [], "until": []}
+    assert document["selection"] == {"jobs": ["test"], "stages": [], "until": [], "without": []}
     assert {job["name"]: job["reason"] for job in document["jobs"]} == {
         "fetch": "not_selected",
         "test": None,
@@ -209,6 +209,10 @@ def test_a_part_of_a_flow(start: Start, flows: Path) -> None:
     assert call(start, "retry", "--failed").out.endswith("3 of 4 jobs: 3 finished\n")
     refused = call(start, "retry", "@latest", "--job", "slow")
     assert (refused.code, "was not selected" in refused.err) == (2, True)
+    # All but some jobs, and that again.
+    for arguments in (("parts.yaml", "--without", "slow", "--without", "test"), ("--again", "@latest")):
+        assert call(start, "run", *arguments).out.endswith("2 of 4 jobs: 2 finished\n")
+        assert "without slow, test, not selected" in call(start, "status").out
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,9 @@ def names(made: Plan) -> set[str]:
 
 
 BUILD = {f"build[fmt={fmt},lang={lang}]" for fmt in ("pdf", "html") for lang in ("en", "de")}
+SHAPE = {"a": [], "b": ["a"], "c": ["b"], "d": ["b", "c"], "e": []}
+HTML, EN = ({name for name in BUILD if value in name} for value in ("html", "en"))
+DOWN = {"deploy/down[n=1]", "deploy/down[n=2]"}
 DEPLOY = {"deploy/up", "deploy/down[n=1]", "deploy/down[n=2]"}
 
 
@@ -91,6 +95,10 @@ DEPLOY = {"deploy/up", "deploy/down[n=1]", "deploy/down[n=2]"}
         (Selection(until=("test",)), {"fetch", "lint", "test"} | BUILD),
         (Selection(until=("publish",)), {"fetch", "lint", "test", "publish"} | BUILD | DEPLOY),
         (Selection(jobs=("lint",), until=("fetch",)), {"lint", "fetch"}),
+        (Selection(without=("lint",)), {"fetch", "test", "each", "publish"} | BUILD | DEPLOY),
+        (Selection(without=("build[fmt=pdf]", "deploy/up", "each")), {"fetch", "lint", "test", "publish"} | HTML | DOWN),
+        (Selection(until=("publish",), without=("test", "build")), {"fetch", "lint", "publish"} | DEPLOY),
+        (Selection(stages=("build",), jobs=("fetch",), without=("build[lang=de]",)), {"fetch", "lint"} | EN),
     ],
 )
 def test_selected_jobs(whole: Plan, wanted: Selection, found: set[str]) -> None:
@@ -143,6 +151,9 @@ def test_an_empty_selection_is_the_whole_flow(whole: Plan) -> None:
         (Selection(jobs=("on_exit/clean",)), UsageError, "is a handler"),
         (Selection(jobs=("build",)), UsageError, "'build' (sel.yaml:6) uses the result or status of 'fetch'"),
         (Selection(jobs=("publish", "build", "fetch")), UsageError, "--until publish"),
+        (Selection(without=("fetch",)), UsageError, "'fetch', which is not selected: leave it out, too: --without build"),
+        (Selection(without=("on_exit/clean",)), UsageError, "is a handler"),
+        (Selection(without=("lnt",)), NoSuchJobError, "did you mean 'lint'"),
     ],
 )
 def test_refused_selections(
@@ -151,6 +162,31 @@ def test_refused_selections(
     monkeypatch.chdir(Path(whole.file).parent)
     with pytest.raises(error, match=re.escape(text)):
         select(whole, wanted)
+
+
+def test_what_waits_for_a_job_that_is_left_out_waits_for_what_that_waited_for(store: Store) -> None:
+    made = select(plan(SHAPE | {"f": ["d", "e"]}, cells={"b": 2}), Selection(without=("b", "d")))
+    waits = {
+        cell.name: {made.cells[edge.parent].name for edge in cell.parents}
+        for cell in made.cells
+        if cell.selected and not cell.group
+    }
+    assert waits == {"a": set(), "c": {"a"}, "e": set(), "f": {"a", "c", "e"}}
+    run = submit(store, made, directory="/nowhere")
+    driver = Driver(store)
+    try:
+        finish_all(driver, failing=[0])
+    finally:
+        driver.close()
+    failed = {"a": "failed/error", "c": "skipped/upstream_failed", "f": "skipped/upstream_failed", "e": "finished"}
+    assert statuses(store, run) == failed | dict.fromkeys(("b[n=0]", "b[n=1]", "d"), "skipped/not_selected")
+
+
+def test_cells_that_are_left_out_are_not_waited_for_and_the_others_are() -> None:
+    made = select(plan(SHAPE, cells={"b": 2}), Selection(without=("b[n=0]",)))
+    by_name = {cell.name: cell for cell in made.cells}
+    assert {made.cells[edge.parent].name for edge in by_name["b"].parents} == {"b[n=1]"}, "the matrix counts its cells alone"
+    assert {made.cells[edge.parent].name for edge in by_name["c"].parents} == {"b"}
 
 
 def test_only_the_queues_of_selected_jobs_are_needed(whole: Plan) -> None:
@@ -166,9 +202,6 @@ def finish_all(driver: Driver, failing: Iterable[int] = ()) -> list[int]:
         driver.end(claim, "failed" if claim.ordinal in failing else "finished")
         driver.settle()
     return done
-
-
-SHAPE = {"a": [], "b": ["a"], "c": ["b"], "d": ["b", "c"], "e": []}
 
 
 def test_the_engine_runs_the_part_and_skips_the_rest(store: Store) -> None:
@@ -209,8 +242,9 @@ def test_a_failure_and_its_retry_stay_inside_the_part(store: Store) -> None:
         driver.close()
 
 
+@pytest.mark.parametrize("without", [False, True])
 @pytest.mark.parametrize("seed", range(20))
-def test_random_parts_of_random_graphs(store: Store, seed: int) -> None:
+def test_random_parts_of_random_graphs(store: Store, seed: int, without: bool) -> None:
     """Jobs end as predicted, and no job is executed that was not selected."""
     rng = random.Random(seed)
     made, failing = random_plan(seed)
@@ -218,6 +252,8 @@ def test_random_parts_of_random_graphs(store: Store, seed: int) -> None:
     wanted = Selection(
         jobs=tuple(rng.sample(nodes, rng.randrange(3))), until=tuple(rng.sample(nodes, 1)) if rng.random() < 0.7 else ()
     )
+    if without:
+        wanted = replace(wanted if rng.random() < 0.5 else Selection(), without=tuple(rng.sample(nodes, 2)))
     part = select(made, wanted)
     run = submit(store, part, directory="/nowhere")
     driver = Driver(store)
@@ -234,6 +270,8 @@ def test_random_parts_of_random_graphs(store: Store, seed: int) -> None:
 def test_from_python(tmp_path: Path) -> None:
     (tmp_path / "inner.yaml").write_text(INNER, encoding="utf-8")
     (tmp_path / "sel.yaml").write_text(FLOW, encoding="utf-8")
+    part = Flow.load(tmp_path / "sel.yaml").select(without=["lint", "publish"])
+    assert names(part.plan) == {"fetch", "test", "each"} | BUILD | DEPLOY
     part = Flow.load(tmp_path / "sel.yaml").select(stages=["build"], until=["build"])
     assert names(part.plan) == {"fetch", "lint"} | BUILD
     fates = predict_ends(part.plan)

@@ -279,3 +279,9 @@ def test_names_become_the_same_part_of_an_address_as_on_the_server(login: Login)
     )
     assert [unquote(item) for item in found] == [segment(name) for name in names]
     assert not any(char in item for item in found for char in "/?#")
+
+
+def test_the_place_of_a_diagnostic_is_marked_in_its_line(login: Login) -> None:
+    page = login("/flows/broken")
+    page.locator("mark.place").first.wait_for()
+    assert page.locator("mark.place").all_inner_texts() == ["depend_on"]

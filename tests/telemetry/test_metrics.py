@@ -107,7 +107,7 @@ def test_ends_are_counted_by_flow_queue_status_and_reason(store: Store, driver: 
         ("", "default", "failed", "abandoned"): 1,
     }
     assert values(store, "flowq_jobs_total") == ends
-    assert values(store, "flowq_runs_total") == {("test", "failed", "schedule"): 1}
+    assert values(store, "flowq_runs_total") == {("test", "failed", "schedule"): 1, ("test", "finished", "schedule"): 0}
     assert values(store, "flowq_leases_lost_total") == {(): 1}
     assert values(store, "flowq_schedule_slots_total") == {("flows/nightly:default", "run"): 1}
 
@@ -167,7 +167,9 @@ def test_attempts_that_are_repeated_are_no_ends(store: Store, driver: Driver) ->
         assert values(store, "flowq_jobs_total") == {}
     assert driver.end(driver.take()) is Outcome.DONE
     assert values(store, "flowq_jobs_total", status="finished") == {("test", "default", ""): 1}
-    assert values(store, "flowq_runs_total") == {("test", "finished", "cli"): 1}
+    assert values(store, "flowq_runs_total") == {("test", "finished", "cli"): 1, ("test", "failed", "cli"): 0}, (
+        "so that the first failure is an increase"
+    )
     assert values(store, "flowq_runs") == {("test", "finished"): 1}
     assert store.runs.require(run).attempt == 1
 

@@ -121,7 +121,7 @@ def _read(session: CliContext, target: str | None, inputs: Inputs, part: Part) -
         return plan, None
     if part:
         raise UsageError(
-            "--job, --stage and --until are for a FILE: a RUN is drawn with the part that was selected when it was started"
+            "--job, --stage, --until and --without are for a FILE: a RUN is drawn with the part that was selected when it was started"
         )
     if inputs:
         raise UsageError("-p and --params-file are for a FILE: a RUN keeps the params it was submitted with")

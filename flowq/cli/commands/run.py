@@ -180,7 +180,7 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
             root=request.inputs.root or earlier.root or None,
         ),
         labels={**json.loads(earlier.labels), **request.labels},
-        part=request.part or Part(selected.jobs, selected.stages, selected.until),
+        part=request.part or Part(selected.jobs, selected.stages, selected.until, selected.without),
         directory=earlier.directory,
     )
 

@@ -114,9 +114,10 @@ class Part:
     jobs: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.stages or self.until)
+        return bool(self.jobs or self.stages or self.until or self.without)
 
     def of(self, plan: "Plan") -> "Plan":
         """Return the plan with only this part selected."""
@@ -128,7 +129,7 @@ class Part:
         """Return the selection as a plan stores it."""
         from flowq.plan import Selection
 
-        return Selection(self.jobs, self.stages, self.until)
+        return Selection(self.jobs, self.stages, self.until, self.without)
 
 
 output_option = click.option(
@@ -185,9 +186,14 @@ def selection_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
 
     @wraps(command)
     def with_part(
-        *arguments: Any, only_jobs: tuple[str, ...], stages: tuple[str, ...], until: tuple[str, ...], **more: Any
+        *arguments: Any,
+        only_jobs: tuple[str, ...],
+        stages: tuple[str, ...],
+        until: tuple[str, ...],
+        without: tuple[str, ...],
+        **more: Any,
     ) -> Any:
-        return command(*arguments, part=Part(only_jobs, stages, until), **more)
+        return command(*arguments, part=Part(only_jobs, stages, until, without), **more)
 
     options = (
         click.option(
@@ -212,6 +218,13 @@ def selection_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
             multiple=True,
             shell_complete=complete_flow_jobs,
             help="Only this job and everything it needs; may be repeated.",
+        ),
+        click.option(
+            "--without",
+            metavar="JOB",
+            multiple=True,
+            shell_complete=complete_flow_jobs,
+            help="Not this job: what waits for it does not wait for it; may be repeated.",
         ),
     )
     wrapped: Callable[..., Any] = with_part

@@ -111,7 +111,9 @@ def _table(
     jobs = list(plan.selected_jobs())
     steps = step_numbers(plan)
     jobs.sort(key=lambda cell: (bool(cell.phase), steps[cell.ordinal]))
-    names = [cut(safe_line(cell.name), _NAME, unicode=terminal.unicode) for cell in jobs]
+    names = [safe_line(cell.name) for cell in jobs]
+    if terminal.width is not None:
+        names = [cut(name, _NAME, unicode=terminal.unicode) for name in names]
     queues = [safe_line(plan.node_of(cell).queue) for cell in jobs]
     limits = [_limits(plan.node_of(cell)) for cell in jobs]
     name, queue, limit = (

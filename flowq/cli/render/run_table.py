@@ -19,6 +19,7 @@ from flowq.cli.render.vocabulary import (
     item_text,
     note,
     run_count_text,
+    selection_text,
     symbol,
     took,
     word,
@@ -27,7 +28,7 @@ from flowq.cli.terminal import Terminal
 from flowq.flows.local_worker.orphaned_runs import turn_in
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_line, safe_params
-from flowq.plan import Selection, SourcePlace
+from flowq.plan import SourcePlace
 from flowq.states import JobStatus, Reason, RunStatus
 
 CELLS_SHOWN: Final = 12  # cells of one matrix; the rest is counted
@@ -125,13 +126,7 @@ def head_lines(run: RunView, zone: str = "UTC", total: Line | None = None) -> It
     if run.params:
         yield ((f"params {safe_params(run.params)}", "dim"),)
     if run.selection:
-        yield ((f"only {selection_text(run.selection)}; the rest of the flow was not selected", "dim"),)
-
-
-def selection_text(selection: Selection) -> str:
-    """Return a selection in words: `build, stage test, publish with what it needs`."""
-    parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
-    return ", ".join(safe_line(part) for part in [*parts, *(f"{name} with what it needs" for name in selection.until)])
+        yield ((selection_text(run.selection), "dim"),)
 
 
 def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import plural, safe_line
 from flowq.ids import split_member_id
-from flowq.plan import Cell, Plan
+from flowq.plan import Cell, Plan, Selection
 from flowq.plan.foreach import foreach_counts
 from flowq.slots.timezones import time_in
 from flowq.states import JobStatus, Reason
@@ -270,3 +270,13 @@ def foreach_text(plan: Plan, cell: Cell) -> str:
 def _counted(selected: int, every: int, foreach: int) -> str:
     part = "" if selected == every else f"{selected} of "
     return part + plural(every, "job") + (f", {foreach} with foreach" if foreach else "")
+
+
+def selection_text(selection: Selection) -> str:
+    """Return a selection in words: `only build, stage test, publish with what it needs; the rest …`, `without lint, …`."""
+    parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
+    parts += [f"{name} with what it needs" for name in selection.until]
+    left = ", ".join(selection.without)
+    if not parts:
+        return safe_line(f"without {left}, not selected")
+    return safe_line(f"only {', '.join(parts)}{f' without {left}' if left else ''}; the rest of the flow was not selected")

@@ -9,6 +9,7 @@ slower, so the gate also selects the parts that it visits. Additional keywords:
 * `x-code`: the code of a pattern's diagnostics.
 * `x-list-help`: the help where a list was found and none is expected.
 * `x-text-help`: the help where a text was found and none is expected.
+* `x-expression-help`: what to write instead, where an expression was found that is not allowed.
 """
 
 import json
@@ -132,7 +133,7 @@ def _branch(validator: Any, branches: list[Schema], instance: Any, schema: Schem
             yield from validator.descend(instance, branch)
             return
         types += own
-    told = {key: schema.get(key) for key in ("x-expected", "x-list-help")}
+    told = {key: schema.get(key) for key in ("x-expected", "x-list-help", "x-expression-help")}
     yield from validator.descend(instance, {"type": types, **told})
 
 
@@ -195,16 +196,18 @@ def _type(fault: Fault) -> Told:
         Code.WRONG_TYPE,
         _head(fault.node),
         f"{fault.key}: expected {expected}, found {type_name(fault.node)}",
-        _list_help(fault) or _text_help(fault) or _type_help(fault.node, types),
+        _list_help(fault)
+        or _text_help(fault)
+        or _type_help(fault.node, types, fault.schema.get("x-expression-help", "") or ""),
     )
 
 
-def _type_help(node: YamlNode, types: set[str]) -> str:
+def _type_help(node: YamlNode, types: set[str], instead: str) -> str:
     if isinstance(node, ScalarNode) and types == {"string"} and node.text and node.value is not None:
         return f'in quotes it is a string: "{node.text[:60]}"'
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and types & {"integer", "number", "boolean"}:
         if "${{" in node.value:
-            return "this value is needed before the run: an expression is not allowed here"
+            return f"this value is needed before the run: an expression is not allowed here{'; ' if instead else ''}{instead}"
         return "write it without quotes" if node.style else ""
     if isinstance(node, ScalarNode) and types == {"array"}:
         text = node.text[:60]

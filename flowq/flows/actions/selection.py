@@ -1,17 +1,18 @@
 """The selection of a part of a flow: chosen jobs instead of all of them.
 
-`jobs` and `stages` are exactly those; `until` is a job with everything it needs. What is not selected is skipped with the reason
-`not_selected`, and to the others it is as if it were not there: no job waits for it, a matrix counts only its selected cells. What a job
-reads must have been selected with it, which is found before anything runs. Handlers have their turn as always.
+`jobs` and `stages` are exactly those; `until` is a job with everything it needs; `without` is taken from these, or from all. What is not selected is
+skipped with the reason `not_selected`, and to the others it is as if it were not there: no job waits for it, a matrix counts only its selected cells. What
+waits for a job that is left out with `without` waits for what that job would have waited for. What a job reads must have been selected with it, which is
+found before anything runs. Handlers have their turn as always.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
 from flowq.exceptions import NoSuchJobError, UsageError
-from flowq.plan import Cell, Plan, Selection
+from flowq.plan import Cell, Edge, Plan, Selection
 from flowq.plan.cell_names import has_values, look
 
 _NAMED: Final = 8  # names listed in a message
@@ -30,9 +31,11 @@ def select(plan: Plan, wanted: Selection) -> Plan:
     """
     if not wanted:
         return plan
-    chosen = _chosen(plan, wanted)
-    cells = tuple(_cell(cell, chosen) for cell in plan.cells)
-    _check_reads(plan, chosen)
+    left = {ordinal for name in wanted.without for ordinal in _named(plan, name, f"the flow {plan.name}")}
+    chosen = _chosen(plan, wanted, left)
+    bridges = _bridges(plan, chosen) if left else {}
+    cells = tuple(_cell(plan, cell, chosen, bridges) for cell in plan.cells)
+    _check_reads(plan, chosen, without=bool(left))
     return replace(plan, cells=cells, selection=wanted)
 
 
@@ -98,7 +101,7 @@ def _is_job(cell: Cell) -> bool:
     return not (cell.group or cell.hidden)
 
 
-def _chosen(plan: Plan, wanted: Selection) -> set[int]:
+def _chosen(plan: Plan, wanted: Selection, left: set[int]) -> set[int]:
     whose = f"the flow {plan.name}"
     chosen = {ordinal for name in wanted.jobs for ordinal in _named(plan, name, whose)}
     chosen |= {ordinal for name in wanted.stages for ordinal in _stage(plan, name, whose)}
@@ -107,10 +110,33 @@ def _chosen(plan: Plan, wanted: Selection) -> set[int]:
         if cell.ordinal in needed:
             needed.update(edge.parent for edge in cell.parents)
     chosen |= needed
+    if not (wanted.jobs or wanted.stages or wanted.until):
+        chosen = {cell.ordinal for cell in plan.cells if not cell.phase}
+    chosen -= left
     for cell in plan.cells:
-        if any(ordinal in chosen for ordinal in _counted(plan, cell)):
+        counted = _counted(plan, cell)
+        if any(ordinal in chosen for ordinal in counted):
             chosen.add(cell.ordinal)
+        elif counted:
+            chosen.discard(cell.ordinal)
     return chosen
+
+
+def _bridges(plan: Plan, chosen: Collection[int]) -> dict[int, tuple[Edge, ...]]:
+    """Return for each cell that is left out the edges of what waits for it, in its place: to what it would have waited for."""
+    bridges: dict[int, tuple[Edge, ...]] = {}
+    for cell in plan.cells:  # parents have smaller ordinals
+        if cell.ordinal not in chosen and not cell.phase:
+            bridges[cell.ordinal] = _bridged(cell, chosen, bridges)
+    return bridges
+
+
+def _bridged(cell: Cell, chosen: Collection[int], bridges: Mapping[int, tuple[Edge, ...]]) -> tuple[Edge, ...]:
+    found: dict[int, Edge] = {edge.parent: edge for edge in cell.parents if edge.parent in chosen}
+    for edge in cell.parents:
+        for other in bridges.get(edge.parent, ()):
+            found.setdefault(other.parent, other)
+    return tuple(found.values())
 
 
 def _counted(plan: Plan, cell: Cell) -> list[int]:
@@ -163,16 +189,19 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
-def _cell(cell: Cell, chosen: Collection[int]) -> Cell:
+def _cell(plan: Plan, cell: Cell, chosen: Collection[int], bridges: Mapping[int, tuple[Edge, ...]]) -> Cell:
     if cell.phase:
         return cell
     if cell.ordinal not in chosen:
         return replace(cell, parents=(), selected=False)
-    parents = tuple(edge for edge in cell.parents if edge.parent in chosen)
-    return cell if len(parents) == len(cell.parents) else replace(cell, parents=parents)
+    if bridges and not _counted(plan, cell):
+        parents = _bridged(cell, chosen, bridges)
+    else:
+        parents = tuple(edge for edge in cell.parents if edge.parent in chosen)
+    return cell if parents == cell.parents else replace(cell, parents=parents)
 
 
-def _check_reads(plan: Plan, chosen: Collection[int]) -> None:
+def _check_reads(plan: Plan, chosen: Collection[int], *, without: bool) -> None:
     """Refuse a job that uses the result or the status of a job that is not selected."""
     there = {plan.node_of(plan.cells[ordinal]).name for ordinal in chosen}
     for ordinal in sorted(chosen):
@@ -181,7 +210,8 @@ def _check_reads(plan: Plan, chosen: Collection[int]) -> None:
         missing = [name for name in node.reads if name not in there]
         if missing and not cell.group:
             names = ", ".join(repr(name) for name in missing)
+            add = f"add --job {missing[0]}, or take everything it needs with --until {node.name}"
             raise UsageError(
                 f"{node.name!r} ({plan.place_of(node).here() or f'line {node.line}'}) uses the result or status of {names}, which is not selected:"
-                f" add --job {missing[0]}, or take everything it needs with --until {node.name}"
+                f" {f'leave it out, too: --without {node.name}' if without else add}"
             )

@@ -165,8 +165,17 @@ class _Explanation:
         members = self._members(cell)
         bad = [job for job in members if job.bad]
         open_jobs = [job for job in members if not job.ended]
-        some = bad or open_jobs or [job for job in members if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
-        what = "failed" if bad else "have not ended" if open_jobs else "did not finish"
+        unfinished = [job for job in members if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
+        some = bad or open_jobs or unfinished or [job for job in members if job.allowed]
+        what = (
+            "failed"
+            if bad
+            else "have not ended"
+            if open_jobs
+            else "did not finish"
+            if unfinished
+            else "failed, which is allowed"
+        )
         noun = "cells" if self._plan.node_of(cell).matrix else "jobs"
         none = "it has no cells" if noun == "cells" else "it has no jobs"
         text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none

@@ -49,7 +49,7 @@ def selection_json(selection: Selection) -> dict[str, Json] | None:
     """Return the part of the flow that a run is of; None: all of it."""
     if not selection:
         return None
-    return {"jobs": list(selection.jobs), "stages": list(selection.stages), "until": list(selection.until)}
+    return {name: list(getattr(selection, name)) for name in ("jobs", "stages", "until", "without")}
 
 
 def event_json(event: Event, plan: Plan) -> dict[str, Json]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowq import __version__
 from flowq.schedules.users.attention import is_shared
+from flowq.states import RunStatus
 from flowq.store.page.stats import Count
 from flowq.telemetry.metrics.samples import Histogram, Sample, bounded, sample
 from flowq.telemetry.metrics.schedules import schedule_samples
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _DURATION: Final = "flowq_job_duration_seconds"
 _WAIT: Final = "flowq_job_wait_seconds"
 _RUN: Final = "flowq_run_duration_seconds"
+_ZEROED: Final = (RunStatus.FINISHED, RunStatus.FAILED)
 
 
 def stored_samples(store: "Store") -> Iterator[Sample]:
@@ -49,6 +51,10 @@ def _counted(counts: Iterable[Count]) -> Iterator[Sample]:
                     times[_DURATION, count.second].add(_seconds(took), count.value)
                     times[_WAIT, count.second].add(_seconds(waited), count.value)
             case "run", (status, cause, took):
+                for known in (
+                    _ZEROED
+                ):  # a series that begins with 1 has not increased for Prometheus: no alert would see the first failure
+                    runs[count.first, known, cause] += 0
                 runs[count.first, status, cause] += count.value
                 if took:
                     times[_RUN, count.first].add(_seconds(took), count.value)

@@ -210,7 +210,7 @@ class Engine:
         execution = held.ended(end, allowed=False)
         self._ended.append(execution)
         self._count(execution, time.monotonic() - started)
-        _log.info("job %s: %s %s", claim.id, execution.outcome, execution.reason)
+        _log.info("job %s: %s %s", claim.id, execution.outcome, execution.reason, extra={"outcome": execution.outcome})
 
     def _watched(self, claim: Claim) -> Ended:
         if claim.canceling:

@@ -321,9 +321,9 @@ class ActiveJobs:
             end = held.end or Ended({})
             self._report(held, held.ended(end, allowed=False))
 
-    def _about(self, claim: Claim) -> dict[str, str]:
+    def _about(self, claim: Claim, **more: str) -> dict[str, str]:
         """Return the run of a job and its flow, for records of the log."""
-        return {} if claim.run is None else {"run": claim.run, "flow": self._builder.flow_of(claim.run)}
+        return more if claim.run is None else {"run": claim.run, "flow": self._builder.flow_of(claim.run)} | more
 
     def _start_in(self, slot: Slot, held: ActiveJob) -> None:
         try:
@@ -381,7 +381,7 @@ class ActiveJobs:
         held.reported = True
         self._finished += execution.outcome == "finished"
         self._failed += execution.outcome == "failed"
-        _log.info("job %s: %s", execution.id, execution.sentence(), extra=self._about(held.claim))
+        _log.info("job %s: %s", execution.id, execution.sentence(), extra=self._about(held.claim, outcome=execution.outcome))
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info, extra=self._about(held.claim))
         self._reports.append(execution)

@@ -33,7 +33,7 @@ _WISH: Schema = body(
     {
         "params": PARAMS,
         "labels": LABELS,
-        "selection": body({"jobs": _NAMES, "stages": _NAMES, "until": _NAMES}),
+        "selection": body({"jobs": _NAMES, "stages": _NAMES, "until": _NAMES, "without": _NAMES}),
         "timeout": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 10**9},
         "cache": FLAG,
     }
@@ -88,7 +88,7 @@ def maker_of(call: ApiCall) -> Maker:
 def wish_of(call: ApiCall) -> LaunchRequest:
     """Return what the body asks for."""
     selected = call.given("selection", {})
-    parts = (tuple(selected.get(name, ())) for name in ("jobs", "stages", "until"))
+    parts = (tuple(selected.get(name, ())) for name in ("jobs", "stages", "until", "without"))
     return LaunchRequest(
         call.given("params", {}), call.given("labels", {}), Selection(*parts), call.given("timeout"), call.given("cache", True)
     )

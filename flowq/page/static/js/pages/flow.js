@@ -59,11 +59,18 @@ function Overview({ flow }) {
 // A diagnostic as the command line prints it: its code and message, the line, what to write instead.
 export function Diagnostic({ item }) {
   const bad = item.severity === "error";
-  const caret = item.text ? `${" ".repeat(Math.max(0, item.column - 1))}${"^".repeat(Math.max(1, (item.end_column ?? item.column + 1) - item.column))}` : "";
   return html`<div class="lines"><p class="wraps"><${Badge} tone=${bad ? "bad" : "wait"} mark=${bad ? "✖" : "!"}>${item.severity} ${item.code}<//> ${item.message}</p>
     <p class="muted mono small wraps">${item.file}:${item.line}:${item.column}</p>
-    ${item.text ? html`<pre class="code">${item.text}${"\n"}<span class="caret">${caret}</span></pre>` : null}
+    ${item.text ? html`<${Line} item=${item} />` : null}
     ${item.help ? html`<p class="muted wraps">${item.help}</p>` : null}</div>`;
+}
+
+// The line of a diagnostic. The place is marked in it: carets below would be elsewhere as soon as the line wraps.
+function Line({ item }) {
+  const letters = Array.from(item.text);
+  const from = Math.min(Math.max(0, item.column - 1), letters.length);
+  const to = Math.max(from + 1, (item.end_column ?? 0) - 1);
+  return html`<pre class="code">${letters.slice(0, from).join("")}<mark class="place">${letters.slice(from, to).join("") || " "}</mark>${letters.slice(to).join("")}</pre>`;
 }
 
 function FlowGraph({ part }) {

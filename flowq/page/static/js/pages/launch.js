@@ -24,7 +24,7 @@ export function LaunchPage({ args: [part] }) {
 
 // Two clicks are one run; another form is another run. `randomUUID` is there only on HTTPS and loopback.
 const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const DEFAULTS = { until: [], jobs: [], stages: [] };
+const DEFAULTS = { until: [], jobs: [], stages: [], without: [] };
 
 function Form({ part, flow, again }) {
   const [typed, setTyped] = useState(() => Object.fromEntries(flow.params.map((param) => [param.name, textOf(again.params?.[param.name])])));
@@ -87,7 +87,7 @@ function Part({ flow, selection, change }) {
   const [chosen, setChosen] = useState(kind);
   const values = chosen === "stages" ? flow.stages : flow.names;
   return html`<div class="field"><label class="name" for="part">Part of the flow</label><div class="filters">
-    <select class="input" id="part" value=${chosen} onChange=${(event) => { setChosen(event.target.value); change(DEFAULTS); }}><option value="">all of it</option><option value="until">up to a job</option><option value="jobs">one job alone</option>${flow.stages.length ? html`<option value="stages">one stage</option>` : null}</select>
+    <select class="input" id="part" value=${chosen} onChange=${(event) => { setChosen(event.target.value); change(DEFAULTS); }}><option value="">all of it</option><option value="until">up to a job</option><option value="jobs">one job alone</option><option value="without">all but one job</option>${flow.stages.length ? html`<option value="stages">one stage</option>` : null}</select>
     ${chosen ? html`<select class="input" aria-label="Which one" value=${selection[chosen][0] ?? ""} onChange=${(event) => change({ ...DEFAULTS, [chosen]: event.target.value ? [event.target.value] : [] })}><option value="">choose …</option>${values.map((name) => html`<option value=${name}>${name}</option>`)}</select>` : null}</div></div>`;
 }
 
