@@ -85,7 +85,7 @@ def test_every_prototype_is_measured(capsys: pytest.CaptureFixture[str]) -> None
     assert bare.main(["--rounds", "1", "--jobs", "40"]) == 0
     rows = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:]]
     assert all(float(value.replace(",", "")) > 0 for _, value in rows)
-    assert len(rows) == 11
+    assert len(rows) == 12
 
 
 def test_marks_are_read_one_by_one_and_missing_after_the_last_process(tmp_path: Path) -> None:
