@@ -9,7 +9,7 @@ import pytest
 from benchmarks import bare, contestants, engines, fan, floors, history, patterns, whole
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
-from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
+from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_RUN, FLOWQ_SIMPLE, OWN, RQ, Worker
 from benchmarks.driver import MISSING
 from benchmarks.marks import Marks, MissingMarkError
 from benchmarks.measure import figures, key
@@ -71,6 +71,11 @@ def test_flowq_needs_one_round_trip_and_no_connection_for_a_job(worker: Worker) 
 @pytest.mark.parametrize("task", [Task("chain", 3, standing=True), Task("span", 3, standing=True)], ids=lambda task: task.name)
 def test_a_standing_worker_is_timed_by_the_driver(task: Task) -> None:
     assert figures(FLOWQ_2_FLOW, task, 0)["ms"] > 0
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_from_its_command_to_its_end() -> None:
+    assert 0 < figures(FLOWQ_RUN, Task("whole", 40, standing=True), jobs=1)["s"] < 60
 
 
 def test_every_floor_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
