@@ -96,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         server.stop()
     print(f"{os.cpu_count()} cores, medians of {options.rounds} rounds\n")
     for name, values in measured.items():
-        print(f"{name:<72}{statistics.median(values):>10,.0f}")
+        median = statistics.median(values)
+        print(f"{name:<72}{median:>10,.{0 if median >= 100 else 2}f}")
     return 0
 
 
@@ -124,6 +125,7 @@ def _rows(server: PrivateServer, client: "Redis", jobs: int) -> Mapping[str, Cal
         "METG(50 %) of forks, two slots, ms": lambda: (
             4e3 / rate("fork", middle, 2)
         ),  # two cores; half of it is the tasks' own work
+        "METG(50 %) of a process for many jobs, two slots, ms": lambda: 4e3 / rate("pool", middle, 2),
         f"enqueue_many, {_CHUNK} in a call, jobs/s": lambda: _CHUNK * rate("server", many),
     }
 

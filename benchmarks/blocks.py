@@ -191,4 +191,9 @@ BLOCKS: Final = (
         _lines(Task("enqueue_many", standing=True), "rate", ALONE[:2], {ALONE[0]: ">= 50,000"}),
     ),
     *_commands(),
+    Block(
+        "10,000 jobs of a flow, from the command to its end, s",
+        _lines(Task("whole", 10_000, standing=True), "s", (who.FLOWQ_RUN,), {who.FLOWQ_RUN: "<= 12 s"}),
+        Ratio.LESS,
+    ),
 )

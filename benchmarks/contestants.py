@@ -51,6 +51,8 @@ ALONE: Final = tuple(  # without a worker: only enqueueing is measured
     for library in ("flowq", "rq", "celery", "dramatiq", "huey", "saq", "dask")
 )
 
+FLOWQ_RUN: Final = Worker("flowq run --workers 2", "flowq", FORK, OWN)  # which starts its workers itself
+
 _FORKING: Final = "flowq worker --quiet -c"
 
 FLOWQ: Final = _own("flowq worker", FORK, f"{_FORKING} 1")

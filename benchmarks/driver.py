@@ -116,6 +116,13 @@ def startup(_library: ModuleType, count: int) -> Figures:
     return measured(count)
 
 
+def whole(_library: ModuleType, count: int) -> Figures:
+    """Return the seconds of `flowq run --workers 2` of a grid of jobs that do nothing, from the command to its end, on a server of its own."""
+    from benchmarks.whole import measure, stencil  # nothing that the peers' environments have
+
+    return {"s": measure(stencil(count), 2)[0]}
+
+
 def _metg(library: ModuleType, count: int, nodes_with: Callable[[Call], Sequence[patterns.Node]]) -> Figures:
     graph = _offered(library, "graph", "graphs")
     with Marks(_MARKS) as marks:
@@ -169,7 +176,21 @@ def _offered(library: ModuleType, name: str, what: str) -> Callable[..., Submit]
     return found
 
 
-_TASKS: Final = (singles, heavy, fan, enqueue, enqueue_many, chain, span, throughput, latency, metg_stencil, metg_fan, startup)
+_TASKS: Final = (
+    singles,
+    heavy,
+    fan,
+    enqueue,
+    enqueue_many,
+    chain,
+    span,
+    throughput,
+    latency,
+    metg_stencil,
+    metg_fan,
+    startup,
+    whole,
+)
 
 
 def main(name: str, task: str, count: int) -> None:

@@ -1,5 +1,6 @@
 """Horses that take one job after the other: which jobs share one, what ends it, and what does not pass from job to job."""
 
+import json
 import os
 import pickle
 import signal
@@ -210,6 +211,26 @@ def test_worker_and_job_say_what_shares_a_horse(store: Store, server: PrivateSer
         both = run_of(*["batch"] * 5)
         ended(store, both)
         assert not shared(both)
+
+
+def test_a_horse_is_shared_by_jobs_of_one_version_of_the_code(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    action = Action("call", module="versioned", attribute="seen")
+    code = tmp_path / "versioned.py"
+    code.write_text("import os\n\n\ndef seen():\n    return [os.getpid(), 1]\n")
+
+    def results() -> list[tuple[int, int]]:
+        run = start(store, flow(*(node(f"n{number}", action, isolation="batch") for number in range(5))), tmp_path)
+        ended(store, run)
+        return [tuple(json.loads(value or b"")) for _, value in store.runs.results(run, range(5))]
+
+    with WorkerProcess(server.url):
+        until(lambda: len({pid for pid, _ in results()}) == 1, timeout=30)
+        former = results()
+        code.write_text(code.read_text().replace("1]", "22]"))
+        later = results()
+        assert {version for _, version in former} == {1}
+        assert {version for _, version in later} == {22}
+        assert {pid for pid, _ in former}.isdisjoint(pid for pid, _ in later)
 
 
 def test_plain_jobs_share_a_horse_unless_they_have_callbacks(store: Store, server: PrivateServer) -> None:

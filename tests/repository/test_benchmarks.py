@@ -9,7 +9,7 @@ import pytest
 from benchmarks import bare, contestants, engines, fan, floors, history, patterns, whole
 from benchmarks.__main__ import selected
 from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
-from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
+from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_RUN, FLOWQ_SIMPLE, OWN, RQ, Worker
 from benchmarks.driver import MISSING
 from benchmarks.marks import Marks, MissingMarkError
 from benchmarks.measure import figures, key
@@ -73,6 +73,11 @@ def test_a_standing_worker_is_timed_by_the_driver(task: Task) -> None:
     assert figures(FLOWQ_2_FLOW, task, 0)["ms"] > 0
 
 
+@pytest.mark.slow
+def test_a_run_is_measured_from_its_command_to_its_end() -> None:
+    assert 0 < figures(FLOWQ_RUN, Task("whole", 40, standing=True), jobs=1)["s"] < 60
+
+
 def test_every_floor_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert floors.main(["--rounds", "1", "--calls", "2"]) == 0
     rows = [line.rsplit(maxsplit=3) for line in capsys.readouterr().out.splitlines()[3:]]
@@ -85,7 +90,7 @@ def test_every_prototype_is_measured(capsys: pytest.CaptureFixture[str]) -> None
     assert bare.main(["--rounds", "1", "--jobs", "40"]) == 0
     rows = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:]]
     assert all(float(value.replace(",", "")) > 0 for _, value in rows)
-    assert len(rows) == 11
+    assert len(rows) == 12
 
 
 def test_marks_are_read_one_by_one_and_missing_after_the_last_process(tmp_path: Path) -> None:
