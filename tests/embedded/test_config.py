@@ -10,7 +10,6 @@ import pytest
 from flowq.config import Setting, environment_of, load_settings, redact
 from flowq.exceptions import ConfigError
 from flowq.isolation import jobs_in_process, read_isolation
-from flowq.isolation import is_shared, read_isolation
 from tests.support.wait import limited
 
 
