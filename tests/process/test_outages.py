@@ -97,19 +97,22 @@ def at_work(store: Store, count: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outage", OUTAGES)
-@pytest.mark.parametrize("duration", [AWAY / 2, AWAY + LEASE], ids=["ends meanwhile", "ends afterwards"])
-def test_a_job_survives_an_outage(server: PrivateServer, store: Store, tmp_path: Path, outage: Away, duration: float) -> None:
-    """An idle worker runs too, which would take over the job if its lease expired."""
-    job = script(f"echo >> {tmp_path}/begun; sleep {duration}; echo one=1 > $FLOWQ_OUTPUT")
-    run = start(store, flow(node("a", job, retry=RetryPolicy(3))), tmp_path)
-    with WorkerProcess(server.url, *WORKER):
-        until(lambda: lines(tmp_path / "begun") == 1)
+def test_a_job_survives_an_outage(server: PrivateServer, store: Store, tmp_path: Path, outage: Away) -> None:
+    """One job ends meanwhile, one afterwards. An idle worker runs too, which would take them over if their leases expired."""
+    durations = {"meanwhile": AWAY / 2, "afterwards": AWAY + LEASE}
+    jobs = {
+        name: script(f"echo >> {tmp_path}/{name}; sleep {duration}; echo one=1 > $FLOWQ_OUTPUT")
+        for name, duration in durations.items()
+    }
+    run = start(store, flow(*(node(name, job, retry=RetryPolicy(3)) for name, job in jobs.items())), tmp_path)
+    with WorkerProcess(server.url, *WORKER, "--slots", "2"):
+        until(lambda: all(lines(tmp_path / name) == 1 for name in jobs))
         with WorkerProcess(server.url, *WORKER):
             until(lambda: at_work(store, 2))
             outage(server, AWAY)
-            (record,) = ended(store, run)
-    assert (record.status, record.attempt) == ("finished", 1)
-    assert lines(tmp_path / "begun") == 1
+            found = ended(store, run)
+    assert [(record.status, record.attempt) for record in found] == [("finished", 1)] * 2
+    assert [lines(tmp_path / name) for name in jobs] == [1, 1]
 
 
 @pytest.mark.slow

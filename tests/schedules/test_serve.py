@@ -57,9 +57,13 @@ def slots(store: Store, schedule: str = "flows/etl/tick:default") -> list[int]:
     return sorted(slot for slot in found if slot is not None)
 
 
-def more_runs(store: Store, number: int = 2, schedule: str = "flows/etl/tick:default") -> None:
-    before = len(slots(store, schedule))
-    until(lambda: len(slots(store, schedule)) >= before + number, timeout=30, message=f"{number} more runs of {schedule}")
+def more_runs(store: Store, number: int = 2, *schedules: str) -> None:
+    wanted = {schedule: len(slots(store, schedule)) + number for schedule in schedules or ("flows/etl/tick:default",)}
+    until(
+        lambda: all(len(slots(store, schedule)) >= count for schedule, count in wanted.items()),
+        timeout=30,
+        message=f"{number} more runs of {', '.join(wanted)}",
+    )
 
 
 def no_slot_is_missing_or_double(store: Store) -> None:
@@ -137,8 +141,7 @@ def test_files_are_noticed_when_they_change(flows: Path, env: dict[str, str], st
         more_runs(store, 2, "flows/new:default")
         assert slots(store, "flows/wrong:default") == []
         (flows / "wrong.yaml").write_text(EVERY_SECOND)
-        more_runs(store, 2, "flows/wrong:default")
-        more_runs(store)
+        more_runs(store, 2, "flows/wrong:default", "flows/etl/tick:default")
         (flows / "new.yaml").unlink()
         more_runs(store, 4)
         gone = slots(store, "flows/new:default")
@@ -161,8 +164,7 @@ def test_without_reload_files_are_looked_at_when_asked(flows: Path, env: dict[st
         more_runs(store, 3)
         assert (slots(store, "flows/new:default"), slots(store, "flows/late:default")) == (known, [])
         served.signal(signal.SIGHUP)
-        more_runs(store, 2, "flows/new:default")
-        more_runs(store, 2, "flows/late:default")
+        more_runs(store, 2, "flows/new:default", "flows/late:default")
         served.signal()
         assert served.wait() == 0
 
@@ -200,8 +202,7 @@ def test_on_the_embedded_server_every_queue_of_the_flows_is_served(flows: Path, 
         served.says("listens on serve/flows/default, serve/flows/gpu")
         store = open_store()
         try:
-            more_runs(store)
-            more_runs(store, 2, "flows/gpu:default")
+            more_runs(store, 2, "flows/etl/tick:default", "flows/gpu:default")
             ran = subprocess.run(
                 [sys.executable, "-m", "flowq", "run", str(flows / "other.yaml"), "--output", "quiet"],
                 capture_output=True,
