@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from flowq.connections.clients import open_store
 from tests.cli.process import FLOWQ, Process, on_terminal
+from tests.support.leases import lapse
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 
@@ -305,6 +307,9 @@ def test_a_killed_worker_is_replaced(start: Start, flows: Path) -> None:
     (worker,) = children_of(following.pid)
     os.kill(worker, signal.SIGKILL)
     following.expect("the worker of this run was lost; another one takes over")
+    store = open_store()
+    lapse(store)
+    store.close()
     # The lost attempt is noticed by its lease, and counts: without retries the job has failed, with a reason.
     assert following.wait(timeout=40) == 1
     assert "sleeper failed" in following.out

@@ -16,6 +16,7 @@ from flowq.store import Store
 from flowq.store.schema.records import WorkerRecord
 from tests.cli.process import FLOWQ, Process, flowq
 from tests.support import namespaces
+from tests.support.leases import lapse
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
@@ -69,12 +70,6 @@ def test_a_run_whose_command_and_worker_were_killed_is_taken_over_at_once(projec
         assert resumed.wait(40) == 0, resumed.err
     finally:
         resumed.end()
-
-
-def lapse(store: Store) -> None:
-    """Let the lease of the job of a dead worker expire now, as it does 10 s later."""
-    leases = store.session.keys("leases")
-    assert store.client.zunionstore(leases, {leases: 0}) == 1
 
 
 def killed(project: Path, store: Store, *arguments: str) -> None:
