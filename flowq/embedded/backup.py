@@ -25,18 +25,17 @@ _TIMEOUT: Final = 10.0  # s for an answer
 _REWRITE: Final = 600.0  # s that a rewrite which is under way may take
 
 
-def back_up(target: str, home: str | None = None) -> int:
+def back_up(target: str) -> int:
     """Copy the data to a new state directory, and return how many bytes it has. Processes may use the server meanwhile.
 
     Args:
         target: the directory, which must not exist or be empty. With it as `FLOWQ_HOME`, the copy is served.
-        home: the state directory; None: the configured one, see `flowq.config`.
 
     Raises:
         UsageError: the target cannot be written, or has something in it; the data are on another server, or there are none.
         ConfigError, ServerNotFoundError, ServerError: as in `attach`; the server does not answer.
     """
-    source = _source(home)
+    source = _source()
     root = os.path.abspath(os.path.expanduser(target))
     try:
         os.makedirs(root, mode=0o700, exist_ok=True)
@@ -53,15 +52,15 @@ def back_up(target: str, home: str | None = None) -> int:
         raise UsageError(f"cannot back up to {root}: {error.strerror or error}") from error
 
 
-def _source(home: str | None) -> str:
+def _source() -> str:
     """Return the state directory, after checking that it is what the user works with, and has something."""
     settings = load_settings()
-    if home is None and settings.url is not None:
+    if settings.url is not None:
         raise UsageError(
             f"runs are kept on the server at {redact(settings.url.value)} here ({describe(settings.url, 'url')}), not on the embedded one:"
             " back it up as its manual says"
         )
-    place = locate(settings.home.value if home is None and settings.home else home)
+    place = locate(settings.home.value if settings.home else None)
     if not os.path.isdir(place.data):
         raise UsageError(f"there is nothing to back up: the embedded server has no data in {place.root}")
     return place.root

@@ -42,7 +42,6 @@ class Scheduler:
         store: where the runs are made.
         catalog: the flows.
         maker: makes their runs; None: one that changes nothing about them.
-        name: of the scheduler among others; by default made from host and process.
         tell: called when the flows have changed, once the store has answered.
         heart: beats after each turn that the store has answered.
     """
@@ -53,11 +52,10 @@ class Scheduler:
         catalog: FlowsOfDirectory,
         *,
         maker: Maker | None = None,
-        name: str = "",
         tell: "Callable[[Summary], None] | None" = None,
         heart: Heart | None = None,
     ) -> None:
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{ids.nonce()[:6]}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{ids.nonce()[:6]}"
         self._store = store
         self._catalog = catalog
         self._entries = Entries(catalog, partial(recalled, store.schedules))

@@ -243,11 +243,6 @@ def clock_width(zone: str) -> int:
     return len(clock(0, zone))
 
 
-def of_all(part: int, count: int, noun: str) -> str:
-    """Return `2 of 7 jobs`, or `7 jobs` if the part is the whole."""
-    return plural(count, noun) if part == count else f"{part} of {plural(count, noun)}"
-
-
 def count_text(plan: Plan) -> str:
     """Return the number of selected jobs of a plan: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach`."""
     foreach, added = foreach_counts(plan)
@@ -273,4 +268,5 @@ def foreach_text(plan: Plan, cell: Cell) -> str:
 
 
 def _counted(selected: int, every: int, foreach: int) -> str:
-    return of_all(selected, every, "job") + (f", {foreach} with foreach" if foreach else "")
+    part = "" if selected == every else f"{selected} of "
+    return part + plural(every, "job") + (f", {foreach} with foreach" if foreach else "")

@@ -118,7 +118,7 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         keep=fields.at_least_one(root.get("keep")),
         keep_of_entry=entry.keep,
         timezone=around.timezone,
-        timeout=time_limit(root, "timeout", scope, report, None),
+        timeout=time_limit(root, scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
         concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),
         schedules=schedules,

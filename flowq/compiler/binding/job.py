@@ -125,16 +125,15 @@ _OTHERS: Final = frozenset(
 def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:
     """Return the time limit of an attempt; for an approval, of the decision, to which the flow's defaults do not apply."""
     if kind != "approval":
-        return time_limit(job.whole, "timeout", scope, report, defaults.FLOW_JOB_TIMEOUT)
+        return time_limit(job.whole, scope, report, defaults.FLOW_JOB_TIMEOUT)
     asked = job.whole.get("approval")
-    return time_limit(asked, "timeout", scope, report, None) if isinstance(asked, MapNode) else None
+    return time_limit(asked, scope, report, None) if isinstance(asked, MapNode) else None
 
 
-def time_limit(node: MapNode, key: str, scope: StaticScope, report: Report, default: float | None) -> float | None:
-    """Return a limit in seconds, None for no limit."""
-    if key not in node.entries:
-        return default
-    return _limit(node.entries[key][1], scope, report)
+def time_limit(node: MapNode, scope: StaticScope, report: Report, default: float | None) -> float | None:
+    """Return the `timeout` of a map in seconds, None for no limit."""
+    given = node.get("timeout")
+    return default if given is None else _limit(given, scope, report)
 
 
 def _job_concurrency(node: YamlNode | None, reader: SiteReader) -> Concurrency | None:

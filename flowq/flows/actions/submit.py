@@ -339,7 +339,7 @@ def _policies(node: Node) -> dict[str, str | int]:
     return fields
 
 
-def retry_field(policy: RetryPolicy, *, front: bool = False) -> str:
+def retry_field(policy: RetryPolicy) -> str:
     """Return a retry policy in the store's form, see `store/lua/lib/retry.lua`."""
     waits = ",".join(str(int(seconds * 1000)) for seconds in policy.intervals)
-    return f"{policy.max}|{waits}|{round(policy.jitter * 100)}|{1 if front else 0}"
+    return f"{policy.max}|{waits}|{round(policy.jitter * 100)}|0"

@@ -58,18 +58,15 @@ class Reply:
 class RefusedError(FlowqError):
     """A request that is refused, with the status and the code of the answer."""
 
-    def __init__(
-        self, status: int, code: str, text: str, *, details: Json = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, text: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.code = code
-        self.details = details
         self.headers = headers or {}
 
     def reply(self) -> Reply:
         """Return it as an answer."""
-        return error_reply(self.status, self.code, str(self), self.details, headers=self.headers)
+        return error_reply(self.status, self.code, str(self), headers=self.headers)
 
 
 class OutOfScopeError(RefusedError):
