@@ -56,8 +56,10 @@ def _program(path: Path, line: str) -> None:
 
 @pytest.fixture
 def lab(_laboratory: Store, tmp_path: Path) -> Iterator[Lab]:
-    """A lab for flows. After each test the invariants of the whole store are checked."""
+    """A lab for flows. After each test the invariants of the whole store are checked, and ended runs are deleted: they would be checked again."""
     for module in MODULES.glob("[a-z]*"):
         (tmp_path / module.name).symlink_to(module)
     yield Lab(_laboratory, tmp_path)
     invariants.check(_laboratory)
+    for run in _laboratory.runs.recent(1000):
+        _laboratory.runs.delete(run)

@@ -235,7 +235,7 @@ def test_what_was_altered_or_lost_is_not_fetched(lab: Lab) -> None:
             case "lost":
                 lab.store.client.delete(files)
             case "gone":
-                lab.store.client.delete(place)
+                lab.store.client.delete(place, files)
             case "expired":
                 lab.store.client.hset(place, "x", stored.replace(b"- ", b"1 "))
             case "path":
