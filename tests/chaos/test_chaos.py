@@ -32,7 +32,7 @@ ROUNDS = 8  # until a mutant is found
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_round_of_chaos_breaks_no_guarantee(request: pytest.FixtureRequest) -> None:
-    findings = play(Setting(seed=1, seconds=25.0, server=request.config.getoption("--server")))
+    findings = play(Setting(seed=278, seconds=15.0, server=request.config.getoption("--server")))
     assert not findings.broken, problems(findings)
     assert set(findings.problems) == set(ZEROS)
     assert findings.faults.total() > 30  # a busy machine has fewer requests that faults could hit
