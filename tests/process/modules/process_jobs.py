@@ -1,7 +1,5 @@
-"""Jobs for the process tests. Imported by horses, never by pytest."""
+"""Jobs for the process tests. Imported by horses, never by pytest: what is slow to import, where it is used."""
 
-import asyncio
-import ctypes
 import datetime as dt
 import enum
 import os
@@ -10,8 +8,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-
-from flowq.retry import Retry
 
 
 class Color(enum.StrEnum):
@@ -29,6 +25,8 @@ class Maker:
 
 
 async def later(value):
+    import asyncio
+
     await asyncio.sleep(0)
     return value
 
@@ -91,6 +89,8 @@ def recurse():
 
 
 def retry_me():
+    from flowq.retry import Retry
+
     return Retry(max=3, interval=[1, 2])
 
 
@@ -108,6 +108,8 @@ def kill_me(number):
 
 
 def segfault():
+    import ctypes
+
     ctypes.string_at(0)
 
 
