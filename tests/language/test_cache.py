@@ -10,6 +10,7 @@ from flowq.flows.actions.retry import plan_rerun, plan_retry
 from flowq.flows.run import Run
 from flowq.flows.views.run_view import CacheView
 from tests.language.lab import FLOWS, Lab, Started, plan_of
+from tests.support.leases import lapse
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess
 
@@ -345,6 +346,7 @@ def test_a_killed_worker_caches_no_wrong_result(lab: Lab, sources: Path) -> None
     with other_worker(lab, "fragile"):
         until(lambda: (lab.directory / "out").read_text() == "x", message="the outputs of the first execution")
     (lab.directory / "go").touch()
+    lapse(lab.store)
     with other_worker(lab, "fragile"):
         run.ended()
         assert (run.status, run.job("a").attempts, cache_of(run, "a").reason) == ("finished", 2, "no earlier result")
