@@ -11,7 +11,7 @@ from flowq.compiler.analysis.graph import Graph
 from flowq.compiler.binding.fields import RETRIED
 from flowq.compiler.binding.spec import DependencySpec, FlowSpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, texts_of
 from flowq.compiler.syntax.source import Report
 from flowq.durations import format_duration
 from flowq.expr.defaults import swallowing
@@ -214,6 +214,4 @@ def _extended(root: MapNode) -> Iterator[str]:
     for _, section in root.entries.values():
         for _, job in section.entries.values() if isinstance(section, MapNode) else ():
             wanted = job.get("extends") if isinstance(job, MapNode) else None
-            for item in wanted.items if isinstance(wanted, ListNode) else [wanted]:
-                if isinstance(item, ScalarNode) and isinstance(item.value, str):
-                    yield item.value
+            yield from texts_of(wanted)
