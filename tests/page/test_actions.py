@@ -161,6 +161,16 @@ def test_runs_are_filtered_selected_canceled_and_deleted(login: Login, served: S
     assert "status=canceled" in page.url
 
 
+def test_a_typed_filter_adds_to_a_chosen_one(login: Login) -> None:
+    page = login("/runs?q=none")
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_label("Status").select_option("running")
+    page.get_by_role("searchbox", name="Flow").fill("slo")
+    page.wait_for_url("**/runs?*flow=slo*")
+    assert "status=running" in page.url
+    assert "q=" not in page.url
+
+
 def test_a_list_stays_when_an_action_of_the_one_before_ends(login: Login, served: Served, tmp_path: Path) -> None:
     """The stream tells that a run is deleted before the request is answered; the user has chosen another filter meanwhile."""
     runs = [served.launch("slow", marker=str(tmp_path / "never")) for _ in range(2)]
