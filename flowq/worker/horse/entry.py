@@ -7,7 +7,7 @@ horse does first is one function here, with few names and calls. The usual layer
 from __future__ import annotations
 
 from _signal import SIG_SETMASK, pthread_sigmask  # type: ignore[import-not-found]
-from os import close, dup2, setsid
+from os import close, dup2, set_blocking, setsid
 
 from flowq.worker.ipc.channel import Channel
 from flowq.worker.ipc.platform import settle_below
@@ -78,6 +78,7 @@ class Entrance:
         except OSError:  # the number is beyond the limit of open files, which was lowered: keep that of the stream
             kept = lane.stream
             self.channel = Channel.adopt(kept)
+        set_blocking(self._number if kept < 0 else kept, True)  # a former job of the lane may have changed that
         for fd in self._streams:
             if fd != kept:
                 close(fd)
