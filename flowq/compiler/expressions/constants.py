@@ -32,7 +32,8 @@ class StaticScope:
         matrix: the values of the cell.
         axes: for each of its names, whether every cell has it.
         later: the param whose default is evaluated, and those declared after it.
-        place: where the values stand, if it is not in a matrix.
+        place: where the values stand.
+        job: the job that they are of, if messages name it.
     """
 
     params: Mapping[str, Json]
@@ -42,21 +43,22 @@ class StaticScope:
     axes: Mapping[str, bool] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     place: Context = Context.STATIC
+    job: str = ""
 
-    def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
+    def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool], place: Context = Context.CELL) -> "StaticScope":
         """Return the scope of one cell of a matrix."""
-        return replace(self, matrix=cell, axes=axes)
+        return replace(self, matrix=cell, axes=axes, place=place)
 
     def evaluate(self, node: YamlNode, report: Report) -> Json:
         """Return the value of a node with its expressions evaluated, or `UNKNOWN` after a problem."""
-        reader = SiteReader(report, self.place if self.matrix is None else Context.CELL)
+        reader = SiteReader(report, self.place)
         before = report.errors
         templated = reader.value(node)
         if report.errors > before:
             return UNKNOWN
         if not reader.sites:
             return templated
-        known = Known(self.declared, later=self.later, matrix=self.axes, is_matrix=self.matrix is not None)
+        known = Known(self.declared, later=self.later, matrix=self.axes, is_matrix=self.matrix is not None, job=self.job)
         if False in [check_names(site, known, report) for site in reader.sites]:  # a list: each one reports
             return UNKNOWN
         if any(self._missing(reference.path) for site in reader.sites for reference in site.expression.references()):
