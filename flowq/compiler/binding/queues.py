@@ -9,7 +9,7 @@ from flowq.compiler.binding.spec import CellQueues
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import UNKNOWN, StaticScope, has_holes
 from flowq.compiler.expressions.sites import Context, ExpressionSite, SiteReader
-from flowq.compiler.syntax.nodes import MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import to_text
 from flowq.plan import OPEN_QUEUE
@@ -45,12 +45,11 @@ def read_queue(name: str, job: MapNode, scope: StaticScope, report: Report) -> s
             return None
         if axes := _axes(reader.sites):
             return CellQueues(node, scope, None if "" in axes else axes)
-    return evaluated(node, scope, "expected a queue's name, found", report) or None
+    return queue_name(scope.evaluate(node, report), node, "expected a queue's name, found", report) or None
 
 
-def evaluated(node: YamlNode, scope: StaticScope, problem: str, report: Report) -> str:
+def queue_name(value: Json, node: YamlNode, problem: str, report: Report) -> str:
     """Return the name that a template gives, which may be empty, or `OPEN_QUEUE`. `problem`: the message of one that no queue can have."""
-    value = scope.evaluate(node, report)
     if value is UNKNOWN:
         return OPEN_QUEUE
     name = to_text(value)
