@@ -46,6 +46,13 @@ for line in sys.stdin:
     os.write(1, b"\\n")
 """
 _IMPORTS: Final = "import flowq.worker.fork_server.server, benchmarks.noop"
+_PROGRAM: Final = """
+import gc, flowq.worker.supervisor.supervisor, benchmarks.noop
+from flowq import Queue, Worker
+from flowq.worker.fork_server import at_fork
+at_fork.shorten()
+gc.freeze()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,7 @@ def _steps(client: "Redis", server: PrivateServer, calls: int) -> dict[str, Call
     return {
         "fork, task and outcome through pipes, exit, wait: bare Python": lambda: _forked("", calls),
         "the same with what a fork server has imported": lambda: _forked(_IMPORTS, calls),
+        "the same with a program with a worker, whose hooks at forks are short": lambda: _forked(_PROGRAM, calls),
         "a program: posix_spawn of /bin/true, wait": lambda: _spawned(calls),
         "a message to a waiting process and back, through pipes": lambda: _pinged(calls),
         "PING, over a socket without a library": lambda: _asked(server, client, packed(b"PING"), calls),

@@ -21,6 +21,7 @@ from flowq.isolation import read_isolation
 NAMESPACE: Final = "flowq"
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, spaces would need quoting
+_LARGEST = 4 * 1024 * 1024  # bytes of a file of settings
 _STORE = re.compile(r"file:///.|(?!file:)[a-z][a-z0-9+.-]*://.")
 _PASSWORD = re.compile(
     r"""(?P<before>(?://|^|["' ])[^/@:\s"']*:(?!//|\s)|//(?=[^/@:]+@)).*(?=@)|(?P<query>[?&]\w*(?:pass|secret|token|credential)\w*=)[^&]*""",
@@ -178,7 +179,11 @@ def _read(path: Path) -> str | None:
     A command that is run below /tmp must not connect to a server that another user wrote into /tmp/flowq.toml.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Non-blocking: opening a named pipe would otherwise wait for a writer without an end.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            text = file.read(_LARGEST + 1).decode()
+        if len(text) > _LARGEST:
+            raise ConfigError(f"{path} has more than {_LARGEST:,} bytes: it is no file of settings")
         open_to_all = path.parent.stat().st_mode & 0o002
         return None if open_to_all and path.stat().st_uid != os.geteuid() else text
     except (FileNotFoundError, NotADirectoryError, PermissionError):

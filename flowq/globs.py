@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 MAX_FILES: Final = 100_000
+_MAX_BYTES: Final = 1024 * 1024  # of a file with patterns
 _MAX_BRACES: Final = 1_000
 _MAGIC: Final = frozenset("*?[")
 
@@ -55,6 +56,26 @@ def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str]
         if not found:
             unmatched.append(pattern)
     return sorted(files), unmatched
+
+
+def read_patterns(path: str) -> list[str]:
+    """Return the patterns in a file, one a line, without comments.
+
+    Raises:
+        GlobError: it cannot be read, or is too large; one that is not there has none.
+    """
+    try:
+        # Non-blocking: opening a named pipe would otherwise wait for a writer without an end.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            text = file.read(_MAX_BYTES + 1).decode()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise GlobError(f"{os.path.basename(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(text) > _MAX_BYTES:
+        raise GlobError(f"{os.path.basename(path)} has more than {_MAX_BYTES:,} bytes")
+    lines = [line.strip() for line in text.split("\n")]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def exclusion(patterns: Iterable[str]) -> Callable[[str], bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowq.exceptions import UsageError
-from flowq.globs import GlobError, exclusion
+from flowq.globs import GlobError, exclusion, read_patterns
 
 MAX_FILES: Final = 8_192
 """Files and links in a bundle."""
@@ -101,13 +101,9 @@ def _predicate(root: str, rules: Rules) -> Callable[[str], bool]:
     """Return whether a path belongs, by the patterns of the user."""
     ignore = os.path.join(root, IGNORE_FILE)
     try:
-        lines: list[str] = []
-        if os.path.lexists(ignore):
-            with open(ignore, encoding="utf-8") as file:
-                lines = [line.strip() for line in file]
-        left_out = exclusion([*(line for line in lines if line and not line.startswith("#")), *rules.exclude])
+        left_out = exclusion([*read_patterns(ignore), *rules.exclude])
         named = exclusion(rules.include) if rules.include else None
-    except (UnicodeDecodeError, GlobError) as error:
+    except GlobError as error:
         raise UsageError(f"patterns of the bundle of {root}: {error}") from error
 
     def belongs(path: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flowq.compiler.params.params import ParamSpec, declare_params
 from flowq.compiler.syntax.files import flow_name
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import ListNode, MapNode, YamlNode, text_of
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.source import load_source
 
@@ -46,8 +46,8 @@ def read_outline(path: str) -> Outline | None:
     if not isinstance(root, MapNode) or not isinstance(jobs, MapNode) or _is_foreign(jobs):
         return None
     return Outline(
-        _text(root.get("name")) or flow_name(path),
-        _text(root.get("description")),
+        text_of(root.get("name")) or flow_name(path),
+        text_of(root.get("description")),
         declare_params(root, report),
         tuple(jobs.entries),
         _stages(root.get("stages")),
@@ -58,9 +58,5 @@ def _is_foreign(jobs: MapNode) -> bool:
     return any(isinstance(job, MapNode) and not _FOREIGN.isdisjoint(job.entries) for _name, job in jobs.entries.values())
 
 
-def _text(node: YamlNode | None) -> str:
-    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
-
-
 def _stages(node: YamlNode | None) -> tuple[str, ...]:
-    return tuple(filter(None, map(_text, node.items))) if isinstance(node, ListNode) else ()
+    return tuple(filter(None, map(text_of, node.items))) if isinstance(node, ListNode) else ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flowq.store.client.session import Session
+from flowq.store.page.live import order_of
 from flowq.store.schema.outcomes import Outcome
 
 NONE: Final = -1
@@ -269,7 +270,7 @@ class Schedules:
         with self._session.translated:
             first = self._session.client.xrange(self._keys("ended"), "-", "+", 1)
             full = self._session.client.xlen(self._keys("ended")) >= ENDED_KEPT
-        return bool(full and first) and _order(position) < _order(first[0][0].decode())
+        return bool(full and first) and order_of(position) < order_of(first[0][0].decode())
 
     def refuse(self, schedule: str, slot: int, reason: str, notices: str = "") -> Outcome:
         """Note, once per slot, that it did not fire because its flow is not valid; it stays missed. `notices`: as of a run's `notify`."""
@@ -338,11 +339,6 @@ class Schedules:
 
 def _ended(position: str, row: Mapping[str, str]) -> RunEnd:
     return RunEnd(position, row["r"], int(row["a"]), row["s"], row["f"], row["b"])
-
-
-def _order(position: str) -> tuple[int, int]:
-    at_ms, _, number = position.partition("-")
-    return int(at_ms), int(number or 0)
 
 
 def _state(row: Sequence[Any]) -> ScheduleState:

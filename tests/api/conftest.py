@@ -12,7 +12,9 @@ import redis
 from flowq import Queue, Worker
 from flowq.cli.main import run
 from flowq.job import Job
+from flowq.store import Store
 from tests.support import invariants
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 
@@ -26,6 +28,14 @@ def queue(connection: redis.Redis) -> Iterator[Queue]:
     queue = Queue(connection=connection)
     yield queue
     invariants.check(queue.store)
+
+
+@pytest.fixture
+def driver(queue: Queue) -> Iterator[Driver]:
+    """A worker whose slots the test moves by hand."""
+    driver = Driver(Store(queue.store.client).open())
+    yield driver
+    driver.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from flowq import Group, Queue, Worker
 from flowq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchGroupError, NoSuchJobError, UsageError
 from flowq.group import GroupStatus
 from flowq.job import Job
-from flowq.store import Store
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.slot_driver import Driver
@@ -25,13 +24,6 @@ data = Queue.prepare_data
 @pytest.fixture
 def group(queue: Queue, connection: redis.Redis) -> Group:
     return Group.create(connection, name="thumbs")
-
-
-@pytest.fixture
-def driver(queue: Queue) -> Iterator[Driver]:
-    driver = Driver(Store(queue.store.client).open())
-    yield driver
-    driver.close()
 
 
 def keys(connection: redis.Redis) -> list[str]:

@@ -4,7 +4,7 @@ import itertools
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,20 +17,12 @@ from flowq import Group, Queue, RateLimit, SimpleWorker, Webhook, Worker
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.rate_limit import RateLimitRegistry
-from flowq.store import Store
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.options import WorkerOptions
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.slot_driver import Driver
 from tests.support.wait import until
-
-
-@pytest.fixture
-def driver(queue: Queue) -> Iterator[Driver]:
-    driver = Driver(Store(queue.store.client).open())
-    yield driver
-    driver.close()
 
 
 def enqueue(queue: Queue, limit: RateLimit, count: int = 1, **options: Any) -> list[Job]:

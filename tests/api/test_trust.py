@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,7 +249,7 @@ def test_only_allowed_functions_are_called(queue: Queue, work: Callable[..., Non
     work(allow=["tests.api.samples.*"])
     assert fine.return_value() == 3
     assert "this worker may not call os.mkdir: it allows only tests.api.samples.*" in why(bad)
-    assert "this worker may not call pathlib.PosixPath.mkdir" in why(method)
+    assert re.search(r"this worker may not call pathlib\.(\w+\.)?PosixPath\.mkdir", why(method))
     assert "on_success: this worker may not call os.mkdir" in why(called)
     assert not (tmp_path / "canary").exists()
 

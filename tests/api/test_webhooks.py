@@ -17,12 +17,12 @@ from flowq import Callback, Group, Queue, SimpleWorker, Webhook, Worker
 from flowq.command import send_stop_job_command
 from flowq.exceptions import UsageError
 from flowq.job import Job
-from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
 from flowq.worker.webhooks import delivery
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.endpoint import Endpoint
+from tests.support.pids import children_of
 from tests.support.server import PrivateServer
 from tests.support.slot_driver import Driver
 from tests.support.wait import until
@@ -35,13 +35,6 @@ ALL = ("finished", "failed")
 def endpoint() -> Iterator[Endpoint]:
     with Endpoint() as endpoint:
         yield endpoint
-
-
-@pytest.fixture
-def driver(queue: Queue) -> Iterator[Driver]:
-    driver = Driver(Store(queue.store.client).open())
-    yield driver
-    driver.close()
 
 
 @pytest.fixture
@@ -271,13 +264,9 @@ def test_the_process_that_sends_may_die(queue: Queue, background: Callable[..., 
         go.set()
 
 
-def children(parent: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-
 def senders(parent: int) -> list[int]:
     """Return the processes of a worker that send webhooks."""
-    return [pid for pid in children(parent) if b"webhooks import sender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children_of(parent) if b"webhooks import sender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process by /proc")
@@ -290,9 +279,9 @@ def test_the_sending_process_survives_the_fork_server(queue: Queue, server: Priv
         until(lambda: silent.asked, message="the request")
         parent = worker.process.pid
         (sending,) = senders(parent)
-        (fork_server,) = set(children(parent)) - {sending}
+        (fork_server,) = set(children_of(parent)) - {sending}
         os.kill(fork_server, signal.SIGKILL)  # the worker then kills its orphaned descendants
-        until(lambda: fork_server not in children(parent), message="the worker to see that it is gone")
+        until(lambda: fork_server not in children_of(parent), message="the worker to see that it is gone")
         wait_for(queue.enqueue(samples.add, 2), "finished", timeout=20)
         assert senders(parent) == [sending]
         go.set()

@@ -1,6 +1,7 @@
 """The methods through which RQ's workers execute a job: called where a subclass or a patch replaces one, in the process of the job."""
 
 import os
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.api import samples
 from tests.api.classes import WritingSimpleWorker, WritingSpawnWorker, WritingWorker
 from tests.api.conftest import lines
 from tests.api.test_worker_command import Start, ended, start
+from tests.support.wait import limited
 
 __all__ = ["start"]  # the fixture
 
@@ -332,6 +334,12 @@ class TestOnAServerInMemory:
         assert kind([memory]).work(burst=True)
         assert (job.result == os.getpid()) == (kind is SimpleWorker)
         assert (bad.get_status(), len(bad.results())) == ("failed", 2)
+
+    def test_a_process_that_a_job_has_left_is_not_waited_for(self, memory: Queue) -> None:
+        job = memory.enqueue(samples.leave_a_daemon)
+        with limited(6):
+            assert Worker([memory]).work(burst=True)
+        os.kill(job.result, signal.SIGKILL)
 
     def test_a_process_that_dies_is_a_failure(self, memory: Queue) -> None:
         heard: list[Any] = []

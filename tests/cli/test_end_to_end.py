@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -311,9 +312,8 @@ def test_a_killed_worker_is_replaced(start: Start, flows: Path) -> None:
     (worker,) = children_of(following.pid)
     os.kill(worker, signal.SIGKILL)
     following.expect("the worker of this run was lost; another one takes over")
-    store = open_store()
-    lapse(store)
-    store.close()
+    with closing(open_store()) as store:
+        lapse(store)
     # The lost attempt is noticed by its lease, and counts: without retries the job has failed, with a reason.
     assert following.wait(timeout=40) == 1
     assert "sleeper failed" in following.out

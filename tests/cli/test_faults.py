@@ -19,6 +19,7 @@ from flowq.connections.clients import open_store
 from flowq.embedded.control import server_status
 from tests.cli.process import FLOWQ, Process
 from tests.embedded.users import gone
+from tests.support.leases import lapse
 from tests.support.wait import until
 
 # Like the installed command: without the working directory on the import path.
@@ -127,6 +128,8 @@ def test_a_run_that_cannot_be_canceled_is_killed_when_its_jobs_had_time_to_stop(
     assert "make room on its disk" in run.out
     assert "its jobs are killed in 500ms if that lasts" in run.out
     assert "`flowq run --resume" in run.err
+    with closing(open_store()) as store:
+        lapse(store)
     (project / "go").touch()
     assert flowq("run", "--resume", "@latest", cwd=project).returncode == 0
 

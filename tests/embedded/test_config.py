@@ -10,6 +10,7 @@ import pytest
 from flowq.config import Setting, environment_of, load_settings, redact
 from flowq.exceptions import ConfigError
 from flowq.isolation import jobs_in_process, read_isolation
+from tests.support.wait import limited
 
 
 def load(directory: Path, **environ: str) -> dict[str, Setting | None]:
@@ -159,6 +160,18 @@ def test_a_file_that_other_users_could_have_written_is_ignored(tmp_path: Path) -
     assert load(shared / "mine")["url"] == Setting("redis://evil", str(shared / "flowq.toml")), "our own file"
     os.chown(shared / "flowq.toml", 65534, -1)
     assert load(shared / "mine")["url"] is None
+
+
+def test_what_is_no_file_of_settings_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pyproject.toml")
+    with limited(5):
+        assert load(tmp_path)["url"] is None
+    (tmp_path / "flowq.toml").symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="it is no file of settings"):
+        load(tmp_path)
+    (tmp_path / "flowq.toml").unlink()
+    (tmp_path / "flowq.toml").symlink_to(os.devnull)
+    assert load(tmp_path)["url"] is None
 
 
 @pytest.mark.parametrize(

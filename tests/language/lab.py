@@ -85,6 +85,12 @@ class Started:
         """Return a job's result."""
         return Run(self.store, self.id).result(job)
 
+    def log(self, job: str | None = None) -> str:
+        """Return the output of a job, or of all."""
+        wanted = None if job is None else self.job(job).id
+        entries = self.store.runs.logs(self.id)
+        return b"".join(entry.data for entry in entries if wanted in {None, entry.job}).decode()
+
     def retry(self) -> "Started":
         """Retry the failed jobs."""
         plan_retry(self.store, self.id).apply(self.store)

@@ -32,10 +32,6 @@ def error(run: Started, job: str) -> str:
     return found.error or ""
 
 
-def log(run: Started) -> str:
-    return b"".join(entry.data for entry in run.store.runs.logs(run.id)).decode()
-
-
 def keys(lab: Lab, run: Started) -> list[str]:
     return sorted(key.decode() for key in lab.store.client.scan_iter(f"*artifact*{run.id}*"))
 
@@ -56,10 +52,10 @@ def test_files_go_from_job_to_job(lab: Lab) -> None:
 params: {to: {default: deep/}}
 """
     )
-    assert run.status == "finished", (run.states(), log(run))
+    assert run.status == "finished", (run.states(), run.log())
     assert paths(run) == {"report": ["out/a/x.html", "out/y.html"], "log": ["b.log"], "none": []}
-    assert "empty\n./deep/out/a/x.html\n./deep/out/y.html\none\n" in log(run)
-    assert "artifacts report: 2 files, 8 bytes\n" in log(run)
+    assert "empty\n./deep/out/a/x.html\n./deep/out/y.html\none\n" in run.log()
+    assert "artifacts report: 2 files, 8 bytes\n" in run.log()
     told = run.result("told")
     assert told["files"][0] == {
         "path": "out/a/x.html",
@@ -95,8 +91,8 @@ jobs:
     run: |
       cat all/*; echo ${{ len(jobs.cells.artifacts.r) }} ${{ len(jobs.items.artifacts.i) }} ${{ jobs.items.artifacts.i[1].path }}
 """)
-    assert run.status == "finished", (run.states(), log(run))
-    assert log(run).endswith("7\n9\n1\n2\n2 2 i-2\n")
+    assert run.status == "finished", (run.states(), run.log())
+    assert run.log().endswith("7\n9\n1\n2\n2 2 i-2\n")
 
 
 def test_equal_paths_with_another_content_are_refused(lab: Lab) -> None:
@@ -137,7 +133,7 @@ jobs:
   a: {run: "printf 1 > $'two\\nlines'; mkdir two..dots; touch two..dots/x..", artifacts: {a: ["two*", two..dots]}}
   b: {depends_on: a, fetch: {a.a: in}, run: "cat in/two*lines; test -e in/two..dots/x.."}
 """)
-    assert run.status == "finished", (run.states(), log(run))
+    assert run.status == "finished", (run.states(), run.log())
     assert "two\nlines" in paths(run)["a"]
 
 
@@ -157,7 +153,7 @@ on_failure:
     contents = lab.store.session.keys("artifact_files", run.job("a").id, "log")
     assert lab.store.client.hlen(contents) == 2, "nothing is left of the first attempt"
     assert str(run.job("on_failure/b").status) == "finished", run.job("on_failure/b").error
-    assert "artifacts log: no file matches missing\nartifacts log: 2 files, 2 bytes\n2\n" in log(run)
+    assert "artifacts log: no file matches missing\nartifacts log: 2 files, 2 bytes\n2\n" in run.log()
     assert not (lab.directory / "outs").exists(), "there is no `out` after a failure"
 
 
@@ -297,8 +293,8 @@ jobs:
   a: {run: "mkdir m; cd m; for i in $(seq 1100); do echo $i > f$i; done; touch empty", artifacts: {m: m}}
   b: {depends_on: a, fetch: {a.m: got}, run: "ls got/m | wc -l; cat got/m/f* | sort -n | tail -1; test ! -s got/m/empty"}
 """)
-    assert run.status == "finished", (run.states(), log(run))
-    assert log(run).endswith("1101\n1100\n")
+    assert run.status == "finished", (run.states(), run.log())
+    assert run.log().endswith("1101\n1100\n")
 
 
 def test_python_reads_nothing_of_other_runs(lab: Lab, tmp_path: Path) -> None:

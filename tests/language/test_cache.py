@@ -51,17 +51,13 @@ def other_worker(lab: Lab, queue: str) -> WorkerProcess:
     return WorkerProcess(f"unix://{path}", queue, "-c", "2", "--log-level", "warning", namespace=lab.store.namespace)
 
 
-def log_of(run: Started) -> str:
-    return b"".join(entry.data for entry in run.store.runs.logs(run.id)).decode()
-
-
 def test_a_job_runs_again_only_after_a_change(lab: Lab, sources: Path) -> None:
     first = lab.run(BUILD)
     assert cache_of(first) == CacheView(hit=False, reason="no earlier result", run=None)
-    assert "cache miss: no earlier result\n" in log_of(first)
+    assert "cache miss: no earlier result\n" in first.log()
     second = lab.run(BUILD)
     assert cache_of(second) == CacheView(hit=True, reason='key "one" and 1 input file unchanged', run=first.id)
-    assert f'cache hit: key "one" and 1 input file unchanged since run {first.id}\n' in log_of(second)
+    assert f'cache hit: key "one" and 1 input file unchanged since run {first.id}\n' in second.log()
     job = second.job("build")
     assert (str(job.status), job.reason, job.attempts) == ("finished", "cached", 1)
     assert second.result("build") == {"day": "one"}

@@ -27,11 +27,6 @@ def compiled(name: str) -> Plan:
     return plan_of(compile_file(FLOWS / f"{name}.yaml", date=DATE))
 
 
-def log_of(run: Started, job: str) -> str:
-    wanted = run.job(job).id
-    return b"".join(entry.data for entry in run.store.runs.logs(run.id) if entry.job == wanted).decode()
-
-
 def statuses(run: Started) -> dict[str, str]:
     return {name: state.partition("/")[0] for name, state in run.states().items()}
 
@@ -62,9 +57,9 @@ def test_gitlab_wayland(lab: Lab) -> None:
     found = run(lab, "gitlab-wayland")
     assert set(found.states().values()) == {"finished"}
     assert found.job("aarch64-debian-build").queue == "aarch64"
-    assert "prefix-wayland-x86_64-release-debian-build -Dbuildtype=release .." in log_of(found, "x86_64-release-debian-build")
-    assert "image freebsd/x86_64:2021-08-05.0" in log_of(found, "x86_64-freebsd-container_prep")
-    assert log_of(found, "x86_64-freebsd-build").split("\n")[-2] == "vmctl stop"
+    assert "prefix-wayland-x86_64-release-debian-build -Dbuildtype=release .." in found.log("x86_64-release-debian-build")
+    assert "image freebsd/x86_64:2021-08-05.0" in found.log("x86_64-freebsd-container_prep")
+    assert found.log("x86_64-freebsd-build").split("\n")[-2] == "vmctl stop"
 
 
 def test_gitlab_wayland_outside_of_a_merge_request(lab: Lab) -> None:
@@ -78,7 +73,7 @@ def test_gitlab_wayland_outside_of_a_merge_request(lab: Lab) -> None:
 def test_gitlab_mesa(lab: Lab) -> None:
     found = run(lab, "gitlab-mesa")
     assert list(found.states().values()) == ["finished"] * 276
-    assert log_of(found, "iris-jsl-deqp[part=8]") == "deqp-runner --jobs 4 iris-jsl-deqp[part=8]\n"
+    assert found.log("iris-jsl-deqp[part=8]") == "deqp-runner --jobs 4 iris-jsl-deqp[part=8]\n"
 
 
 @pytest.mark.parametrize(("event", "skipped"), [("pull_request", 0), ("push", 7)])
@@ -125,7 +120,7 @@ def test_argo_exit_handlers(lab: Lab) -> None:
         "finished",
         "skipped",
     )
-    assert "argo-exit-handlers failed. Failed steps: intentional-fail" in log_of(found, "on_exit/notify")
+    assert "argo-exit-handlers failed. Failed steps: intentional-fail" in found.log("on_exit/notify")
     found = run(lab, "argo-exit-handlers", fail=False)
     assert (found.status, statuses(found)["on_failure/cry"], statuses(found)["on_success/celebrate"]) == (
         "finished",
@@ -145,7 +140,7 @@ def test_argo_suspend(lab: Lab) -> None:
 
 def test_tekton_matrix(lab: Lab) -> None:
     found = run(lab, "tekton-matrix")
-    lines = {log_of(found, job.name).strip() for job in found.view.jobs}
+    lines = {found.log(job.name).strip() for job in found.view.jobs}
     package = "package? path/to/common/package/"
     assert lines == {
         *(f"{arch} and go1.17 flags?  context? path/to/go117/context {package}" for arch in ("linux/amd64", "linux/ppc64le")),

@@ -22,11 +22,6 @@ def run_file(lab: Lab, text: str, **files: str) -> Started:
     return lab.submit(plan_of(compile_file(path, date=DATE))).ended()
 
 
-def log(run: Started, job: str) -> str:
-    wanted = run.job(job).id
-    return b"".join(entry.data for entry in run.store.runs.logs(run.id) if entry.job == wanted).decode()
-
-
 def test_a_job_gets_only_the_secrets_that_it_lists(lab: Lab) -> None:
     run = run_file(
         lab,
@@ -74,7 +69,7 @@ def test_expressions_cannot_read_the_sources_of_secrets(lab: Lab) -> None:
           a: {run: ["echo", "${{ env[params.which] ?? 'nothing' }}", "${{ contains(env, 'SHIPPING_TOKEN') }}"]}
         """,
     )
-    assert log(run, "a") == "nothing false\n"
+    assert run.log("a") == "nothing false\n"
 
 
 def test_output_errors_and_results_are_masked(lab: Lab) -> None:
@@ -102,7 +97,7 @@ def test_output_errors_and_results_are_masked(lab: Lab) -> None:
         key__pem=KEY,
     )
     assert run.status == "finished"
-    assert log(run, "tell") == (
+    assert run.log("tell") == (
         '***\n"***" to err\n[flowq: the job\'s result had the secret TOKEN in it: it is masked there too]\n'
     )
     assert run.result("tell") == {"inside": ["<***>"], "plain": 1}
@@ -111,20 +106,20 @@ def test_output_errors_and_results_are_masked(lab: Lab) -> None:
     assert "KeyError: " in error
     assert error.endswith("ValueError: cannot use ***")
     assert (run.job("garbage").error or "").startswith("line 1 of $FLOWQ_OUTPUT is '***")
-    assert log(run, "exits") == "***\n"
+    assert run.log("exits") == "***\n"
     # A line that may continue a secret of several lines is held back, so traces and notes may come before it.
-    lines = [line for line in log(run, "script").splitlines() if not line.startswith(("+ ", "[flowq: "))]
+    lines = [line for line in run.log("script").splitlines() if not line.startswith(("+ ", "[flowq: "))]
     assert lines[0] == "***"
     assert lines[1].count("***") == 1
     assert lines[2:] == ["*** can", "***", "***"]
-    assert log(run, "next") == '*** {"inside":["<***>"],"plain":1}\n'
+    assert run.log("next") == '*** {"inside":["<***>"],"plain":1}\n'
     assert_nowhere(run)
 
 
 def assert_nowhere(run: Started) -> None:
     """Assert that the store has no part of the secrets in the data of a run."""
     plan = run.store.runs.plan(run.id).decode()
-    seen = [plan, *(log(run, job.name) for job in run.view.jobs), *(job.error or "" for job in run.view.jobs)]
+    seen = [plan, *(run.log(job.name) for job in run.view.jobs), *(job.error or "" for job in run.view.jobs)]
     for text in seen:
         for canary in (TOKEN, "$een", "MIIEvQIBADAN", "Y2FuJ3QgYmUg"):
             assert canary not in text
@@ -140,7 +135,7 @@ def test_each_attempt_reads_its_secrets_again(lab: Lab) -> None:
         token="old\n",
     )
     assert run.result("a") == len("the-new-value")
-    assert "the secret TOKEN has fewer than 4 characters: it is not masked" in log(run, "a"), "of the first attempt"
+    assert "the secret TOKEN has fewer than 4 characters: it is not masked" in run.log("a"), "of the first attempt"
 
 
 def test_a_module_is_imported_with_the_secret_in_the_environment(lab: Lab) -> None:
@@ -183,7 +178,7 @@ def test_a_missing_secret_fails_the_job_at_once(lab: Lab) -> None:
     assert "is not a regular file" in (run.job("d").error or "")
     assert "has a NUL character in it" in (run.job("e").error or "")
     assert "has more than 65,536 bytes: let the job read the file itself" in (run.job("f").error or "")
-    assert [log(run, job) for job in "abcdef"] == [""] * 6
+    assert [run.log(job) for job in "abcdef"] == [""] * 6
 
 
 def test_a_command_is_asked_in_each_attempt_beside_the_flow(lab: Lab) -> None:
@@ -248,7 +243,7 @@ def test_cells_and_items(lab: Lab) -> None:
           items: {foreach: "${{ range(2) }}", secrets: [TOKEN], run: 'echo "${{ item }} $TOKEN"'}
         """,
     )
-    assert [log(run, name) for name in ("cells[n=1]", "items[1]")] == ["***\n", "1 ***\n"]
+    assert [run.log(name) for name in ("cells[n=1]", "items[1]")] == ["***\n", "1 ***\n"]
 
 
 def test_a_file_in_the_home_directory(lab: Lab) -> None:
@@ -259,4 +254,4 @@ def test_a_file_in_the_home_directory(lab: Lab) -> None:
         run = run_file(lab, f"secrets: {{T: {{file: ~/{name}}}}}\njobs: {{a: {{run: 'echo \"${{#T}} $T\"', secrets: [T]}}}}\n")
     finally:
         (home / name).unlink()
-    assert log(run, "a") == "7 ***\n"
+    assert run.log("a") == "7 ***\n"

@@ -1,6 +1,7 @@
 """What users do on the page: launch, approve, retry, cancel, delete, pause, make tokens. Each is checked in the store, through the API."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,6 +10,9 @@ from flowq.schedules.entries import Description
 from tests.page.conftest import Login
 from tests.page.served import Served
 from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -155,6 +159,44 @@ def test_runs_are_filtered_selected_canceled_and_deleted(login: Login, served: S
     page.get_by_label("Status").select_option("canceled")
     page.get_by_role("link", name="slow").first.wait_for()
     assert "status=canceled" in page.url
+
+
+def test_a_typed_filter_adds_to_a_chosen_one(login: Login) -> None:
+    page = login("/runs?q=none")
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_label("Status").select_option("running")
+    page.get_by_role("searchbox", name="Flow").fill("slo")
+    page.wait_for_url("**/runs?*flow=slo*")
+    assert "status=running" in page.url
+    assert "q=" not in page.url
+
+
+def test_a_list_stays_when_an_action_of_the_one_before_ends(login: Login, served: Served, tmp_path: Path) -> None:
+    """The stream tells that a run is deleted before the request is answered; the user has chosen another filter meanwhile."""
+    runs = [served.launch("slow", marker=str(tmp_path / "never")) for _ in range(2)]
+    for run in runs:
+        served.api("POST", f"/runs/{run}/cancel", body={})
+        served.wait(run, "canceled")
+    page = login(f"/runs?q={runs[0]}")
+    held: list[Route] = []
+
+    def hold(route: "Route") -> None:
+        held.append(route)
+
+    page.route(f"**/runs/{runs[0]}", hold)
+    page.get_by_label(f"Select run {runs[0]}").check()
+    page.get_by_role("button", name="Delete …").click()
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        page.get_by_role("dialog").get_by_role("button", name="Delete 1 run").click()
+    page.evaluate(
+        "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", f"/runs?q={runs[1]}"
+    )
+    page.get_by_label(f"Select run {runs[1]}").wait_for()
+    with page.expect_response(lambda response: "/runs?" in response.url):
+        held[0].continue_()
+    page.get_by_text("1 run deleted").wait_for()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.get_by_label(f"Select run {runs[1]}").is_visible()
 
 
 def test_a_running_job_and_its_run_are_canceled(login: Login, served: Served, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_other_jobs_get_horses_of_their_own(stand: Stand, tmp_path: Path) -> Non
         "a_path",
         "a_module",
         "a_stream",
+        "an_input",
         "a_handler",
         "a_mask",
         "a_timer",
@@ -97,6 +98,7 @@ def test_a_job_that_leaves_something_ends_its_horse(stand: Stand, leaves: str, t
         assert int(execution.outcome["value"]) == first
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it compares with")
 def test_what_goes_on_does_so_as_documented(stand: Stand) -> None:
     """Values in modules, the state of `random` and settings of the interpreter: what the page on workers says that the next job sees."""
     first = stand.run(batch("settings", 1))

@@ -106,7 +106,8 @@ def test_an_error_has_the_secret_of_no_other_command() -> None:
 
 def test_a_job_is_handed_back_where_no_process_is_left(stand: Stand) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")), hard))
+    os.close(free := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         execution = begin(stand, shell("echo never"), given("echo it"))
     finally:

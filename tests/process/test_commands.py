@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,10 @@ from flowq.worker.horse.shell import judged
 from flowq.worker.ipc.platform import has_ended
 from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
-from tests.support.supervisor_stub import Execution, Stand, call, gone, shell, survivors, task
+from tests.support.supervisor_stub import Execution, Stand, call, gone, shell, task
 from tests.support.wait import until
 
 GREETS = '#!/bin/sh\necho "hello $1"\n'
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with Stand() as one:
-        yield one
-    until(lambda: not survivors(one.mark))
 
 
 def test_a_script_returns_a_map_and_output(stand: Stand) -> None:

@@ -13,6 +13,7 @@ from flowq.flows.run import Run
 from flowq.store import Store
 from flowq.worker.ipc.platform import PRIVATE
 from tests.language.lab import plan_of
+from tests.support.pids import children_of
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended
@@ -60,10 +61,6 @@ def test_no_setting_of_flowq_reaches_a_job(store: Store, server: PrivateServer, 
     assert set(called) & {*PRIVATE, *GIVEN} <= GIVEN
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has one policy")
 @pytest.mark.parametrize("given", ["SCHED_OTHER", "SCHED_IDLE"])
 def test_jobs_have_the_policy_of_their_worker(
@@ -86,8 +83,8 @@ jobs:
         ended(store, run)
         assert os.sched_getscheduler(worker.process.pid) == policy
         waits = os.SCHED_BATCH if policy == os.SCHED_OTHER else policy
-        (fork_server,) = children(worker.process.pid)
-        until(lambda: {os.sched_getscheduler(pid) for pid in (fork_server, *children(fork_server))} == {waits})
+        (fork_server,) = children_of(worker.process.pid)
+        until(lambda: {os.sched_getscheduler(pid) for pid in (fork_server, *children_of(fork_server))} == {waits})
     results = Run(store, run)
     assert (results.result("call"), results.result("argv")) == (policy, {"policy": str(int(policy))})
 

@@ -20,6 +20,7 @@ from flowq.store import Store
 from tests.chaos import mutants
 from tests.chaos.mutants import Mutant
 from tests.support.job_history import ENDED
+from tests.support.pids import children_of
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -55,10 +56,6 @@ class Scene:
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 Fault = Callable[[Scene], None]

@@ -2,21 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.supervisor_stub import MODULES, Execution, Stand, gone, survivors, task
-from tests.support.wait import until
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    """One fork server for the tests of this module."""
-    with Stand() as one:
-        yield one
-    until(lambda: not survivors(one.mark))
+from tests.support.supervisor_stub import MODULES, Execution, Stand, gone, task
 
 
 def execute(stand: Stand, attribute: str, *args: object) -> Execution:

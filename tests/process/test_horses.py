@@ -5,23 +5,12 @@ import os
 import pickle
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flowq.worker.ipc.platform import PACKAGE
-from tests.support.supervisor_stub import MODULES, Stand, call, survivors, task
-from tests.support.wait import until
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    """A fork server, which the tests of this module share."""
-    with Stand() as one:
-        yield one
-    until(lambda: not survivors(one.mark))
-
+from tests.support.supervisor_stub import MODULES, Stand, call, task
 
 # -- success
 

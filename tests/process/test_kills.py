@@ -16,15 +16,11 @@ from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.fork_servers import client
 from tests.support.launcher import MARK
+from tests.support.pids import pid_in
 from tests.support.supervisor_stub import Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for survivors in /proc")
-
-
-def pid_in(file: Path) -> int:
-    until(lambda: file.exists() and file.read_text().strip(), message=f"a pid in {file}")
-    return int(file.read_text())
 
 
 def test_a_killed_horse_is_reported_and_the_slot_continues(tmp_path: Path) -> None:

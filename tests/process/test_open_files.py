@@ -133,7 +133,6 @@ def test_a_fork_server_without_descriptors_survives_what_a_command_leaves() -> N
         assert not stand.lost
 
 
-@pytest.mark.not_on("batch", "the process ends earlier, before it can tell why")
 def test_a_horse_without_descriptors_for_its_pipes_reports_it() -> None:
     with Stand() as stand:
         stand.run(call("noop"))

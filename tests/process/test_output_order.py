@@ -13,18 +13,10 @@ from flowq.store import Store
 from flowq.worker.ipc.write_order import WriteOrder
 from flowq.worker.supervisor.output import job_output
 from tests.support.server import PrivateServer, die_with_parent
-from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
-from tests.support.wait import until
+from tests.support.supervisor_stub import Execution, Stand, call, shell
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells in which order pipes are written to")
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with Stand() as one:
-        yield one
-    until(lambda: not survivors(one.mark))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from flowq.store import Store
 from flowq.store.schema.new_jobs import NewJob
 from flowq.worker.signals import SAME_STOP
 from tests.support.launcher import MARK
+from tests.support.pids import pid_in
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MODULES, gone, survivors
 from tests.support.wait import until
@@ -38,11 +39,6 @@ def url(server: PrivateServer) -> str:
 
 def call(attribute: str, *args: object) -> Action:
     return Action("call", module="process_jobs", attribute=attribute, args=args)
-
-
-def pid_in(file: Path) -> int:
-    until(lambda: file.exists() and file.read_text().strip(), message=f"a pid in {file}")
-    return int(file.read_text())
 
 
 def attempts(file: Path) -> int:

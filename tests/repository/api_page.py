@@ -1,6 +1,5 @@
 """The generator of the table of routes in docs/api.md: `python -m tests.repository.api_page --check` or `--write`."""
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 from flowq.serve.http.principals import Role
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.routes import ROUTES
+from tests.repository.generated import main
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TARGET: Final = ROOT / "docs" / "api.md"
@@ -43,21 +43,5 @@ def page(text: str) -> str:
     return _BLOCK.sub(lambda _: f"<!-- routes -->\n\n{table()}\n\n<!-- end of routes -->\n", text, count=1)
 
 
-def main() -> int:
-    """Check the page or write it; return 1 if it is stale."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--check", action="store_true")
-    options.add_argument("--write", action="store_true")
-    chosen = options.parse_args()
-    old = TARGET.read_text(encoding="utf-8")
-    new = page(old)
-    if chosen.write:
-        TARGET.write_text(new, encoding="utf-8")
-        return 0
-    if old != new:
-        sys.stdout.write("docs/api.md is stale: run `python -m tests.repository.api_page --write`\n")
-    return int(old != new)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TARGET, page, "tests.repository.api_page"))

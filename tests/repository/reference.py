@@ -4,8 +4,6 @@ The guide (`docs/language.md`) explains; the reference lists. Its content comes 
 expression language and the limits of the compiler; `make stale` fails if it is out of date.
 """
 
-import argparse
-import difflib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from flowq.compiler.syntax import parser as yaml_parser
 from flowq.compiler.syntax.schema import schema_document
 from flowq.expr import functions, parser, tokens
 from flowq.expr.functions import FUNCTIONS, FunctionSignature
+from tests.repository.generated import main
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TARGET: Final = ROOT / "docs" / "reference.md"
@@ -218,24 +217,5 @@ def _rows(head: tuple[str, ...], rows: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Check the page or write it; return 1 if it is stale."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--check", action="store_true")
-    options.add_argument("--write", action="store_true")
-    chosen = options.parse_args()
-    text = reference()
-    if chosen.write:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-    if old != text:
-        sys.stdout.write("docs/reference.md is stale; `python -m tests.repository.reference --write` generates it again\n")
-        sys.stdout.writelines(
-            difflib.unified_diff(old.splitlines(keepends=True), text.splitlines(keepends=True), "docs", "now")
-        )
-    return int(old != text)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TARGET, lambda _: reference(), "tests.repository.reference"))

@@ -1,6 +1,5 @@
 """The generator of the diagram of job states in docs/architecture.md: `python -m tests.repository.states_page --check` or `--write`."""
 
-import argparse
 import re
 import sys
 from collections import defaultdict
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from flowq.states import ENDED, TRANSITIONS
+from tests.repository.generated import main
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TARGET: Final = ROOT / "docs" / "architecture.md"
@@ -36,21 +36,5 @@ def page(text: str) -> str:
     return _BLOCK.sub(lambda _: f"<!-- states -->\n\n{diagram()}", text, count=1)
 
 
-def main() -> int:
-    """Check the page or write it; return 1 if it is stale."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--check", action="store_true")
-    options.add_argument("--write", action="store_true")
-    chosen = options.parse_args()
-    old = TARGET.read_text(encoding="utf-8")
-    new = page(old)
-    if chosen.write:
-        TARGET.write_text(new, encoding="utf-8")
-        return 0
-    if old != new:
-        sys.stdout.write("docs/architecture.md is stale: run `python -m tests.repository.states_page --write`\n")
-    return int(old != new)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TARGET, page, "tests.repository.states_page"))

@@ -23,6 +23,7 @@ from flowq.store.client.session import Session
 from tests.model.executors_replay import edited_module
 from tests.support.run_driver import Drive
 from tests.support.slot_driver import Driver
+from tests.support.stories import noticed
 
 FLOW = """
 triggers:
@@ -176,24 +177,10 @@ def test_a_story_of_deliveries(hook: Hook, story: Callable[[Hook], None]) -> Non
     story(hook)
 
 
-def noticed(hook: Hook) -> list[str]:
-    """Return the stories that go wrong."""
-    found = []
-    for story in STORIES:
-        hook.store.client.flushall()
-        hook.store.open()
-        try:
-            story(hook)
-        except (AssertionError, pytest.fail.Exception):
-            found.append(story.__name__)
-    hook.store.client.flushall()
-    return found
-
-
 @pytest.mark.parametrize("name", IN_LUA)
 def test_a_mistake_in_the_lua_is_noticed(hook: Hook, mutate: Callable[[str, str, str], None], name: str) -> None:
     mutate(*IN_LUA[name])
-    assert noticed(hook)
+    assert noticed(hook.store, STORIES, hook)
 
 
 @pytest.mark.parametrize("name", IN_PYTHON)
@@ -204,4 +191,4 @@ def test_a_mistake_in_the_python_is_noticed(hook: Hook, name: str) -> None:
         hook.webhooks = changed
     else:
         hook.hooks = changed
-    assert noticed(hook)
+    assert noticed(hook.store, STORIES, hook)

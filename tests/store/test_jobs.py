@@ -20,11 +20,6 @@ from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until
 
 
-@pytest.fixture
-def driver(store: Store) -> Driver:
-    return Driver(store)
-
-
 def create(store: Store, job: str, **more: object) -> tuple[Outcome, str]:
     return store.jobs.create(NewJob(job, "default", b"payload of " + job.encode(), ids.nonce(), **more))  # type: ignore[arg-type]
 

@@ -108,6 +108,14 @@ def test_a_server_that_takes_exchanges_is_not_silent(store: Store, driver: Drive
     assert status(store) == ("queued", 1)
 
 
+def test_a_lost_worker_of_a_clock_that_was_ahead_is_forgotten(store: Store, driver: Driver) -> None:
+    """It would seem to live until then."""
+    workers = store.session.keys("workers")
+    store.client.zadd(workers, {"lost": store.now_ms() + 86_400_000})
+    driver.tick()
+    assert store.client.zscore(workers, "lost") is None
+
+
 @pytest.mark.parametrize("gap", [4_500, -7_200_000])
 def test_an_exchange_ends_a_gap(store: Store, driver: Driver, gap: int) -> None:
     create(store, retry="1|0|0|0")

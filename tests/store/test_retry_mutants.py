@@ -11,6 +11,7 @@ from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
 from tests.support.run_driver import Drive
 from tests.support.slot_driver import Driver
+from tests.support.stories import noticed
 
 JOBS = [ResetJob(0, 0)]
 
@@ -117,13 +118,4 @@ def test_a_story_of_retries(store: Store, story: Callable[[Store], None]) -> Non
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_noticed(store: Store, mutate: Callable[[str, str, str], None], name: str) -> None:
     mutate(*MUTANTS[name])
-    noticed = []
-    for story in STORIES:
-        store.client.flushall()
-        store.open()
-        try:
-            story(store)
-        except AssertionError:
-            noticed.append(story.__name__)
-    store.client.flushall()
-    assert noticed, "no story goes wrong"
+    assert noticed(store, STORIES, store), "no story goes wrong"

@@ -25,11 +25,6 @@ from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 
-@pytest.fixture
-def driver(store: Store) -> Driver:
-    return Driver(store)
-
-
 def drive(
     store: Store, driver: Driver, run: str, outcomes: Mapping[str, str], *, rng: random.Random | None = None
 ) -> list[str]:

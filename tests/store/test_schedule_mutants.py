@@ -9,6 +9,7 @@ from flowq.store import Store
 from flowq.store.schedules import NONE, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
+from tests.support.stories import noticed
 
 NAME = "flows/nightly:default"
 
@@ -108,13 +109,4 @@ def test_a_story_of_two_schedulers(store: Store, story: Callable[[Store], None])
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_noticed(store: Store, mutate: Callable[[str, str, str], None], name: str) -> None:
     mutate(*MUTANTS[name])
-    noticed = []
-    for story in STORIES:
-        store.client.flushall()
-        store.open()
-        try:
-            story(store)
-        except AssertionError:
-            noticed.append(story.__name__)
-    store.client.flushall()
-    assert noticed, "no story goes wrong"
+    assert noticed(store, STORIES, store), "no story goes wrong"

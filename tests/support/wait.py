@@ -1,7 +1,9 @@
 """Waiting for a condition with a deadline, so that no test sleeps for a fixed time."""
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,3 +33,19 @@ def until(predicate: Callable[[], T], timeout: float = 10.0, message: str = "") 
             raise AssertionError(f"waited {timeout:g} s for {what}; last value: {value!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Let a call that waits without end, such as the opening of a pipe, raise `TimeoutError` in place of stopping the suite. Main thread only."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    former = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)

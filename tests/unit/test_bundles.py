@@ -14,6 +14,7 @@ from flowq.bundles import listing
 from flowq.bundles.archive import BundleError, pack, unpack
 from flowq.bundles.listing import Rules, hash_of, list_files
 from flowq.exceptions import UsageError
+from tests.support.wait import limited
 
 
 @pytest.fixture
@@ -126,6 +127,23 @@ def test_what_is_no_file_is_refused(project: Path) -> None:
 def test_a_bundle_has_a_limit(project: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: int) -> None:
     monkeypatch.setattr(listing, name, limit)
     with pytest.raises(UsageError, match=r"too large for a bundle.*bundle\.exclude"):
+        list_files(str(project), Rules())
+
+
+@pytest.mark.parametrize(("kind", "told"), [("directory", "Is a directory"), ("device", "has more than 1,048,576 bytes")])
+def test_a_file_of_patterns_that_is_none(project: Path, kind: str, told: str) -> None:
+    place = project / ".flowqignore"
+    if kind == "directory":
+        place.mkdir()
+    else:
+        place.symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=rf"patterns of the bundle of .*: \.flowqignore .*{told}"):
+        list_files(str(project), Rules())
+
+
+def test_a_pipe_in_place_of_a_file_of_patterns_is_not_waited_for(project: Path) -> None:
+    os.mkfifo(project / ".flowqignore")
+    with limited(5), pytest.raises(UsageError, match="is no file"):
         list_files(str(project), Rules())
 
 

@@ -13,7 +13,7 @@ from flowq.compiler.binding.spec import DependencySpec, FlowSpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import locate
 from flowq.compiler.shell.secret_leaks import variable_uses
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, texts_of
 from flowq.compiler.syntax.source import Report
 from flowq.durations import format_duration
 from flowq.expr.defaults import swallowing
@@ -218,9 +218,7 @@ def _extended(root: MapNode) -> Iterator[str]:
     for _, section in root.entries.values():
         for _, job in section.entries.values() if isinstance(section, MapNode) else ():
             wanted = job.get("extends") if isinstance(job, MapNode) else None
-            for item in wanted.items if isinstance(wanted, ListNode) else [wanted]:
-                if isinstance(item, ScalarNode) and isinstance(item.value, str):
-                    yield item.value
+            yield from texts_of(wanted)
 
 
 # -- variables in variables -------------------------------------------------------------------------------------------------------

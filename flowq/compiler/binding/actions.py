@@ -14,7 +14,7 @@ from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import SiteReader
 from flowq.compiler.shell.interpolation import rewrite
 from flowq.compiler.shell.shebang import check_shebang
-from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
+from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, texts_of, written
 from flowq.compiler.syntax.schema import schema_document
 from flowq.compiler.syntax.source import Report
 from flowq.plan import Action
@@ -200,8 +200,7 @@ def _script(job: MergedJob, node: YamlNode, head: FlowHead, reader: SiteReader, 
 def _shell(node: YamlNode | None, report: Report) -> tuple[str, ...]:
     if node is None or isinstance(node, MapNode):
         return ()
-    items = node.items if isinstance(node, ListNode) else [node]
-    texts = [item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
+    texts = texts_of(node)
     for text in texts:
         if "${{" in text:
             report.add(Code.UNKNOWN_SHELL, node.span, "an expression cannot choose the shell", "write its name")

@@ -14,7 +14,7 @@ from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean
 from flowq.compiler.expressions.constants import UNKNOWN, StaticScope, has_holes
 from flowq.compiler.expressions.sites import ExpressionSite, SiteReader
 from flowq.compiler.shell.variables import protected
-from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
+from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, text_of, written
 from flowq.compiler.syntax.source import Report
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
@@ -66,7 +66,7 @@ def static_text(node: YamlNode | None, scope: StaticScope, report: Report) -> st
 def timezone(node: YamlNode | None, report: Report) -> str:
     """Return the name of a time zone; "" if no valid one is given."""
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value or _is_zone(node.value):
-        return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+        return text_of(node)
     from zoneinfo import available_timezones  # not imported for flows without a mistake here
 
     near = close_match(node.value, sorted(available_timezones() - _LOCAL))

@@ -18,7 +18,7 @@ from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.shell.secret_leaks import check_leaks
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, text_of, texts_of
 from flowq.compiler.syntax.source import Report
 from flowq.durations import NEVER
 from flowq.plan import Action, Concurrency
@@ -96,7 +96,7 @@ def _delay(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
 
 
 def _text(node: YamlNode, _scope: StaticScope, _report: Report) -> str:
-    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+    return text_of(node)
 
 
 _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
@@ -197,9 +197,7 @@ def _depends_on(node: YamlNode, report: Report) -> tuple[DependencySpec, ...]:
 
 
 def _axes(node: YamlNode) -> tuple[str, ...]:
-    axes = node.get("match") if isinstance(node, MapNode) else None
-    items = axes.items if isinstance(axes, ListNode) else [axes]
-    return tuple(dict.fromkeys(item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)))
+    return tuple(dict.fromkeys(texts_of(node.get("match")))) if isinstance(node, MapNode) else ()
 
 
 def _edge(node: YamlNode) -> str:

@@ -8,7 +8,7 @@ import os
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.syntax.files import Beside, is_below
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, text_of
 from flowq.compiler.syntax.source import Report
 from flowq.globs import GlobError, exclusion
 from flowq.plan.shipment import Shipment
@@ -36,11 +36,11 @@ def read_shipment(root: MapNode, place: Beside, project: str, report: Report) ->
 
 def _bundle(node: MapNode, place: Beside, project: str, report: Report) -> Shipment:
     named = node.get("root")
-    directory = place.absolute(_text(named) or ".")
+    directory = place.absolute(text_of(named) or ".")
     if named is not None:
-        _check_root(directory, place.shown(_text(named)), named, project, report)
+        _check_root(directory, place.shown(text_of(named)), named, project, report)
     requires = node.get("requires")
-    path = os.path.normpath(_text(requires)) if requires is not None and _text(requires) else ""
+    path = os.path.normpath(text_of(requires)) if text_of(requires) else ""
     if requires is not None and (path.startswith(("/", "..")) or "\0" in path):
         message = "requires: expected a file below the root of the bundle"
         report.add(Code.WRONG_VALUE, requires.span, message, "write its path relative to that root: requires: requirements.txt")
@@ -62,12 +62,8 @@ def _patterns(node: YamlNode | None, report: Report) -> tuple[str, ...]:
     items = node.items if isinstance(node, ListNode) else [] if node is None else [node]
     for item in items:
         try:
-            exclusion([_text(item)])
+            exclusion([text_of(item)])
         except GlobError as error:
-            report.add(Code.WRONG_VALUE, item.span, f"{_text(item)[:60]!r}: {error}", "write a pattern such as data/**/*.csv")
+            report.add(Code.WRONG_VALUE, item.span, f"{text_of(item)[:60]!r}: {error}", "write a pattern such as data/**/*.csv")
             return ()
-    return tuple(_text(item) for item in items if _text(item))
-
-
-def _text(node: YamlNode | None) -> str:
-    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+    return tuple(text_of(item) for item in items if text_of(item))

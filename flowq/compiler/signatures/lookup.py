@@ -69,7 +69,10 @@ class Lookup:
         if module.error:
             message = f"the module `{name}` cannot be imported: {module.file}, {module.error}"
             return Problem("source", name, message, "correct it; the job would fail")
-        return _Walk(self._modules).attribute(module, attribute.split("."))
+        try:
+            return _Walk(self._modules).attribute(module, attribute.split("."))
+        except RecursionError:  # an annotation or a default that is nested without end: Python 3.13 reads deeper ones than it can go through
+            return None
 
     def _missing_module(self, name: str, attribute: str) -> Problem | None:
         parent = self._modules.nearest(name)

@@ -140,6 +140,17 @@ def written(node: ScalarNode) -> str:
     return node.text
 
 
+def text_of(node: YamlNode | None) -> str:
+    """Return the value of a string, "" for anything else."""
+    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+
+
+def texts_of(node: YamlNode | None) -> list[str]:
+    """Return the strings of a list, or the one that is in its place."""
+    items = node.items if isinstance(node, ListNode) else [node]
+    return [item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
+
+
 def plain(node: YamlNode) -> Json:
     """Return the JSON value of a node. Parts that are shared by aliases stay shared."""
     return _plain(node, {})

@@ -1,7 +1,7 @@
 """Annotations that CI systems read in a job's log: folds around the output of each job, and marks at the lines of the files.
 
 A job wrote the folded output: it must not be read as commands. A command with a random word makes GitHub ignore commands while it is
-shown; GitLab's markers need control characters, which `textsafe` has made visible.
+shown; GitLab's markers need control characters, which `flows/views/text.py` has made visible.
 """
 
 import re

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from flowq.exceptions import UsageError
-from flowq.globs import GlobError, exclusion
+from flowq.globs import GlobError, exclusion, read_patterns
 
 MAX_ENTRIES: Final = 100_000
 """Files and directories that are looked at."""
@@ -121,12 +121,8 @@ class Walk:
         if mark == self._ignored:
             return
         try:
-            with open(path, encoding="utf-8") as file:
-                lines = [line.strip() for line in file]
-            self._excluded = exclusion(line for line in lines if line and not line.startswith("#"))
-        except FileNotFoundError:
-            self._excluded = exclusion(())
-        except (OSError, UnicodeDecodeError, GlobError) as error:
+            self._excluded = exclusion(read_patterns(path))
+        except GlobError as error:
             raise UsageError(f"{path} cannot be used: {error}") from error
         self._ignored = mark
 

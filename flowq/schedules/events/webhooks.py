@@ -169,8 +169,13 @@ def _keys(known: KnownTrigger, delivery: HookDelivery) -> tuple[str, str | None]
     return f"{content}.{period}", f"{content}.{period - 1}"
 
 
-def _parsed(content: bytes) -> Json:
-    """Return JSON as all programs read it: Python would take NaN for a number, and of doubled keys the last."""
+def parse_json(content: str | bytes) -> Json:
+    """Return JSON as all programs read it: Python would take NaN for a number, and of doubled keys the last.
+
+    Raises:
+        ValueError: it is none.
+        RecursionError: it is too deep.
+    """
     document: Json = json.loads(content, parse_constant=_no_number, object_pairs_hook=_no_doubles)
     return document
 
@@ -188,7 +193,7 @@ def _no_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _data_of(delivery: HookDelivery) -> dict[str, Json]:
     try:
-        body = _parsed(delivery.body) if delivery.body else None
+        body = parse_json(delivery.body) if delivery.body else None
     except (ValueError, RecursionError) as error:
         raise NotReadyError(f"the body is not JSON: {str(error)[:200]}") from error
     return {"body": body, "headers": {name: value for name, value in delivery.headers.items() if name not in _HIDDEN}}

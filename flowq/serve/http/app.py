@@ -120,7 +120,7 @@ class Application:
             raw = b"" if route.safe or stranger else await asyncio.wait_for(_body(request, route.limit), _DEADLINE)
         except TimeoutError:
             return error_reply(408, "timeout", "the body did not come in time", headers={"Connection": "close"})
-        except ClientDisconnect:  # nobody reads the answer; it is counted
+        except ClientDisconnect:  # no client reads the answer; it is counted
             return error_reply(400, "body", "the client has gone before its body had come")
         except RefusedError as error:
             return error.reply()

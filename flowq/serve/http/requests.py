@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from flowq.schedules.events.webhooks import parse_json
 from flowq.serve.http.replies import RefusedError
 from flowq.serve.http.route import Route
 from flowq.serve.http.schemas import Schema
@@ -92,7 +92,7 @@ def _parsed(raw: bytes) -> Any:
         text = raw.decode()
         if _depth(text) > _DEEPEST:
             raise RefusedError(400, "body", f"the body has more than {_DEEPEST} levels")
-        document = json.loads(text, parse_constant=_no_number, object_pairs_hook=_no_doubles)
+        document = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, "body", f"the body is not JSON: {str(error)[:200]}") from error
     if "\\ud" in text.lower() and not _is_whole(document):  # the only way to write half a character
@@ -124,14 +124,3 @@ def _depth(text: str) -> int:
         elif character in "]}":
             level -= 1
     return deepest
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _no_doubles(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found

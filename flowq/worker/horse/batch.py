@@ -109,9 +109,21 @@ def _kept() -> tuple[Any, ...]:
         [*map(_signal.getsignal, _HANDLED)],
         _signal.pthread_sigmask(_signal.SIG_BLOCK, ()),
         [*map(_signal.getitimer, _TIMERS)],
-        sorted(os.listdir("/proc/self/fd")),
+        _open_files(),
         platform.threads(),
     )
+
+
+def _open_files() -> list[tuple[str, int, int]]:
+    """Return the numbers of the open files, with what each one is, but for the streams that each job gets: a number may stand for another file now."""
+    found = []
+    for name in sorted(os.listdir("/proc/self/fd")):
+        try:
+            status = os.fstat(int(name))
+        except OSError:
+            continue  # it was that of the listing itself
+        found.append((name, 0, 0) if name in {"1", "2"} else (name, status.st_dev, status.st_ino))
+    return found
 
 
 def _allowance() -> tuple[Any, ...]:

@@ -70,7 +70,7 @@ def live(entrance: Entrance, lane: LaneEnd, own: Iterable[int], parent: int) -> 
                     break
                 message = message[0], restored(message), {}
             _, task, secrets = message
-            if "batch" in task and keeper is None:
+            if "batch" in task and keeper is None and LOST not in pipes:  # without descriptors, there is nothing to keep
                 keeper = _keeper()
             if not serve(channel, lane.scratch, (task, secrets), pipes, keeper):
                 code = 0

@@ -61,8 +61,10 @@ def _text(data: bytes) -> str:
 def _json_line(number: int, line: str) -> dict[str, Any]:
     try:
         value = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise OutputError(f"line {number} of $FLOWQ_OUTPUT starts like a JSON object but is none: {error}") from error
+    except RecursionError as error:
+        raise OutputError(f"line {number} of $FLOWQ_OUTPUT is nested too deeply") from error
     if not isinstance(value, dict):  # cannot happen for a line that starts with "{", but types are checked, not assumed
         raise OutputError(f"line {number} of $FLOWQ_OUTPUT is not a JSON object")
     return value

@@ -79,7 +79,7 @@ class ForkingEngine(Engine):
             os._exit(code)
 
     def _answer(self, pid: int, pipe: int, limit: float | None) -> bytes:
-        """Return what the process of a job has written when it closes its end; kill it when the job must end."""
+        """Return what the process of a job has written when it closes its end, or has exited; kill it when the job must end."""
         answer = b""
         while True:
             if select.select([pipe], (), (), self._heartbeat.interval)[0]:
@@ -88,6 +88,8 @@ class ForkingEngine(Engine):
                     return answer
                 answer += chunk
                 continue
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return answer  # what it has left running holds the other end, and tells nothing
             try:
                 cause = self._heartbeat.beat()
                 self._report_deliveries()

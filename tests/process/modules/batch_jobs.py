@@ -71,6 +71,13 @@ def a_stream(_directory):
     return os.getpid()
 
 
+def an_input(_directory):
+    file = os.open("/dev/zero", os.O_RDONLY)
+    os.dup2(file, 0)
+    os.close(file)
+    return os.getpid()
+
+
 def a_handler(_directory):
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     return os.getpid()

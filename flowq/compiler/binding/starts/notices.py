@@ -10,7 +10,7 @@ from flowq.compiler.expressions.names import Known
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Bound
 from flowq.compiler.syntax.files import Beside
-from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, YamlNode, texts_of
 from flowq.compiler.syntax.source import Report
 from flowq.expr.types import ANY, NUMBER, STRING, Type
 from flowq.plan.notice import KINDS, Notice
@@ -58,9 +58,7 @@ def _notice(node: MapNode, place: Beside, bound: Bound, report: Report) -> Notic
 
 
 def _events(node: MapNode) -> tuple[str, ...]:
-    on = node.get("on")
-    items = on.items if isinstance(on, ListNode) else [on]
-    return tuple(dict.fromkeys(item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)))
+    return tuple(dict.fromkeys(texts_of(node.get("on"))))
 
 
 def _message(node: YamlNode | None, bound: Bound, report: Report) -> Json:

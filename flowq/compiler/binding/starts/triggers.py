@@ -17,7 +17,7 @@ from flowq.compiler.expressions.names import Known
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, ParamSpec, has_expressions
 from flowq.compiler.syntax.files import Beside
-from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, plain
+from flowq.compiler.syntax.nodes import Json, MapNode, YamlNode, plain, texts_of
 from flowq.compiler.syntax.source import Report
 from flowq.expr.types import ANY, MAP, NUMBER, STRING, Type
 from flowq.plan.schedule import Entry
@@ -156,10 +156,7 @@ class _Reader:
         name = fields.static_text(node, self._scope, self._report)
         if problem := _flow_problem(name):
             self._report.add(Code.TRIGGER, node.span, *problem)
-        status = self._map.get("status")
-        items = status.items if isinstance(status, ListNode) else [status]
-        ends = [item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
-        return {"flow": name, "status": tuple(dict.fromkeys(ends)) or ("finished",)}
+        return {"flow": name, "status": tuple(dict.fromkeys(texts_of(self._map.get("status")))) or ("finished",)}
 
 
 def _path_problem(path: str) -> tuple[str, str] | None:

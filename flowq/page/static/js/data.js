@@ -35,6 +35,10 @@ export function useDocument(path, { topic = null, pause = 400, etag = false, all
       setState((before) => ({ path, data: before.path === path ? before.data : null, error }));
     }
   }, [path, version]);
+  // An action may end after the page has moved on to another path: that is what it reloads then.
+  const latest = useRef(load);
+  latest.current = load;
+  const reload = useCallback(() => latest.current(), []);
 
   const soon = useCallback(() => {
     if (timer.current) return;
@@ -48,7 +52,7 @@ export function useDocument(path, { topic = null, pause = 400, etag = false, all
   useTopic(path ? topic : null, (message) => { if (message.reset || !on || on(message) !== false) soon(); }, [soon]);
 
   const own = state.path === path ? state : { data: null, error: null };
-  return { data: own.data, error: own.error, loading: Boolean(path) && !own.data && !own.error, reload: load };
+  return { data: own.data, error: own.error, loading: Boolean(path) && !own.data && !own.error, reload };
 }
 
 // The present moment, once a second while `running`: for durations that grow.

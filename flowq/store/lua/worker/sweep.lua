@@ -27,7 +27,7 @@ local function reap(id, served)
 end
 
 -- Its record stays until it expires: one that was only frozen is on the list again with its next beat. A worker with longer leases than
--- the one that sweeps may be silent for longer.
+-- the one that sweeps may be silent for longer. A beat in the future is of a clock that was set back: who lives beats again.
 local function forget_silent_workers(silent, lease)
   local found = call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'WITHSCORES', 'LIMIT', 0, 500)
   for i = 1, #found, 2 do
@@ -38,6 +38,7 @@ local function forget_silent_workers(silent, lease)
       call('DEL', K.call(name))
     end
   end
+  call('ZREMRANGEBYSCORE', K.workers(), now + silent, '+inf')
 end
 
 local function fire(timer)

@@ -1,6 +1,6 @@
 // The list of runs: filters in the address, new ones behind a pill, so that nothing moves under the pointer.
 import { get, post, query, remove } from "../api.js";
-import { useAfter, useDocument, useNow } from "../data.js";
+import { useDocument, useNow } from "../data.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { useTopic } from "../live.js";
 import { Button, Chips, Confirm, Empty, Table, Waiting, may, plural, say } from "../parts.js";
@@ -75,14 +75,15 @@ const Cause = ({ run }) => html`<span class="wraps">${run.cause ?? ""}${run.by ?
 
 function Filters({ filter }) {
   const [text, setText] = useState({ q: filter.q, flow: filter.flow, label: filter.label });
-  const late = useAfter(text, 250);
-  const first = useRef(true);
-  useEffect(() => {
-    if (first.current) { first.current = false; return; }
-    setSearch({ q: late.q || null, flow: late.flow || null, label: late.label || null });
-  }, [late]);
+  const timer = useRef(0);
+  useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => setText({ q: filter.q, flow: filter.flow, label: filter.label }), [filter.q, filter.flow, filter.label]);
-  const type = (key) => (event) => setText({ ...text, [key]: event.target.value });
+  const type = (key) => (event) => {
+    const typed = { ...text, [key]: event.target.value };
+    setText(typed);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setSearch({ q: typed.q || null, flow: typed.flow || null, label: typed.label || null }), 250);
+  };
   const choose = (key) => (event) => setSearch({ [key]: event.target.value || null }, { replace: false });
   const select = (key, name, values, words = {}) => html`<label>${name}<select class="input" value=${filter[key]} onChange=${choose(key)}><option value="">any</option>${values.map((value) => html`<option value=${value} selected=${filter[key] === value}>${words[value] ?? value}</option>`)}</select></label>`;
   return html`<div class="filters" role="search" aria-label="Filter of runs">
