@@ -119,13 +119,13 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
             ("params " + ", ".join(f"{safe_line(name)}={safe_line(str(value))}" for name, value in plan.params.items()), "dim"),
         )
     names = max((columns(safe_line(cell.name)) for cell in jobs), default=0)
-    queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
+    queues = max((columns(safe_line(plan.queue_of(cell))) for cell in jobs), default=0)
     for cell in jobs:
         after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
         foreach = foreach_text(plan, cell)
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
-            (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
+            (pad(safe_line(plan.queue_of(cell)), queues), "dim"),
             (f"  after {after}" if after else "", "dim"),
             (f"  {foreach}" if foreach else "", "dim"),
         )

@@ -6,6 +6,7 @@ of their file until here, where they get the names of the plan.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import repeat
 from operator import attrgetter
 from typing import Final
 
@@ -18,7 +19,7 @@ from flowq.compiler.binding.spec import DependencySpec, JobSpec
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import GATE, Action, Cell, Edge, Fetch, JobFields, Node, Plan, cell_name, is_gate
+from flowq.plan import GATE, OPEN_QUEUE, Action, Cell, Edge, Fetch, JobFields, Node, Plan, cell_name, is_gate
 from flowq.plan.bulk import record
 from flowq.plan.cell_names import PLAIN, spellings
 
@@ -70,14 +71,16 @@ class _Values:
 
     matrix: Mapping[str, Json]
     spelling: int = PLAIN
+    queue: str = ""  # if it is not that of the node
 
     def name(self, node: str) -> str:
         """Return the cell's name; the gate of a sub-flow has that of its node, which has the values."""
         return node if is_gate(node) else cell_name(node, self.matrix, self.spelling)
 
 
-def _values_of(cells: Cells) -> Iterator[_Values]:
-    return map(_Values, cells, spellings(cells))
+def _values_of(cells: Cells, queues: Sequence[str] = ()) -> Iterator[_Values]:
+    own = ("" if queue == queues[0] else queue for queue in queues) if queues else repeat("")
+    return map(_Values, cells, spellings(cells), own)
 
 
 def _nothing(node: Node) -> Node:
@@ -147,6 +150,9 @@ class _Emitter:
         cells = frame.cells_of(job)
         edges += tuple(self._open_edges(frame, number))
         node = frame.wholes[number] = self._node(frame, job, Action("join") if job.sub is not None else job.action)
+        queues = frame.section.queues.get(job.name, ())
+        if queues:
+            self.nodes[node] = replace(self.nodes[node], queue=queues[0])
         matches = [
             (parent, item) for parent, item in frame.section.graph.parents(number) if item.match and not frame.is_open(parent)
         ]
@@ -159,13 +165,15 @@ class _Emitter:
         else:
             found = [
                 self._add(node, (*edges, *own), frame, values=values)
-                for values, own in zip(_values_of(cells), matched, strict=True)
+                for values, own in zip(_values_of(cells, queues), matched, strict=True)
             ]
         frame.members[number] = found
         if cells:
             return self._group(node, found, frame)
         if frame.is_open(number):
             self.open_matrices.append(self.nodes[node].name)
+            if job.queues is not None:
+                self.nodes[node] = replace(self.nodes[node], queue=OPEN_QUEUE)
             return self._add(node, edges, frame)
         self.nodes[node] = _nothing(self.nodes[node])
         return self._add(node, edges, frame)
@@ -279,7 +287,18 @@ class _Emitter:
             cell = Cell(len(self.cells), name, node, edges, None, group, hidden, frame.phase)
         else:
             matrix, spelling = values.matrix, values.spelling
-            cell = Cell(len(self.cells), values.name(name), node, edges, matrix, group, hidden, frame.phase, spelling=spelling)
+            cell = Cell(
+                len(self.cells),
+                values.name(name),
+                node,
+                edges,
+                matrix,
+                group,
+                hidden,
+                frame.phase,
+                spelling=spelling,
+                queue=values.queue,
+            )
         self.cells.append(cell)
         return len(self.cells) - 1
 

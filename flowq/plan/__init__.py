@@ -41,6 +41,7 @@ from flowq.plan.records import (
     RetryPolicy,
     Selection,
     SourcePlace,
+    in_queue,
     is_gate,
     near,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Selection",
     "SourcePlace",
     "cell_name",
+    "in_queue",
     "is_gate",
     "near",
 ]

@@ -82,8 +82,12 @@ class PlanOutline:
         return frozenset(index for index, node in enumerate(self._nodes) if node["action"]["kind"] == "approval")
 
     def queues(self) -> list[str]:
-        """Return for each node the queue of its jobs."""
+        """Return for each node the queue of its jobs, but see `own_queue`."""
         return [str(node["queue"]) for node in self._nodes]
+
+    def own_queue(self, ordinal: int) -> str:
+        """Return the queue of a job that is not that of its node, else ""."""
+        return stored.own_queue(self._cells[ordinal]) if ordinal < len(self._cells) else ""
 
     def part(self, ordinals: Sequence[int]) -> Plan:
         """Return a plan with these jobs only, without their dependencies, numbered from 0.

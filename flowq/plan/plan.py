@@ -12,12 +12,13 @@ from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 from flowq.plan.shipment import Shipment
 
-PLAN_VERSION: Final = 5
+PLAN_VERSION: Final = 6
 
-_READABLE: Final = (1, 2, 3, 4, 5)  # later versions only added fields
+_READABLE: Final = (1, 2, 3, 4, 5, 6)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
 _WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
 _WITH_COMMANDS: Final = 5  # an older one knows no secret that a command gives
+_WITH_QUEUES: Final = 6  # the worker of an older one, started for a run, would serve only the first of the queues of a matrix
 
 
 class PlanVersionError(FlowqError):
@@ -90,6 +91,10 @@ class Plan:
     def node_of(self, cell: Cell) -> Node:
         """Return the node a cell belongs to."""
         return self.nodes[cell.node]
+
+    def queue_of(self, cell: Cell) -> str:
+        """Return the queue that a cell waits in."""
+        return cell.queue or self.nodes[cell.node].queue
 
     def params_of(self, node: Node) -> Mapping[str, Json]:
         """Return the params for a node's expressions: those of its own flow file."""
@@ -212,6 +217,8 @@ class Plan:
 
 def _version_of(plan: Plan) -> int:
     """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
+    if any(cell.queue for cell in plan.cells):
+        return _WITH_QUEUES
     if any("command" in reference for node in plan.nodes for reference in node.secrets.values()):
         return _WITH_COMMANDS
     if any(node.artifacts or node.fetch or node.resources for node in plan.nodes):

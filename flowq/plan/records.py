@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from flowq.plan.bulk import nothing, record
@@ -211,6 +211,7 @@ class Cell:
     phase: str = ""  # for a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
     selected: bool = True  # False: skipped at the start, without parents and children
     spelling: int = 0  # of its name, see `cell_names`
+    queue: str = ""  # of its own, if that is another than its node's: read it with `Plan.queue_of`
 
     @property
     def label(self) -> str:
@@ -218,6 +219,12 @@ class Cell:
         if self.hidden and not self.group:
             return self.name.removesuffix(f"/{GATE}")
         return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
+
+
+def in_queue(cell: Cell, node: Node, queue: str) -> Cell:
+    """Return a cell that waits in a queue."""
+    own = "" if queue == node.queue else queue
+    return cell if cell.queue == own else replace(cell, queue=own)
 
 
 @dataclass(frozen=True, slots=True)

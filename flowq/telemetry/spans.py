@@ -102,7 +102,7 @@ class _Executions:
         attributes: dict[str, str | int] = {
             "cicd.pipeline.task.name": cell.label,
             "cicd.pipeline.task.run.id": job,
-            "flowq.queue": self._plan.node_of(cell).queue,
+            "flowq.queue": self._plan.queue_of(cell),
             "flowq.attempt": begin.attempt,
             "flowq.execution": begin.execution,
             "flowq.status": end.new if end.new in ENDED else "retried",

@@ -92,6 +92,40 @@ def test_a_queue_that_depends_on_a_missing_value_is_not_named(cli: Cli, flow: st
     assert "<title>last, queue default, flow.yaml:" in picture
 
 
+def test_the_queues_of_cells_are_named(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cells.yaml").write_text("""
+params: {day: {}, kinds: {type: list}}
+jobs:
+  build: {run: make, matrix: {os: [linux, macos], n: [1, 2]}, queue: "${{ matrix.os }}"}
+  same: {run: make, matrix: {os: [linux]}, queue: "${{ matrix.os }}"}
+  some: {run: make, matrix: {os: [linux, macos]}, queue: "${{ matrix.os }}-${{ params.day }}"}
+  open: {run: make, matrix: {os: "${{ params.kinds }}"}, queue: "${{ matrix.os }}"}
+""")
+
+    def queues(*arguments: str) -> dict[str, tuple[str | None, list[str] | None]]:
+        nodes = json.loads(cli("graph", "cells.yaml", "--format", "json", *arguments).out)["nodes"]
+        return {node["name"]: (node["queue"], node.get("queues")) for node in nodes}
+
+    assert queues() == {
+        "build": (None, ["linux", "macos"]), "same": ("linux", None), "some": (None, None), "open": (None, None),
+    }  # fmt: skip
+    cells = queues("--cells")
+    assert [cells[f"build[os={name},n=2]"] for name in ("linux", "macos")] == [("linux", None), ("macos", None)]
+    picture = cli("graph", "cells.yaml", "--format", "svg").out
+    assert "<title>build ×4, queues linux, macos, cells.yaml:4" in picture
+    assert "<title>some ×2, cells.yaml:6" in picture
+    values = ("cells.yaml", "-p", "day=1", "-p", 'kinds=["a","b"]', "--json")
+    for command in (("plan",), ("run", "--dry-run")):
+        jobs = {job["name"]: job["queue"] for job in json.loads(cli(*command, *values).out)["jobs"]}
+        assert [jobs[name] for name in ("build[os=macos,n=1]", "some[os=macos]", "open[os=a]", "open[os=b]")] == [
+            "macos", "macos-1", "a", "b",
+        ]  # fmt: skip
+    table = cli("run", "--dry-run", *values[:-1]).out.splitlines()
+    assert [line.split() for line in table if "open" in line] == [["open[os=a]", "a"], ["open[os=b]", "b"]]
+    table = cli("plan", *values[:-1]).out.splitlines()
+    assert [line.split()[1:3] for line in table if "open" in line] == [["open[os=a]", "a"], ["open[os=b]", "b"]]
+
+
 def test_a_match_with_an_open_matrix_is_no_mistake(cli: Cli, flow: str) -> None:
     outcome = cli("validate", flow)
     assert outcome.out == "flow.yaml: valid; a run needs -p day=… -p formats=… -p queue=… -p days=…\n"

@@ -197,6 +197,20 @@ jobs:
     assert (jobs["flaky"]["attempts"], jobs["flaky"]["queue"]) == (2, "other")
 
 
+def test_the_worker_of_a_run_serves_the_queues_of_its_cells_also_new_ones(project: Project) -> None:
+    text = """
+jobs:
+  m: {matrix: {os: [linux, macos]}, queue: "${{ matrix.os }}", run: 'echo ${{ matrix.os }} >> ran.txt; [ ${{ matrix.os }} = linux ]'}
+"""
+    failed(project, text)
+    project.write(text.replace('"${{ matrix.os }}"', '"${{ matrix.os }}-2"').replace("= linux", "!= other"))
+    done = project.flowq("retry", "--failed", "--reload")
+    assert done.code == 0, done.out
+    assert sorted(project.ran) == ["linux", "macos", "macos"]
+    jobs = {job["name"]: (job["status"], job["queue"]) for job in project.status()["jobs"]}
+    assert jobs == {"m[os=linux]": ("finished", "linux"), "m[os=macos]": ("finished", "macos-2")}
+
+
 def test_a_matrix_gets_fail_fast(project: Project) -> None:
     text = "jobs:\n  m: {matrix: {n: [1, 2]}, run: 'exit 1'}\n"
     failed(project, text)

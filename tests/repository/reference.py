@@ -165,6 +165,7 @@ def _names() -> Iterator[str]:
 _PLACES: Final = {
     Context.STATIC: "values that are fixed before the run",
     Context.CELL: "`params` of a job with `flow`",
+    Context.QUEUE: "`queue`",
     Context.FLOW_ENV: "`env` of the flow",
     Context.JOB_ENV: "`env` of a job",
     Context.JOB: "everything else of a job",

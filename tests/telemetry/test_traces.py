@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from flowq.compiler import compile_text
 from flowq.exceptions import UsageError
 from flowq.flows.actions.retry import plan_retry
 from flowq.ids import span_id, trace_id
@@ -109,6 +110,23 @@ def test_a_run_is_a_trace(store: Store, collector: Collector, tmp_path: Path) ->
     assert attributes["cicd.pipeline.task.name"].string_value == "second"
     assert attributes["flowq.status"].string_value == "failed"
     assert [event.name for event in spans["job first"].events] == ["queued"]
+
+
+def test_the_spans_of_cells_have_their_queues(
+    store: Store, server: PrivateServer, collector: Collector, tmp_path: Path
+) -> None:
+    text = 'jobs: {a: {run: "true", matrix: {os: [linux, macos]}, queue: "${{ matrix.os }}"}}'
+    plan = compile_text(text).plan
+    assert plan is not None
+    run = start(store, plan, tmp_path)
+    with WorkerProcess(server.url, "linux", "macos", namespace=store.namespace):
+        ended(store, run)
+    send(store, run)
+    spans = [span for name, span in by_name(collector).items() if name.startswith("job ")]
+    attributes = [{item.key: item.value.string_value for item in span.attributes} for span in spans]
+    assert {(found["cicd.pipeline.task.name"], found["flowq.queue"]) for found in attributes} == {
+        ("a[os=linux]", "linux"), ("a[os=macos]", "macos"),
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("_worker")

@@ -1,6 +1,7 @@
 """Plans: the stored form, names, params and versions."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from flowq.flows.views.text import safe_line
 from flowq.plan import Action, Cell, Concurrency, Edge, Json, Node, Plan, PlanVersionError, RetryPolicy, cell_name
 from flowq.plan.cell_names import spellings
+from flowq.plan.outline import PlanOutline
 
 _VALUES = st.one_of(
     st.none(),
@@ -41,7 +43,7 @@ EVERYTHING = Plan(
         Cell(0, "plain", 0),
         Cell(1, "each", 1, (Edge(0),), group=True),
         Cell(2, "grid[x=1]", 2, (Edge(0, "done"),), {"x": 1}),
-        Cell(3, "grid[x=2]", 2, (), {"x": 2}),
+        Cell(3, "grid[x=2]", 2, (), {"x": 2}, queue="gpu"),
         Cell(4, "grid", 2, (Edge(2, "done"), Edge(3, "done")), group=True),
         Cell(5, "grid[x=1]", 2, (Edge(2, "done"),), {"x": 1}, group=True, hidden=True),
         Cell(6, "sub/@start", 3, (Edge(4),), hidden=True),
@@ -90,6 +92,21 @@ def test_a_plan_of_version_1_is_read() -> None:
         ("a[x=1]", False, False, ""),
         ("a", True, False, ""),
     ]
+    assert [plan.queue_of(cell) for cell in plan.cells] == ["default", "default"]
+
+
+def test_a_cell_has_its_own_queue_or_that_of_its_node() -> None:
+    assert [EVERYTHING.queue_of(cell) for cell in EVERYTHING.cells[2:5]] == ["default", "gpu", "default"]
+    outline = PlanOutline(EVERYTHING.to_json())
+    assert [outline.own_queue(ordinal) for ordinal in (2, 3, 4, 99)] == ["", "gpu", "", ""]
+    part = outline.part([3, 2])
+    assert [(cell.name, part.queue_of(cell)) for cell in part.cells] == [("grid[x=2]", "gpu"), ("grid[x=1]", "default")]
+
+
+def test_only_a_plan_with_queues_of_cells_needs_a_flowq_that_knows_them() -> None:
+    """The worker of a local run of an older one would serve the queues of nodes alone."""
+    without = replace(EVERYTHING, cells=tuple(replace(cell, queue="") for cell in EVERYTHING.cells))
+    assert [json.loads(plan.to_json())["version"] for plan in (without, EVERYTHING)] == [2, 6]
 
 
 def test_a_plan_has_the_lowest_version_that_knows_its_sources_of_secrets() -> None:

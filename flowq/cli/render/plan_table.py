@@ -66,7 +66,7 @@ def plan_json(plan: Plan, ends: Sequence[PredictedEnd], history: History, worker
                 "name": cell.name,
                 "job": plan.node_of(cell).name,
                 "step": steps[cell.ordinal],
-                "queue": plan.node_of(cell).queue,
+                "queue": plan.queue_of(cell),
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
                 "conditions": [condition for _name, condition in plan.shown_parents(cell)],
                 "if": plan.node_of(cell).condition,
@@ -114,7 +114,7 @@ def _table(
     names = [safe_line(cell.name) for cell in jobs]
     if terminal.width is not None:
         names = [cut(name, _NAME, unicode=terminal.unicode) for name in names]
-    queues = [safe_line(plan.node_of(cell).queue) for cell in jobs]
+    queues = [safe_line(plan.queue_of(cell)) for cell in jobs]
     limits = [_limits(plan.node_of(cell)) for cell in jobs]
     name, queue, limit = (
         max([columns(text) for text in texts] + [least]) for texts, least in ((names, 3), (queues, 5), (limits, 6))

@@ -19,7 +19,7 @@ from flowq.compiler.syntax.source import Report
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.expr import Expression, to_text
-from flowq.plan import OPEN_QUEUE, Concurrency, RetryPolicy
+from flowq.plan import Concurrency, RetryPolicy
 from flowq.plan.resources import KINDS, parse_resource
 from flowq.slots.timezones import named
 
@@ -29,7 +29,6 @@ RETRIED: Final = ("failure", "timeout", "abandoned")
 
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z_]\w*")  # a dotted name, or a class name with a capital letter
 _LOCAL = frozenset({"local", "localtime"})  # zones that are others on another machine
-_QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 def duration(node: YamlNode | None, scope: StaticScope, report: Report, *, never: bool, positive: bool = False) -> float | None:
@@ -83,21 +82,6 @@ def _is_zone(name: str) -> bool:
         return name not in _LOCAL and named(name) is not None
     except UsageError:
         return False
-
-
-def queue(node: YamlNode | None, scope: StaticScope, report: Report) -> str | None:
-    """Return a queue's name, `OPEN_QUEUE` where it depends on a param without a value, or None where none is given."""
-    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-        return None
-    value = scope.evaluate(node, report) if has_holes(node) else node.value
-    if value is UNKNOWN:
-        return OPEN_QUEUE
-    name = to_text(value)
-    if name and not _QUEUE.fullmatch(name) and has_holes(node):
-        report.add(
-            Code.NAME, node.span, f"expected a queue's name, found {name[:60]!r}", "letters, digits, `_`, `-`, `.` and `:`"
-        )
-    return name or None
 
 
 def integer(node: YamlNode | None, default: int) -> int:

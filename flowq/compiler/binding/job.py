@@ -11,8 +11,9 @@ from flowq.compiler.binding.cache import read_cache, warn_of_changing
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.binding.matrix import read_matrix
+from flowq.compiler.binding.queues import read_queue
 from flowq.compiler.binding.secrets import job_secrets
-from flowq.compiler.binding.spec import DependencySpec, FlowHead, JobSpec, SubFlow
+from flowq.compiler.binding.spec import CellQueues, DependencySpec, FlowHead, JobSpec, SubFlow
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.expressions.sites import Context, SiteReader
@@ -35,10 +36,12 @@ def read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     if not _OTHERS.isdisjoint(entries):
         found |= _read_others(job, action, head, reader, report)
     timeout = _timeout(job, action.kind, scope, report)
-    queue = found.pop("queue", None) or defaults.QUEUE
+    queue = read_queue(job.name, job.whole, scope, report) if "queue" in entries else None
+    if isinstance(queue, CellQueues):
+        found["queues"], queue = queue, None
     if not {"matrix", "foreach"} & entries.keys():
         found |= {"max_parallel": None, "fail_fast": False}  # these may come from `defaults`, for jobs with cells
-    return JobSpec(action, queue, timeout, name=job.name, span=job.spelling.span, tree=job.whole, **found)
+    return JobSpec(action, queue or defaults.QUEUE, timeout, name=job.name, span=job.spelling.span, tree=job.whole, **found)
 
 
 def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteReader, report: Report) -> dict[str, Any]:
@@ -97,7 +100,6 @@ def _text(node: YamlNode, _scope: StaticScope, _report: Report) -> str:
 
 
 _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
-    "queue": fields.queue,
     "ttl": _limit,
     "result_ttl": _kept,
     "failure_ttl": _kept,

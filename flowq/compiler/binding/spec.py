@@ -47,6 +47,15 @@ class SubFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class CellQueues:
+    """The `queue` of a job with a matrix that differs from cell to cell, not evaluated. `axes`: what it reads; None: all values of a cell."""
+
+    node: YamlNode
+    scope: StaticScope
+    axes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class CellRule:
     """One entry of a matrix's `include` or `exclude`. `known` is False if a value is missing."""
 
@@ -76,6 +85,7 @@ class JobSpec(JobFields):
     tree: MapNode  # the map it was read from, defaults and templates merged in
     depends_on: tuple[DependencySpec, ...] = ()
     matrix: MatrixSpec | None = None
+    queues: CellQueues | None = None  # instead of `queue`
     stage: str = ""
     sub: SubFlow | None = None
     sites: tuple[ExpressionSite, ...] = ()

@@ -1,13 +1,13 @@
 """Values that must be known before the run: their expressions are evaluated by the compiler, with the given params."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.names import Known, check_names
-from flowq.compiler.expressions.sites import SCHEDULED_RUN, Context, SiteReader
+from flowq.compiler.expressions.sites import SCHEDULED_RUN, Context, ExpressionSite, SiteReader
 from flowq.compiler.syntax.nodes import Json, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import EvalError, render
@@ -32,7 +32,8 @@ class StaticScope:
         matrix: the values of the cell.
         axes: for each of its names, whether every cell has it.
         later: the param whose default is evaluated, and those declared after it.
-        place: where the values stand, if it is not in a matrix.
+        place: where the values stand.
+        job: the job that they are of, if messages name it.
     """
 
     params: Mapping[str, Json]
@@ -42,26 +43,30 @@ class StaticScope:
     axes: Mapping[str, bool] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     place: Context = Context.STATIC
+    job: str = ""
 
-    def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
+    def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool], place: Context = Context.CELL) -> "StaticScope":
         """Return the scope of one cell of a matrix."""
-        return replace(self, matrix=cell, axes=axes)
+        return replace(self, matrix=cell, axes=axes, place=place)
 
     def evaluate(self, node: YamlNode, report: Report) -> Json:
         """Return the value of a node with its expressions evaluated, or `UNKNOWN` after a problem."""
-        reader = SiteReader(report, self.place if self.matrix is None else Context.CELL)
+        templated, sites = self.template(node, report)
+        return self.render(templated, node, report) if sites else templated
+
+    def template(self, node: YamlNode, report: Report) -> tuple[Json, Sequence[ExpressionSite]]:
+        """Return the templated form of a node with its expressions, or `UNKNOWN` without any if they cannot be evaluated."""
+        reader = SiteReader(report, self.place)
         before = report.errors
         templated = reader.value(node)
         if report.errors > before:
-            return UNKNOWN
-        if not reader.sites:
-            return templated
-        known = Known(self.declared, later=self.later, matrix=self.axes, is_matrix=self.matrix is not None)
+            return UNKNOWN, ()
+        known = Known(self.declared, later=self.later, matrix=self.axes, is_matrix=self.matrix is not None, job=self.job)
         if False in [check_names(site, known, report) for site in reader.sites]:  # a list: each one reports
-            return UNKNOWN
+            return UNKNOWN, ()
         if any(self._missing(reference.path) for site in reader.sites for reference in site.expression.references()):
-            return UNKNOWN
-        return self._render(templated, node, report)
+            return UNKNOWN, ()
+        return templated, reader.sites
 
     def _missing(self, path: tuple[str | int, ...]) -> bool:
         """Return whether a used param has no value; the cause is reported at its declaration."""
@@ -69,7 +74,8 @@ class StaticScope:
             return False
         return len(self.params) < len(self.declared) if len(path) == 1 else path[1] not in self.params
 
-    def _render(self, templated: Json, node: YamlNode, report: Report) -> Json:
+    def render(self, templated: Json, node: YamlNode, report: Report) -> Json:
+        """Return the value of a template of `node`, or `UNKNOWN` after a problem."""
         try:
             run = {**self.run, **{key: self.run.get(key) for key in SCHEDULED_RUN}}
             return render(templated, {"params": dict(self.params), "run": run, "matrix": dict(self.matrix or {})})

@@ -71,7 +71,8 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
     if root not in site.place.roots:
         return _secret_problem(rest, site.place) if root == "secrets" else _root_problem(str(root), site.place, known)
     if root == "matrix" and not known.is_matrix:
-        return Code.NAME_NOT_HERE, "this job has no matrix", "add `matrix:` to the job, or use params"
+        who = f"`{known.job}`" if site.place is Context.QUEUE else "this job"
+        return Code.NAME_NOT_HERE, f"{who} has no matrix", "add `matrix:` to the job, or use params"
     if root in ("item", "index") and not known.is_foreach:
         return Code.NAME_NOT_HERE, f"`{root}` is known in a job with `foreach`", "add `foreach:` to the job"
     if not rest or root in ("item", "index", "event"):  # the parts of these have types
@@ -117,6 +118,8 @@ def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, s
         hint = f"known here are {', '.join(place.roots)}"
         if root == "matrix" and place is Context.STATIC:
             hint += "; all cells of a job have the same value here: for several, write several jobs that extend one template"
+        if root in ("item", "index") and place is Context.QUEUE:
+            hint += "; the list of a `foreach` is known in the run only, so its jobs wait in one queue: those of a `matrix` may have several"
         return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", hint
     if root in _FOREIGN:
         return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean {_FOREIGN[root]}?"
@@ -159,7 +162,9 @@ def _axis(reference: Reference, key: str, site: ExpressionSite, known: Known) ->
         code, message, hint = _no_member("matrix value", key, known.matrix, "")
         return code, f"the matrix of {known.job} has no `{key[:60]}`" if known.job else message, hint
     if not known.matrix[key] and not reference.guarded:
-        return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"give a fallback: matrix.{key} ?? ''"
+        where, instead = (f" of {known.job}", "default") if site.place is Context.QUEUE else ("", "")
+        hint = f"give a fallback: matrix.{key} ?? '{instead}'"
+        return Code.MAYBE_ABSENT, f"not every cell of the matrix{where} has `{key}`", hint
     return None
 
 

@@ -27,6 +27,7 @@ class Context(Enum):
 
     STATIC = "before the run"
     CELL = "in the `params` of a sub-flow"
+    QUEUE = "in `queue`"
     FLOW_ENV = "in the environment of the flow"
     JOB_ENV = "in `env`"
     JOB = "in a job"
@@ -48,12 +49,13 @@ class Context(Enum):
         """The known keys of `run`."""
         if self is Context.NOTICE:
             return NOTICE_RUN
-        return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.SCHEDULE) else RUNTIME_RUN
+        return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.QUEUE, Context.SCHEDULE) else RUNTIME_RUN
 
 
 _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
     Context.STATIC: ("params", "run"),
     Context.CELL: ("params", "run", "matrix"),
+    Context.QUEUE: ("params", "run", "matrix"),
     Context.FLOW_ENV: ("params", "run"),
     Context.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
     Context.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),

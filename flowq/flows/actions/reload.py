@@ -14,7 +14,7 @@ from flowq import signing
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.selection import select
 from flowq.flows.actions.submit import run_fields, staged_jobs
-from flowq.plan import Cell, Edge, Plan
+from flowq.plan import Cell, Edge, Plan, in_queue
 from flowq.plan.foreach import before_run
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
@@ -42,7 +42,7 @@ class Reload:
             attempt: the attempt that the retry begins.
             whole: `plan` with the cells of its foreach jobs.
         """
-        new = self._mixed({whole.cells[job.ordinal].node for job in resets})
+        new = self._mixed({job.ordinal for job in resets}, whole)
         before, after = _staged(self.before, self.run), _staged(new, self.run)
         groups = {cell.node: cell.ordinal for cell in new.cells if cell.group and not cell.hidden}
         out = [replace(job, definition=_definition(job.ordinal, after, groups, whole)) for job in resets]
@@ -59,14 +59,22 @@ class Reload:
             fields["signature"] = signed
         return tuple(out), NewPlan(text, fields)
 
-    def _mixed(self, again: set[int]) -> Plan:
-        """Return the plan in which nodes that are not executed again are those that were executed."""
+    def _mixed(self, again: set[int], whole: Plan) -> Plan:
+        """Return the plan in which nodes that are not executed again are those that were executed.
+
+        A cell that is not stays in its queue, also where others of its matrix are.
+        """
         before = {node.name: node for node in self.before.nodes}
+        changed = {whole.cells[ordinal].node for ordinal in again}
         nodes = tuple(
-            node if index in again else replace(before[node.name], line=node.line, file=node.file)
+            node if index in changed else replace(before[node.name], line=node.line, file=node.file)
             for index, node in enumerate(self.plan.nodes)
         )
-        return replace(self.plan, nodes=nodes)
+        cells = (
+            new if new.group or new.ordinal in again else in_queue(new, nodes[new.node], self.before.queue_of(old))
+            for old, new in zip(self.before.cells, self.plan.cells, strict=True)
+        )
+        return replace(self.plan, nodes=nodes, cells=tuple(cells))
 
 
 def reload_plan(run: RunRecord, stored: Plan, fresh: Plan) -> Reload:

@@ -206,7 +206,8 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
         semaphore = group_semaphore("run", str(limit.group))
         fields |= {"semaphore": semaphore, "max_runs": limit.max, "on_conflict": limit.on_conflict}
         fields["keep_place"] = milliseconds(parse_duration(load_settings().keep_place.value))
-        fields["queues"] = "\n".join(sorted({queue_of(node.queue, queue_prefix) for node in plan.nodes}))
+        waiting = {plan.queue_of(cell) for cell in plan.cells if _is_counted(plan, cell)}
+        fields["queues"] = "\n".join(sorted(queue_of(queue, queue_prefix) for queue in waiting))
     for name, count in (
         ("handlers:early", sum(cell.phase not in {"", "exit"} for cell in plan.cells)),
         ("handlers:exit", sum(cell.phase == "exit" for cell in plan.cells)),
@@ -266,7 +267,7 @@ def _groups(plan: Plan) -> dict[int, _Group]:
 
 def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, queue_prefix: str) -> dict[str, str | int]:
     node = plan.node_of(cell)
-    fields: dict[str, str | int] = {"queue": queue_of(node.queue, queue_prefix), "pending": len(cell.parents)}
+    fields: dict[str, str | int] = {"queue": queue_of(plan.queue_of(cell), queue_prefix), "pending": len(cell.parents)}
     if not cell.selected:
         fields["verdict"] = Reason.NOT_SELECTED
     if cell.phase:

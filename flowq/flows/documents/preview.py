@@ -13,7 +13,7 @@ def preview_json(plan: Plan) -> dict[str, Json]:
             {
                 "name": cell.name,
                 "job": plan.node_of(cell).name,
-                "queue": plan.node_of(cell).queue,
+                "queue": plan.queue_of(cell),
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
                 "foreach": plan.node_of(cell).foreach,
                 "file": plan.file_of(plan.node_of(cell)),

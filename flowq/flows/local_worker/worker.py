@@ -18,8 +18,7 @@ from flowq.plan import Plan
 def needed_queues(plan: Plan) -> list[str]:
     """Return the queues that jobs of a run will wait in."""
     cells = (cell for cell in plan.cells if cell.selected and not cell.hidden)
-    nodes = (plan.node_of(cell) for cell in cells if not cell.group or plan.node_of(cell).foreach is not None)
-    return sorted({node.queue for node in nodes})
+    return sorted({plan.queue_of(cell) for cell in cells if not cell.group or plan.node_of(cell).foreach is not None})
 
 
 def stored_queues(plan: Plan, queue_prefix: str) -> list[str]:

@@ -119,8 +119,9 @@ class _Count:
         if node < 0:
             return letter in "FS" and self._outline.is_gate(ordinal)
         if letter == "q":
-            wanted = self._queues[node] not in self._waiting
-            self._waiting.add(self._queues[node])
+            queue = self._outline.own_queue(ordinal) or self._queues[node]
+            wanted = queue not in self._waiting
+            self._waiting.add(queue)
             return wanted
         wanted = self._left.get(letter, 0) > 0
         self._left[letter] = self._left.get(letter, 0) - 1

@@ -315,7 +315,7 @@ def _job_view(
         allowed=record is not None and record.allowed,
         attempts=0 if record is None else record.attempt,
         max_attempts=1 + (node.retry.max if node.retry else 0),
-        queue=node.queue,
+        queue=plan.queue_of(cell),
         worker=None if record is None else record.worker,
         depends_on=tuple(plan.cells[ordinal].name for ordinal in parents),
         waits_for=waits_for,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flowq.flows.render.graph.simplify import Contraction
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
-from flowq.plan import GATE, OPEN_QUEUE, STAGE, Json, Node, Plan, SourcePlace
+from flowq.plan import GATE, OPEN_QUEUE, STAGE, Json, Plan, SourcePlace
 from flowq.plan.foreach import order
 from flowq.states import JobStatus
 
@@ -19,9 +19,10 @@ class Vertex:
     """One job as drawn. `status` is None without a run. `group`: it only counts the cells above it."""
 
     name: str
-    queue: str | None  # not known: a param has no value
+    queue: str | None  # not known: a param has no value; or there are several
     place: SourcePlace
     cells: tuple[str, ...] = ()  # of a matrix drawn as one
+    queues: tuple[str, ...] = ()  # of its cells, where they are several
     matrix: bool = False  # drawn as one; it may have no cells
     is_open: bool = False  # its cells are not known, because a param has no value
     status: JobStatus | None = None
@@ -73,6 +74,7 @@ def graph_json(graph: Drawing) -> dict[str, Json]:
             {
                 "name": vertex.name,
                 "queue": vertex.queue,
+                **({"queues": list(vertex.queues)} if vertex.queues else {}),
                 "file": vertex.place.file,
                 "line": vertex.place.line,
                 "cells": list(vertex.cells),
@@ -101,10 +103,12 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
         node = plan.nodes[index]
         own = [ordinal for ordinal in cells_of.get(node.name, []) if plan.cells[ordinal].selected]  # none of a stage
         views = [jobs[ordinal] for ordinal in own if ordinal in jobs]
+        queues = tuple(sorted({plan.queue_of(plan.cells[ordinal]) for ordinal in own} or {node.queue}))
         vertices.append(
             Vertex(
                 name=_name(node.name),
-                queue=_queue(node),
+                queue=_known(queues[0]) if len(queues) == 1 else None,
+                queues=queues if len(queues) > 1 else (),
                 place=plan.place_of(node),
                 cells=tuple(plan.cells[ordinal].name for ordinal in own if plan.cells[ordinal].name != node.name)
                 if node.matrix
@@ -147,7 +151,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 name=cell.label,
                 matrix=cell.name in plan.open_matrices,
                 is_open=cell.name in plan.open_matrices,
-                queue=_queue(node),
+                queue=_known(plan.queue_of(cell)),
                 place=plan.place_of(node),
                 status=matrix_status(views) if cell.group else view.status if view else None,
                 allowed=view is not None and view.allowed,
@@ -160,8 +164,8 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
     return Drawing(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)), plan.file)
 
 
-def _queue(node: Node) -> str | None:
-    return None if node.queue == OPEN_QUEUE else node.queue
+def _known(queue: str) -> str | None:
+    return None if queue == OPEN_QUEUE else queue
 
 
 def _duration(views: Sequence[JobView]) -> float | None:

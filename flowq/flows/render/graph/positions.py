@@ -32,6 +32,7 @@ def graph_layout_json(plan: Plan, *, cells: bool = False) -> dict[str, Json]:
                 "kind": _kind(vertex, kinds.get(vertex.name, "job")),
                 "ordinals": list(vertex.ordinals),
                 "queue": vertex.queue,
+                **({"queues": list(vertex.queues)} if vertex.queues else {}),
                 "column": column_of[index],
                 "row": layout.rows[index],
             }

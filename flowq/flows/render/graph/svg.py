@@ -107,6 +107,8 @@ def _tooltip(vertex: Vertex, file: str) -> str:
     state = "" if vertex.status is None else f": {vertex.status}" + (" (allowed)" if vertex.allowed else "")
     took = "" if vertex.duration is None else f", {vertex.duration:.2f} s"
     queue = "" if vertex.queue is None else f", queue {vertex.queue}"
+    if vertex.queues:
+        queue = f", queues {', '.join(vertex.queues)}"
     return f"{vertex.label}{state}{took}{queue}, {vertex.place.beside(file) or f'line {vertex.place.line}'}"
 
 
