@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -42,11 +43,16 @@ def project(tmp_path: Path, home: Path) -> Path:
     return tmp_path
 
 
+def without_waits(said: str) -> str:
+    """Return what a command has said, but that it waits: on a busy machine a server takes longer to start."""
+    return re.sub("^waiting for the embedded server.*\n", "", said, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", ["random", "redis", "queue", "types"])
 def test_a_file_named_like_a_module_is_not_imported(project: Path, name: str) -> None:
     (project / f"{name}.py").write_text("raise SystemExit('imported')\n")
     done = flowq("run", "quick.yaml", cwd=project)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, without_waits(done.stderr)) == (0, "")
 
 
 @pytest.mark.parametrize("command", [("runs",), ("schema",), ("status", "--json")])
@@ -54,10 +60,8 @@ def test_a_full_disk_is_not_reported_as_a_bug(project: Path, command: tuple[str,
     assert flowq("run", "quick.yaml", cwd=project).returncode == 0
     with Path("/dev/full").open("w") as full:
         done = flowq(*command, cwd=project, stdout=full)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "error: cannot write: No space left on device: make room, or write somewhere else\n",
-    )
+    assert done.returncode == 2
+    assert without_waits(done.stderr) == "error: cannot write: No space left on device: make room, or write somewhere else\n"
 
 
 def test_a_full_disk_for_the_output_does_not_end_the_run(project: Path) -> None:

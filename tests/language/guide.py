@@ -37,7 +37,7 @@ VARIABLES: Final = {
 }
 """What the worker's environment has for them and for the tests of secrets."""
 
-SECRETS: Final = {"secrets/token": "a-token-of-the-guide\n"}
+SECRETS: Final = {"secrets/token": "a-token-of-the-guide\n", "show-key.sh": "echo a-key-of-the-guide\n"}
 """Files with secrets."""
 
 _BLOCK = re.compile(r"(?:<!-- ends: (?P<ends>\w+) -->\n)?```(?P<kind>yaml|ini|csv)\n(?P<text>.*?)```", re.DOTALL)

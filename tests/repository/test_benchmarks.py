@@ -83,7 +83,7 @@ def test_every_floor_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [line.rsplit(maxsplit=3) for line in capsys.readouterr().out.splitlines()[3:]]
     assert all(float(wall.replace(",", "")) > 0 for _, wall, _, _ in rows)
     assert [name for name, *_ in rows if "commands of an enqueue" in name] != ["the 0 commands of an enqueue"]
-    assert len(rows) == 10
+    assert len(rows) == 11
 
 
 def test_every_prototype_is_measured(capsys: pytest.CaptureFixture[str]) -> None:

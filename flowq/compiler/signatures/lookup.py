@@ -71,7 +71,7 @@ class Lookup:
             return Problem("source", name, message, "correct it; the job would fail")
         try:
             return _Walk(self._modules).attribute(module, attribute.split("."))
-        except RecursionError:  # an annotation or a default that is nested without end: Python 3.13 reads deeper ones than it can go through
+        except RecursionError:  # Python 3.13 reads annotations and defaults that are nested deeper than it can go through
             return None
 
     def _missing_module(self, name: str, attribute: str) -> Problem | None:

@@ -56,5 +56,5 @@ def test_errors_name_the_line(data: bytes, message: str) -> None:
 
 
 def test_deep_json_is_an_error_not_a_crash() -> None:
-    with pytest.raises(OutputError, match="line 1 .* nested too deeply"):
+    with pytest.raises(OutputError, match=r"line 1 .* nested too deeply"):
         parse(b'{"a":' + b"[" * 100_000)
