@@ -34,6 +34,8 @@ _SCRIPTS: Final = (
 """The scripts that a worker calls: read when it registers, because a worker without free descriptors cannot open a file."""
 
 _LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker counts as dead
+_SILENT_LEASES: Final = 6  # likewise, although its process runs
+_SILENT: Final = 60_000  # ms, at least
 
 
 class Workers:
@@ -87,8 +89,8 @@ class Workers:
         """Return the workers that live, by name.
 
         The record of a lost worker stays until the sweeps of others remove it, and longer if it was the only one, so it
-        proves nothing. A worker lives while its process is known to run, and where that cannot be told from here, while it has sent a
-        heartbeat within two leases.
+        proves nothing. A worker lives while its process is known to run and has sent a heartbeat within six leases, at least a minute:
+        it may be one of the server that this data was copied from. Where it cannot be told from here whether it runs, within two leases.
         """
         with self._session.translated:
             names = [item.decode() for item in self._session.client.zrange(self._keys("workers"), 0, -1)]
@@ -211,7 +213,10 @@ def _ms(seconds: float) -> int:
 
 def _lives(worker: WorkerRecord, now_ms: int) -> bool:
     running = processes.is_running(worker.process)
-    return now_ms - worker.beat_ms < _LIVE_LEASES * worker.lease_ms if running is None else running
+    silent = now_ms - worker.beat_ms
+    if running is None:
+        return silent < _LIVE_LEASES * worker.lease_ms
+    return running and silent < max(_SILENT_LEASES * worker.lease_ms, _SILENT)
 
 
 def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None:

@@ -198,7 +198,7 @@ def test_a_backup_is_the_data_of_a_server_of_ones_own(clean_home: Path, kept: Pa
     assert flowq("run", "--detach", "--run-id", "open", cwd=tmp_path).code == 0
     assert flowq("server", "backup", str(kept / "moved"), cwd=tmp_path).code == 0
     assert flowq("cancel", "open", cwd=tmp_path).code == 0
-    assert flowq("server", "stop", "--force", cwd=tmp_path).code == 0
+    until(lambda: flowq("server", "stop", cwd=tmp_path).code == 0, message="the worker of the canceled run to leave the server")
     new = PrivateServer()
     try:
         shutil.copytree(kept / "moved" / "data", new.directory, dirs_exist_ok=True)

@@ -155,6 +155,19 @@ def test_all_jobs_of_a_worker_that_has_ended_are_reaped_when_its_lease_has_run_o
     assert {name: score == 0 for name, score in leases.items()} == dict.fromkeys(names, left < 0)
 
 
+@pytest.mark.parametrize("process", [processes.identity(), processes.identity()[:-1] + "-1"], ids=["runs", "has ended"])
+@pytest.mark.parametrize("silent", [55, 65])
+def test_a_worker_lives_while_its_process_runs_and_is_not_silent_for_long(
+    store: Store, driver: Driver, process: str, silent: int
+) -> None:
+    """One that is silent for a minute may serve another server, of whose data this is a copy."""
+    store.workers.register(replace(driver.registration, process=process))
+    store.client.hset(store.session.keys("worker", driver.name), "beat", store.now_ms() - 1000 * silent)
+    assert [worker.name for worker in store.workers.live()] == (
+        [driver.name] if (process, silent) == (processes.identity(), 55) else []
+    )
+
+
 @pytest.fixture(params=["1|0|0|0", "1|60000|0|0"], ids=["queued", "scheduled"])
 def lost(request: pytest.FixtureRequest, store: Store, driver: Driver) -> Claim:
     """A job whose execution was reaped, and which waits for the next execution."""
