@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flowq.compiler import compile_text
 from flowq.ids import member_id
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.store.schedules import RunEnd, SlotEntry
 from tests.chaos import mutants
 from tests.chaos.cast import SUBMITTERS, Setting, Strike
@@ -108,6 +110,18 @@ def test_a_job_that_its_run_has_lost_is_found() -> None:
     jobs = {member_id("r", 0): {"status": "finished"}}
     evidence = Evidence(Picture(jobs=jobs, runs={"r": {"status": "running"}}), [], [], [], plans={"r": plan})
     assert found("lost", evidence) == [f"job {member_id('r', 1)} of run r is gone"]
+
+
+def test_the_cells_of_a_list_that_a_retry_has_evaluated_again_are_not_lost() -> None:
+    text = "{jobs: {a: {call: 'os:listdir'}, b: {depends_on: a, foreach: jobs.a.result, run: echo y}}}"
+    plan = compile_text(text).plan
+    assert plan is not None
+    (group,) = foreach_groups(plan)
+    again = with_foreach_cells(plan, {group: range(len(plan.cells) + 2, len(plan.cells) + 4)})
+    jobs = {member_id("r", cell.ordinal): {"status": "finished"} for cell in again.cells if cell.name}
+    assert len(jobs) == len(again.cells) - 2
+    evidence = Evidence(Picture(jobs=jobs, runs={"r": {"status": "running"}}), [], [], [], plans={"r": again})
+    assert found("lost", evidence) == []
 
 
 def test_an_execution_that_ends_twice_is_found() -> None:
