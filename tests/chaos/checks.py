@@ -51,7 +51,8 @@ def lost(evidence: Evidence) -> Iterator[str]:
     for run in sorted(evidence.accepted_runs - evidence.begun_runs):
         yield f"run {run} was accepted, and is gone"
     for run, plan in evidence.plans.items():
-        members = (member_id(run, cell.ordinal) for cell in plan.cells if cell.name)  # without: a cell of before a retry, which is gone
+        # A cell without a name is one of before a retry that has evaluated its list again.
+        members = (member_id(run, cell.ordinal) for cell in plan.cells if cell.name)
         yield from (f"job {job} of run {run} is gone" for job in members if job not in evidence.picture.jobs)
     for job in sorted(evidence.accepted_jobs - evidence.jobs.keys()):
         yield f"job {job} was accepted, and is gone"
