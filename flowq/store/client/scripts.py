@@ -134,6 +134,7 @@ def transition_names() -> list[str]:
     return sorted(name for name in _names() if not name.startswith("lib/"))
 
 
+@cache
 def read_header(name: str) -> Header:
     """Read the contract of a transition or fragment."""
     values: dict[str, str] = {}
@@ -237,8 +238,13 @@ def _block(name: str) -> str:
 def commands_of(name: str) -> list[str]:
     """Return the commands that a transition may come to, those first that its header names."""
     first = list(read_header(name).rights or ())
-    found = {word.lower() for item in (_RIGHTS, *_order(name, [])) for word in _COMMAND.findall(_text(item))}
+    found = set[str]().union(*map(_commands_in, (_RIGHTS, *_order(name, []))))
     return first + sorted(found.intersection(rights.commands_of_scripts()).difference(first))
+
+
+@cache
+def _commands_in(name: str) -> set[str]:
+    return {word.lower() for word in _COMMAND.findall(_text(name))}
 
 
 def _rights(name: str) -> str:
