@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.plan.bulk import record
 from flowq.plan.resources import describe_resources
-from flowq.states import Reason
 from flowq.worker.horse import shell
 from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.messages import failed
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 _SILENT: Final = {70: "os._exit, or the job has closed descriptors that it had not opened: its output says more"}
 """What an exit without a result may come from, by its code: that of a horse that could not tell it is `EX_SOFTWARE`."""
-
-_REASONS: Final = frozenset({Reason.ERROR, Reason.TIMEOUT, Reason.KILLED, Reason.INVALID_RESULT})
-"""For which a horse may say that its job has failed."""
 
 
 class KillCause(StrEnum):
@@ -58,29 +54,6 @@ class Owner(Protocol):
         """Handle the release of the slot: it can take the next task."""
 
 
-def is_told(message: object, *, by_driver: bool = False) -> bool:
-    """Return whether a message has the form of what a horse tells (`flowq.worker.ipc.messages`): its job can write to the stream, too.
-
-    Args:
-        message: what has come.
-        by_driver: it is from the driver of an executor, which jobs cannot reach: it also says what became of the start of a job.
-    """
-    match message:
-        case {"outcome": _, "unstarted": _} if not by_driver:
-            return False
-        case {"outcome": _}:
-            return _is_outcome(message)
-        case {"stays": bool()}:
-            return not by_driver
-        case {"granted": str()}:
-            return by_driver
-        case {"executes": True}:
-            return not by_driver
-        case {"phase": int() | float() | None, "so_far": so_far}:
-            return so_far is None or _is_failure(so_far)
-    return False
-
-
 def hard_limit(task: Task, begun: float, grace: float) -> float | None:
     """Return the monotonic time at which a task that began at `begun` is told to end, None for no limit; `grace` (s) is what a call has to end by itself."""
     timeout = task.get("timeout")
@@ -88,65 +61,6 @@ def hard_limit(task: Task, begun: float, grace: float) -> float | None:
         return None
     soft = task["kind"] in {"call", "pickle", "callback"}
     return begun + float(timeout) + (grace if soft else 0.0)
-
-
-def _is_failure(message: object) -> bool:
-    match message:
-        case {"outcome": "failed"}:
-            return _is_outcome(message)
-    return False
-
-
-def _is_outcome(message: object) -> bool:
-    match message:
-        case {"note": note} if not isinstance(note, str):
-            return False
-        case {"cache": cache} if not _is_cache(cache):
-            return False
-        case {"artifacts": kept} if not _are_artifacts(kept):
-            return False
-        case {"bases": bases} if not (isinstance(bases, list) and all(isinstance(name, str) for name in bases)):
-            return False
-        case {"outcome": "finished", "value": bytes(), "exit_code": int() | None}:
-            return True
-        case {"outcome": "failed", "reason": reason, "error": str(), "exception": str(), "exit_code": int() | None}:
-            return isinstance(reason, str) and reason in _REASONS
-        case {"outcome": "retry", "max": int(), "intervals": list(intervals), "at_front": bool()}:
-            return all(isinstance(interval, int | float) for interval in intervals)
-    return False
-
-
-def _is_cache(said: object) -> bool:
-    match said:
-        case {"hit": bool(), "reason": str(), **rest}:
-            kept = {"id", "ttl"} if "digest" in rest else set()
-            return kept <= rest.keys() and all(
-                isinstance(value, int | None if name == "ttl" else str) for name, value in rest.items()
-            )
-    return False
-
-
-def _are_artifacts(kept: object) -> bool:
-    match kept:
-        case {"items": list(items), "contents": dict(contents)}:
-            return all(map(_is_artifact, items)) and all(
-                isinstance(digest, str) and isinstance(content, bytes) for digest, content in contents.items()
-            )
-    return False
-
-
-def _is_artifact(item: object) -> bool:
-    match item:
-        case {"name": str(), "keep": int() | None, "files": list(files), "remote": bool()}:
-            return all(_is_file(row) for row in files)
-    return False
-
-
-def _is_file(row: object) -> bool:
-    match row:
-        case [str(), int(), str(), bool() | int()]:
-            return True
-    return False
 
 
 def died(code: int | None, cause: KillCause | None, *, garbled: bool = False) -> TaskResult:
