@@ -18,7 +18,7 @@ from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import finished
 from flowq.worker.ipc.platform import has_ended
 from flowq.worker.ipc.short_form import shortened
-from flowq.worker.ipc.told import is_told
+from flowq.worker.supervisor.fork_servers.told import is_told
 from flowq.worker.supervisor.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
