@@ -253,7 +253,7 @@ class Enqueueing:
             for job, new in zip(jobs, described, strict=True):
                 job.state.foresee(new)
             return jobs
-        answers = self.store.jobs.create_many(news)
+        answers = self.store.jobs.create_many(news, expected=len(datas))
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
             if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
                 self._submit(job, due_ms=_NOW)

@@ -49,10 +49,11 @@ class Jobs:
         new.check()
         return _created(self._session.run("job/create_draft", *new.arguments()))
 
-    def create_many(self, jobs: Iterable[NewJob]) -> list[tuple[Outcome, str]]:
+    def create_many(self, jobs: Iterable[NewJob], *, expected: int = 0) -> list[tuple[Outcome, str]]:
         """Create plain jobs, many per call and the next calls under way meanwhile; each is answered as by `create`.
 
-        Jobs that an iterator makes are made while the server works; what makes them has checked their payloads.
+        Jobs that an iterator makes are made while the server works; what makes them has checked their payloads. `expected`: how many they are, if
+        that is known.
 
         Raises:
             TooLargeError: a payload of a list is too large; nothing was created.
@@ -68,7 +69,7 @@ class Jobs:
                 yield creations(chunk)
 
         answers: list[tuple[Outcome, str]] = []
-        for reply in run_ahead(self._session, "job/create_many", calls(), flat=True):
+        for reply in run_ahead(self._session, "job/create_many", calls(), flat=True, several=expected > _CREATED):
             count = counts.popleft()
             each = [_created(pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
             answers += each * count if len(each) == 1 else each

@@ -21,16 +21,25 @@ _UNDER_WAY: Final = 4  # calls without a reply
 _Call: TypeAlias = list[str | bytes]  # the arguments, as flat texts
 
 
-def run_ahead(session: Session, name: str, calls: Iterable[Sequence[object]], *, flat: bool = False) -> Iterator[Any]:
-    """Call a script once for each of `calls` and yield the raw replies in order. `flat`: their arguments are flat texts already.
+def run_ahead(
+    session: Session, name: str, calls: Iterable[Sequence[object]], *, flat: bool = False, several: bool = False
+) -> Iterator[Any]:
+    """Call a script once for each of `calls` and yield the raw replies in order.
+
+    Args:
+        session: where to.
+        name: of the script.
+        calls: the arguments of each.
+        flat: the arguments are flat texts already.
+        several: there is more than one call, so the first is sent before it is known what the second has.
 
     Raises:
         DataLostError: the data was replaced and the session does not follow.
         ServerError: the server cannot be used.
     """
     prepared = (cast("_Call", arguments) if flat else flatten(arguments) for arguments in calls)
-    begin = [*islice(prepared, 2)]
-    if len(begin) < 2:  # as most often: there is nothing to be ahead of
+    begin = [] if several else [*islice(prepared, 2)]
+    if len(begin) < 2 and not several:  # as most often: there is nothing to be ahead of
         for arguments in begin:
             yield session.run_flat(name, arguments)
         return
