@@ -10,7 +10,6 @@ from flowq.store.schema.constants import with_constants
 from flowq.store.schema.keys import with_keys
 
 NAMES = scripts.transition_names()
-FRAGMENTS = sorted(name for name in scripts._names() if name.startswith("lib/") and scripts.read_header(name).lazy)
 
 
 def test_every_transition_of_the_table_has_its_file() -> None:
@@ -35,16 +34,6 @@ def test_a_script_is_composed_once_of_each_fragment() -> None:
     text = scripts.load("worker/exchange").text
     for line in ("function L.finish()", "function L.claim(", "function L.end_job(", "function L.set_status("):
         assert text.count(line) == 1
-
-
-@pytest.mark.parametrize("name", FRAGMENTS)
-def test_names_defined_lazily_by_a_fragment_are_found(name: str) -> None:
-    lines = scripts._text(name).splitlines()
-    heads = [line.partition("=")[0].partition("(")[0] for line in lines if re.match(r"(function )?L\.", line)]
-    defined = [item for head in heads for item in re.findall(r"\bL\.((?:step\.)?\w+)", head)]
-    assert defined
-    loader = scripts._on_first_use([name])
-    assert re.findall(r" ([\w.]+)=1(?= )", loader) == defined
 
 
 def test_keys_are_literals() -> None:

@@ -9,9 +9,7 @@ All of them together are a library of functions (`library_text`), which the serv
 are its own, and a value that belongs to one call stands on a line that says `-- per call`, because the closures outlive the call. One that may
 stay, because it only saves work, stands on a line that says `-- outlives calls`. A server without functions gets the scripts.
 
-Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
-says `-- loaded: on first use`: its functions are made when the first of them is called. The library needs none of that; of scripts, a job
-takes 190 µs of the server with it and 300 without (97 by functions). A transition that says `-- memory: also when none is
+The closures of a script are made anew by every call: a job takes 300 µs of the server by scripts and 97 by functions. A transition that says `-- memory: also when none is
 left` is not refused by a server that has reached its maxmemory: otherwise live workers would count as dead. One that says `-- rights:` asks
 itself for the rights of its user, those first that it names (see lib/rights); the others are refused at their start.
 
@@ -32,27 +30,7 @@ from flowq.store.schema.keys import with_keys
 
 _LUA: Final = Path(__file__).parents[1] / "lua"
 _HEADER: Final = re.compile(r"^-- (?P<key>[\w/]+): *(?P<value>.*)$")
-_DEFINED: Final = re.compile(r"^(?:function )?L\.(step\.)?(\w+)(?:\(|, L\.| =)", re.MULTILINE)
 _COMMAND: Final = re.compile(r"'([A-Z]+)'")
-_LOADER: Final = """local rest = {{
-{functions}}}
-local function load(name)
-  local number = tonumber(string.match('{places}', ' ' .. name .. '=(%d+) ') or 0)
-  local fragment = rest[number]
-  if fragment then
-    rest[number] = false
-    fragment()
-  end
-end
-setmetatable(L, {{ __index = function(_, name)
-  load(name)
-  return rawget(L, name)
-end }})
-L.step = setmetatable({{}}, {{ __index = function(steps, name)
-  load('step.' .. name)
-  return rawget(steps, name)
-end }})
-"""
 _LIBRARY: Final = """local LIBRARY = '{name}'
 local KEYS, ARGV, rights, incarnation, suspended, served
 {prelude}
@@ -87,7 +65,6 @@ class Header:
     guard: str
     replies: str
     uses: tuple[str, ...]
-    lazy: bool = False  # of a fragment: loaded on first use
     always: bool = False  # of a transition: carried out also when the server has no memory left
     rights: tuple[str, ...] | None = (
         None  # of a transition that asks for the rights of its user itself: the ones it asks for first
@@ -155,7 +132,6 @@ def read_header(name: str) -> Header:
         guard=values.get("guard", ""),
         replies=values.get("replies", ""),
         uses=() if uses in {"-", "-."} else tuple(uses.rstrip(".").split()),
-        lazy="loaded" in values,
         always="memory" in values,
         rights=tuple(values["rights"].split()) if "rights" in values else None,
     )
@@ -172,11 +148,9 @@ def _compose(name: str, *, bare: bool) -> str:
     own = order[-1]
     parts = [_ALWAYS] if own.always and not bare else []
     parts += [_text("lib/prelude"), f"local rights = {_rights(name)}"]
-    if later := [header.name for header in order if header.lazy]:
-        parts.append(_on_first_use(later))
     if name not in _UNGUARDED:
         parts.append(_text("lib/incarnation"))
-    parts += [_text(header.name) for header in order if not header.lazy]
+    parts += [_text(header.name) for header in order]
     if not _asks(own):
         parts.append("L.ask()")
     return with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
@@ -269,16 +243,6 @@ def _split_per_call(text: str) -> tuple[str, str]:
 
     text = re.sub(r"^(?:local )?(\S[^\n]*? = )([^\n]*?) -- per call.*$", declare, text, flags=re.MULTILINE)
     return text, "\n".join(values)
-
-
-def _on_first_use(names: list[str]) -> str:
-    """Return fragments as functions, each of which is called when something is looked for in `L` that it defines and is not there yet."""
-    functions, places = "", " "
-    for number, name in enumerate(names, 1):
-        text = _text(name)
-        functions += f"function()\n{text}end,\n"
-        places += "".join(f"{step}{item}={number} " for step, item in _DEFINED.findall(text))
-    return _LOADER.format(functions=functions, places=places)
 
 
 def _order(name: str, seen: list[str]) -> list[str]:

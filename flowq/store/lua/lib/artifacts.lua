@@ -1,6 +1,5 @@
 -- lib/artifacts: the files that jobs of runs leave: what is known of them, and the contents that are kept on this server
 -- uses: -
--- loaded: on first use
 -- `artifacts:<job>` is a hash: name -> "<ms until which it is kept, or -> <manifest>". `artifact-files:<job>:<name>` is a hash: digest ->
 -- content; it expires with what is kept for a while only. A job has them of one execution at most: of the latest that left some.
 local STORED = 500 -- values of one command

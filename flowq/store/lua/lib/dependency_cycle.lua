@@ -1,6 +1,5 @@
 -- lib/dependency_cycle: whether new dependencies of a plain job would make jobs wait for each other.
 -- uses: lib/status lib/conditions lib/outbox
--- loaded: on first use
 -- Only an id that others depend on already can close a cycle: one that a draft names or has, or that of a job that is created again.
 local VISITED = 10000 -- jobs looked at by one call, about 20 ms
 local UNATTACHED = 50000 -- edges looked at by one call, about 20 ms

@@ -1,6 +1,5 @@
 -- lib/foreach: the cells of a foreach: made when its list is known, dropped when a retry evaluates the list again
 -- uses: lib/outbox lib/artifacts
--- loaded: on first use
 -- Before its list is known a foreach is one job (kind `foreach`); then it is a group, and its cells get the next ordinals of the
 -- run, in bounded steps. Fields `cell:…` of the group are the first fields of each cell, `members` is "<first ordinal> <count>".
 local COST = 2 -- of making a cell and queueing it, in edges

@@ -1,6 +1,5 @@
 -- lib/group_places: the place of a run in its concurrency group is taken from it when no worker serves the run any more
 -- uses: lib/status lib/outbox lib/run_cancellation
--- loaded: on first use
 -- A timer looks at each run that holds a group. `unserved_since` of the run is when a look found no worker first; a look that finds one
 -- deletes it, so time without looks (the machine slept, the server was down) does not count. When the run has been without a
 -- worker for its `keep_place` (ms), or its timeout has passed and it has been for GRACE, it ends `failed`, `run_timeout`, and its handlers do not run.

@@ -1,6 +1,5 @@
 -- lib/groups: groups of plain jobs: their members, the counts by status, and the expiry of the last record
 -- uses: lib/status
--- loaded: on first use
 -- A job's field `group_id` names its group. The hash `group` counts its jobs: `jobs:<status>` (of one whose record has expired, how it
 -- ended), `open` those that have not ended, `coming` those that a producer is about to add. `members` has each with the time at
 -- which its record expires, +inf while that is not known. Both keys, and the entry in `groups`, live exactly as long as the last

@@ -1,6 +1,5 @@
 -- lib/kept_runs: how many ended runs of a flow, and of an entry of its schedule, are kept (`keep`); the sweep deletes the older ones
 -- uses: lib/status
--- loaded: on first use
 -- Field `keep` of a run is the number for its flow, `keep_of_entry` that for its entry. K.kept has the ended runs of each with such a number, in the
 -- order of their ends. A run that is to go has the field `surplus`, and the timer of a run whose retention has passed.
 local AT_ONCE = 100 -- runs that go with one end, so that a smaller number takes effect in bounded steps

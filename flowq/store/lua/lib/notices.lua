@@ -1,6 +1,5 @@
 -- lib/notices: messages about runs, for workers to send: they are written down in the step of what they tell, and sent outside of any script
 -- uses: lib/webhooks
--- loaded: on first use
 -- Field `notify` of a run has one line "<events> <ms of a try> <slow> <signature> <JSON>" for each, see `flowq.plan.notice`; <slow> is the time (ms)
 -- after which a run is slow, 0 (never), or `usual`: twice the median of the flow's latest runs. A message is a
 -- delivery as those of webhooks are. Messages of one kind about one flow that come within WINDOW are one message with a count, which is

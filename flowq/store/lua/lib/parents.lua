@@ -1,6 +1,5 @@
 -- lib/parents: the edges from a plain job to the jobs that it depends on, attached and released in bounded steps
 -- uses: lib/status lib/outbox lib/conditions lib/job_end
--- loaded: on first use
 -- A job holds its parents' records (field `open_dependents`) from its creation to its first end, and again while it is revived. It counts one edge more than it has until all are attached,
 -- so that it cannot become ready before.
 local RPUSHED = 1000 -- arguments of one command; the stack of Lua is bounded

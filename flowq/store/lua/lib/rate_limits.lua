@@ -1,6 +1,5 @@
 -- lib/rate_limits: rate limits of plain jobs: how many may be queued or started at once, and how many may start in a period
 -- uses: lib/outbox
--- loaded: on first use
 -- A job's field `rate_limit` is "<concurrency>|<rate>|<period, ms>", empty without a limit; its semaphore is "rate/<key>", whose holders
 -- and waiters are those of any semaphore. Producers may disagree: each limit that a job of the key carries while it waits for the key,
 -- is queued or started, holds at the same time, so the strictest decides and none is ever exceeded. The hash `limits` counts the

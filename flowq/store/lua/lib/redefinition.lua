@@ -1,6 +1,5 @@
 -- lib/redefinition: gives jobs of a run that is retried the definition of another plan: the present text of its flow
 -- uses: lib/status
--- loaded: on first use
 -- A definition is JSON, [[field, value, ...], ["<ordinal of a child>|<condition>", ...] or null], all texts. It has the fields that submission
 -- writes. A group keeps its kind and its cells: they are the same in both plans.
 local DEFINED = {

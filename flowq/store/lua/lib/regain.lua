@@ -1,6 +1,5 @@
 -- lib/regain: gives a job back to an execution that counted as lost, if no other execution has begun
 -- uses: lib/status lib/job_end lib/semaphores lib/run_cancellation
--- loaded: on first use
 -- Its worker could not reach the server for longer than a lease while others could, and continued: it cannot know that. When its
 -- heartbeat or report arrives, the job need not be executed once more. A job that was requeued or whose run was retried meanwhile is at
 -- attempt 0: it was asked for again, maybe with another definition, and what the execution before that reports does not count.

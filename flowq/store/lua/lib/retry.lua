@@ -1,6 +1,5 @@
 -- lib/retry: whether and when a job is executed again.
 -- uses: lib/status
--- loaded: on first use
 -- `retry_lost` is 0 when a filter leaves lost executions out. The field `retry` is "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>"; the last wait repeats.
 
 -- The number-th of a list of waits; the last one repeats.

@@ -1,6 +1,5 @@
 -- lib/revival: jobs that were skipped because of a job that was requeued wait for it again, hop by hop, in bounded steps
 -- uses: lib/status lib/outbox lib/conditions lib/job_end lib/parents
--- loaded: on first use
 -- A skipped job is listed below at least one of the jobs that hold it back. The requeue of that one revives it, or lists it below another
 -- one that holds it back. A revived job is attached to its parents as a new one is; its field `revived` makes earlier edges to it void.
 local LOOKED_AT = 100 -- parents looked at before a job is revived; what the others say is seen when it is attached to them

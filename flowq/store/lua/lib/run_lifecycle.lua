@@ -1,6 +1,5 @@
 -- lib/run_lifecycle: how a run starts and ends: the outcome of its graph, its handlers
 -- uses: lib/stats lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices lib/kept_runs
--- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
 local ENDED = 10000 -- ends of runs that are kept, for flows that follow others

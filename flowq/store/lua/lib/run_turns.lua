@@ -1,6 +1,5 @@
 -- lib/run_turns: the turn of a run: first in its schedule, then in its concurrency group
 -- uses: lib/outbox lib/run_cancellation lib/group_places
--- loaded: on first use
 -- Both are semaphores whose holders are runs: "schedule/<id>" (of the runs of its slots, field `place`), "run/<group>" (field `semaphore`). A
 -- run that waits is `queued`, and `waits_for` is the one it waits for. It takes the place in its schedule first and never gives it up for
 -- the group: the order is the same for all, so runs do not wait for each other.

@@ -1,6 +1,5 @@
 -- lib/run_walks: walks over the jobs of a run at its start or at the start of its retry
 -- uses: lib/status lib/outbox lib/job_end lib/foreach lib/redefinition lib/artifacts
--- loaded: on first use
 
 -- A run has become visible: queue its roots, list the others as deferred. Handlers are not part of the graph, they wait for its end.
 local function start_one(id)

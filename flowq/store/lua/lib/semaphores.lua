@@ -1,6 +1,5 @@
 -- lib/semaphores: the one limiter: holders by id, waiters in order, several semaphores taken all or nothing
 -- uses: lib/outbox lib/rate_limits
--- loaded: on first use
 -- A job's field `semaphores` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
 -- started; a place in a queue is held for RESERVED only, so that a queue without workers holds no other job up, and is
 -- confirmed by the claim. A job that finds a semaphore full waits `deferred`, in no queue. The transition that takes a job

@@ -1,6 +1,5 @@
 -- lib/slot_claims: which slot of a schedule a run is for, and whether it may be
 -- uses: lib/stats lib/run_turns
--- loaded: on first use
 -- A schedule's field `slot` (ms) is the latest slot that was dealt with: a scheduler that creates a run for one says which it saw (`after`), so of many
 -- schedulers one creates it, in the step that moves `slot`. A backfill has a cursor instead, which moves likewise.
 local LOGGED = 1000 -- entries of a schedule's log

@@ -1,6 +1,5 @@
 -- lib/webhooks: deliveries to make when a plain job ends; workers send them, outside of any script
 -- uses: lib/status
--- loaded: on first use
 -- A job's field `webhooks` has one line "<status> <timeout, ms> <JSON>" for each; `func` is the name of its function. The end of the job
 -- puts a delivery with all it needs on the list, in the same step: it does not depend on the job's record any more, and it is there
 -- until some worker has delivered it or given it up. `webhooks` (zset) has the time at which each is due, or at which its claim expires.
