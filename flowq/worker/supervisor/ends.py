@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from flowq.plan.bulk import record
 from flowq.plan.resources import describe_resources
@@ -14,7 +14,8 @@ from flowq.worker.ipc.messages import failed
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
-    from flowq.worker.supervisor.slot import Slot
+
+_SlotT_contra = TypeVar("_SlotT_contra", contravariant=True)
 
 _SILENT: Final = {70: "os._exit, or the job has closed descriptors that it had not opened: its output says more"}
 """What an exit without a result may come from, by its code: that of a horse that could not tell it is `EX_SOFTWARE`."""
@@ -44,13 +45,13 @@ class Ended:
     usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
 
 
-class Owner(Protocol):
-    """The owner of a slot. The loop makes both calls; `ended` always comes before `freed`."""
+class Owner(Protocol[_SlotT_contra]):
+    """The owner of slots. The loop makes both calls; `ended` always comes before `freed`."""
 
-    def ended(self, slot: Slot, end: Ended) -> None:
+    def ended(self, slot: _SlotT_contra, end: Ended) -> None:
         """Handle the end of the execution; the horse may still be there."""
 
-    def freed(self, slot: Slot) -> None:
+    def freed(self, slot: _SlotT_contra) -> None:
         """Handle the release of the slot: it can take the next task."""
 
 

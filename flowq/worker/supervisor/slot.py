@@ -51,7 +51,7 @@ _LOOK: Final = 0.25  # s between looks whether a late one has
 class Slot:
     """One place for a running job. `index` is its number, from 0."""
 
-    def __init__(self, loop: Loop, owner: Owner, index: int, *, grace: float = TIMEOUT_GRACE) -> None:
+    def __init__(self, loop: Loop, owner: Owner[Slot], index: int, *, grace: float = TIMEOUT_GRACE) -> None:
         self.index = index
         self.task: Task | None = None
         self.about: dict[str, str] = {}  # the run of its job, and the flow, for records of the log
