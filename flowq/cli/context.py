@@ -157,6 +157,14 @@ def tell_damaged(damaged: "Mapping[str, str]") -> None:
         complain(f"warning: {why}; `flowq cancel {run}` ends it, `flowq delete {run}` removes it")
 
 
+def tell_full(store: "Store") -> None:
+    """Say that the server refuses new data, if it does: what is shown is older than what has happened."""
+    if store.is_full():
+        from flowq.flows.explain.queue_state import FULL
+
+        complain(f"warning: {FULL}")
+
+
 def complain(text: str) -> None:
     """Write a message to standard error, made safe for terminals."""
     from flowq.flows.views.text import safe

@@ -26,6 +26,7 @@ from flowq.compiler.syntax.nodes import MapNode
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source
+from flowq.plan import cell_name
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Installed, Lookup, Signature
@@ -192,8 +193,11 @@ class Units:
             return None if job.matrix.complete else ()
         axes = axes_of(cells, job.matrix)
         units = []
+        outer = report.cell
         for cell in cells:
+            report.cell = f"{outer and f'{outer}/'}{cell_name(job.name, cell)[:100]}"
             unit = self._part(job.sub, job.sub.scope.for_cell(cell, axes), flow, around, report)
+            report.cell = outer
             if unit is None:
                 return None  # the next cell would have the same problem
             units.append(unit)
@@ -219,9 +223,9 @@ class Units:
         run = {"name": flow.head.name, **around.run}
         self._open.append((place, name))
         modules = _modules_beside(around.modules, place)
-        unit = self._unit(
-            tree, Surroundings(given, run, Beside(name, place), self.files, modules), self.files.fresh(source, tree)
-        )
+        fresh = self.files.fresh(source, tree)
+        fresh.cell = report.cell
+        unit = self._unit(tree, Surroundings(given, run, Beside(name, place), self.files, modules), fresh)
         self._open.pop()
         return None if read_report.failed else unit
 

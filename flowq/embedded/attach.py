@@ -13,7 +13,7 @@ from typing import Final, Self
 from flowq.embedded import resp, watchdog
 from flowq.embedded.binary import ServerBinary, find_server
 from flowq.embedded.directory import NO_ROOM, Home, locate, prepare, unusable
-from flowq.embedded.locks import LockFile
+from flowq.embedded.locks import LockFile, is_held
 from flowq.embedded.process import last_words
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 
@@ -34,17 +34,25 @@ class Attachment:
     This process and its forked children (until they exec) hold the lock. A process that is to outlive this one must attach itself.
     """
 
-    __slots__ = ("_users", "home", "socket")
+    __slots__ = ("_users", "home", "linger", "socket")
 
-    def __init__(self, home: Home, socket: str, users: LockFile) -> None:
+    def __init__(self, home: Home, socket: str, users: LockFile, linger: float = LINGER) -> None:
         self.home = home
         self.socket = socket
+        self.linger = linger  # s that a server waits for users, and users wait for one that was stopped
         self._users = users
 
     @property
     def url(self) -> str:
         """The server's address, in the form of `FLOWQ_REDIS_URL`."""
         return f"unix://{self.socket}"
+
+    @property
+    def stopped(self) -> str | None:
+        """Where neither the server nor its watchdog runs any more, what to do about that: nothing starts it again by itself."""
+        if is_held(self.home.watchdog_lock) or is_held(self.home.alive_lock):
+            return None
+        return f"the embedded server in {self.home.root} was stopped: `flowq server start` starts it again"
 
     def close(self) -> None:
         """Release the server. Closing twice is allowed; garbage collection closes an attachment."""
@@ -92,7 +100,7 @@ def _attach(place: Home, environ: Mapping[str, str]) -> Attachment:
     except BaseException:
         users.close()
         raise
-    return Attachment(place, place.socket, users)
+    return Attachment(place, place.socket, users, _linger(environ))
 
 
 def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -> None:

@@ -132,6 +132,17 @@ class Store:
         """Return the server's clock in milliseconds."""
         return self.session.now_ms()
 
+    def is_full(self) -> bool:
+        """Return whether the server has reached its maxmemory; False also for a user without the right to ask (ACL)."""
+        from redis.exceptions import ResponseError
+
+        try:
+            memory = self.client.info("memory")
+        except ResponseError:
+            return False
+        limit = int(memory.get("maxmemory", 0))
+        return 0 < limit <= int(memory.get("used_memory", 0))
+
     def is_stand_in(self) -> bool:
         """Return whether the server is a stand-in in the memory of this process, such as fakeredis."""
         return is_stand_in(self.session)

@@ -8,6 +8,7 @@ import pytest
 from flowq.cli.commands.why import why_lines
 from flowq.cli.render.styled_text import columns, paint
 from flowq.cli.terminal import Terminal
+from flowq.exceptions import ServerError
 from flowq.flows.actions.submit import submit
 from flowq.flows.explain.failures import error_places
 from flowq.flows.explain.queue_state import QueueState
@@ -206,3 +207,24 @@ def test_a_canceled_run(cli: Cli, report: str, store: Store) -> None:
     text = cli("why", report, "publish").out
     assert "publish canceled: the run was canceled" in text
     assert f"flowq retry {report} --failed" in text
+
+
+def test_a_full_server(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
+    """A job that has ended cannot report it: the commands agree, and say why."""
+    claim = worker.claim()
+    store.client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(ServerError, match="maxmemory"):
+            worker.finish(claim)
+        why, status, info = cli("why", report, "list-files"), cli("status", report), cli("info")
+        document = json.loads(cli("why", report, "list-files", "--json").out)
+    finally:
+        store.client.config_set("maxmemory", "0")
+    words = "the server has reached its maxmemory and refuses new data: no job starts"
+    assert words in " ".join(why.out.split())
+    assert words in status.err
+    assert words in info.err
+    assert any(words in detail for detail in document["details"])
+    worker.finish(claim)
+    assert cli("status", report).err == ""
+    assert "maxmemory" not in cli("why", report, "fetch").out

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -199,6 +200,25 @@ assert own_children() == set()
 def test_a_worker_that_kills_or_reaps_orphans_knows_its_commands(tmp_path: Path) -> None:
     """When a fork server is lost, the worker kills what it has left; a command is a child of the worker too, and its own children fall to it."""
     subprocess.run([sys.executable, "-c", LOST, str(tmp_path / "gate")], check=True, timeout=60, cwd=ROOT)
+
+
+KILLED = """
+import os, signal, sys
+from flowq.worker.secrets.command import CommandSecrets
+from tests.support.wait import until
+
+CommandSecrets({"A": ["sh", "-c", f"echo $$ > {sys.argv[1]}; exec sleep 300"]}, {}, "", "here").look()
+until(lambda: os.path.exists(sys.argv[1]) and open(sys.argv[1]).read().strip())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells the death of a parent")
+def test_a_command_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    """It would wait for an answer, or hold a lock of the password manager, with nobody there to read what it prints."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "pid")], check=False, timeout=60, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    until(lambda: not _lives((tmp_path / "pid").read_text().strip()), message="the command to end")
 
 
 def _lives(pid: str) -> bool:

@@ -1,5 +1,6 @@
 """A right that the server's user does not have while a script runs: the caller is told which, nothing is set aside, and nothing is lost."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -74,13 +75,13 @@ class Taker:
 
     Args:
         server: of which the user is.
-        most: how many rights are taken before a call; those of later calls are others.
+        most: how many rights are taken before a call; those of later calls of the script are others.
     """
 
     def __init__(self, server: PrivateServer, most: int) -> None:
         self._admin: Any = server.client()
         self._most = most
-        self._next = 0
+        self._next: Counter[str] = Counter()  # by script: with one for all, calls in a pattern would take the same ones again
         self.refused: set[tuple[str, str]] = set()  # scripts and what was taken
         self.texts: set[str] = set()
 
@@ -93,8 +94,8 @@ class Taker:
         """Make a call without a right, until one succeeds: what is refused changes nothing. Return the reply, else `REFUSED`."""
         rules = self.rules(script)
         for _ in range(min(self._most, len(rules))):
-            name, take, give = rules[self._next % len(rules)]
-            self._next += 1
+            name, take, give = rules[self._next[script] % len(rules)]
+            self._next[script] += 1
             seconds, micros = self._admin.time()  # else each call that notes the time asks for all rights
             self._admin.hset("{flowq-test}:meta", "served", seconds * 1000 + micros // 1000)
             known = self._data()

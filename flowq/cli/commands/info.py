@@ -5,7 +5,7 @@ import time
 
 import click
 
-from flowq.cli.context import CliContext, pass_context, tell_damaged, url_option
+from flowq.cli.context import CliContext, pass_context, tell_damaged, tell_full, url_option
 from flowq.cli.options.queues import queue_options
 from flowq.cli.render.output import show, show_json
 
@@ -64,6 +64,7 @@ def command(
                     click.clear()
                 show(lines, session.out)
             tell_damaged(picture.damaged)
+            tell_full(store)
             if interval is None:
                 return
             sys.stdout.flush()

@@ -6,7 +6,7 @@ import click
 
 from flowq.cli import exit_codes
 from flowq.cli.completion.candidates import complete_runs
-from flowq.cli.context import CliContext, complain, pass_context, url_option, zone_option
+from flowq.cli.context import CliContext, complain, pass_context, tell_full, url_option, zone_option
 from flowq.cli.options.flows import Manner, output_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.plain_job import plain_job_lines
@@ -68,8 +68,10 @@ def command(
         given = {"--watch": watch, "--failed": failed, "--all": every, "--junit": junit}
         if unfit := next((name for name, value in given.items() if value), None):
             raise UsageError(f"{run!r} is the id of a job that is in no run: {unfit} is for runs")
+        tell_full(store)
         return _show_plain_job(session, explain_plain_job(store, run), as_json=as_json, exit_status=exit_status)
     run_id = select_run(store, run)
+    tell_full(store)
     if watch:
         tell_orphaned(store, run_id)
         return _watch(store, run_id, manner, exit_status=exit_status)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_jobs_and_schedules
-from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.context import CliContext, pass_context, tell_full, url_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.plain_job import plain_job_lines
 from flowq.cli.render.run_table import commands_lines, retry_command, where, worker_command
@@ -49,6 +49,7 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
     """
     store = session.store()
     if run is not None and job is None and is_plain_job(store, run):
+        tell_full(store)
         found = explain_plain_job(store, run)
         if as_json:
             show_json(plain_job_json(found))

@@ -11,6 +11,7 @@ from flowq.compiler.expressions.sites import SCHEDULED_RUN, Context, ExpressionS
 from flowq.compiler.syntax.nodes import Json, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import EvalError, render
+from flowq.plan import cell_name
 
 
 class _Unknown(Enum):
@@ -81,7 +82,8 @@ class StaticScope:
             return render(templated, {"params": dict(self.params), "run": run, "matrix": dict(self.matrix or {})})
         except EvalError as error:
             hint = "give the compiler the date of the run" if "date" not in self.run and "run.date" in str(error) else ""
-            report.add(Code.EVALUATION, node.span, f"this has no value: {error}", hint)
+            where = f" in {cell_name(self.job, self.matrix)[:100]}" if self.matrix and not report.cell else ""
+            report.add(Code.EVALUATION, node.span, f"this has no value{where}: {error}", hint)
             return UNKNOWN
 
 

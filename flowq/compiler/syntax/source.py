@@ -74,12 +74,22 @@ class Source:
         return Span(line, start - self._starts[line - 1] + 1, end_line, end - self._starts[end_line - 1] + 1)
 
 
+_BY_VALUES: Final = frozenset(
+    {Code.EVALUATION, Code.PARAM_TYPE, Code.PARAM_RULE, Code.NAME, Code.DURATION, Code.MATRIX, Code.TOO_MANY_JOBS}
+)
+"""Errors that a file may have with some values and not with others. A warning is given once, for all cells."""
+
+
 @dataclass(slots=True)
 class Report:
-    """The diagnostics about one file. `tree`: the tree of the source, once it has been parsed."""
+    """The diagnostics about one file. `tree`: the tree of the source, once it has been parsed.
+
+    `cell` is the cell of a matrix whose values are looked at: problems that other cells may not have name it.
+    """
 
     source: Source
     tree: YamlNode | None = None
+    cell: str = ""
     _found: list[Diagnostic] = field(default_factory=list)
     _errors: int = 0
     _warnings: int = 0  # of those found
@@ -122,6 +132,8 @@ class Report:
             self._found.remove(next(item for item in reversed(self._found) if item.severity == "warning"))
             self._warnings -= 1
         self._warnings += warns
+        if self.cell and code in _BY_VALUES:
+            message += f" (in {self.cell})"
         text = self.source.line(span.line) if self.source.shown is Shown.LINES else ""
         if self.source.shown is Shown.NOTHING:
             message, help = withheld(code, message, help)  # noqa: A001

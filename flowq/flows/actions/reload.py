@@ -2,7 +2,7 @@
 
 The jobs must be the same: the names of all cells, also of those that users do not see. They keep their ordinals, so the new plan is put
 into the order of the run's. A job whose dependencies have changed runs again, and all below it. A job that stays as it is keeps the
-definition that it was executed with; only its place is that in the present text. Name, labels, `retention`, `timezone` and `concurrency` of
+definition that it was executed with; only its place is that in the present text. Name, labels, `retention`, `keep`, `timezone` and `concurrency` of
 the run stay as they were submitted, so does a timeout that was given to the run, and one that was submitted without messages sends none.
 """
 
@@ -20,7 +20,7 @@ from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
 from flowq.store.schema.records import RunRecord
 
-_OF_RUN = ("timeout", "sources", "expiry_times", "notify")  # fields of the run's record that come from the plan
+_OF_RUN = ("timeout", "sources", "expiry_times", "notify", "queues")  # fields of the run's record that come from the plan
 _NOT_DEFINED = frozenset({"pending", "phase", "verdict"})  # fields of a job that its reset writes, or that never change
 _NAMED = 5  # jobs named in a message
 

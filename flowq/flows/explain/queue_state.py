@@ -25,7 +25,8 @@ class QueueState:
     """The state that explains a waiting job: the workers, how many jobs are before it (by ordinal), whether workers are suspended.
 
     `holders` are the holders of the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `orphaned`
-    are the runs among them that have no worker. `notes` are lines of flowq's own that are the last output of running jobs, by ordinal.
+    are the runs among them that have no worker. `notes` are lines of flowq's own that are the last output of running jobs, by ordinal. `full`: the server
+    refuses new data, see `FULL`.
     """
 
     workers: Sequence[WorkerRecord] = ()
@@ -34,14 +35,22 @@ class QueueState:
     holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     orphaned: frozenset[str] = frozenset()
     notes: Mapping[int, str] = field(default_factory=dict)
+    full: bool = False
+
+
+FULL: Final = (
+    "the server has reached its maxmemory and refuses new data: no job starts, and one that has ended counts as running until its end"
+    " can be stored: raise maxmemory, or delete runs and results"
+)
 
 
 def read_queue_state(store: "Store", run: RunView) -> QueueState:
     """Read the state that explains the jobs of a run that have not ended. Of workers and queues nothing if no job waits."""
     queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
     waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
+    full = not run.ended and store.is_full()
     if not queued and not waiting:
-        return QueueState(notes=_notes(store, run))
+        return QueueState(notes=_notes(store, run), full=full)
     limits = {name for job in waiting for name in job.semaphores} | ({run.semaphore} if run.semaphore else set())
     positions = {}
     for job in queued[:_POSITIONS]:
@@ -61,6 +70,7 @@ def read_queue_state(store: "Store", run: RunView) -> QueueState:
         holders,
         frozenset(orphaned(store, (other for other in others if other != run.id))),
         _notes(store, run),
+        full,
     )
 
 

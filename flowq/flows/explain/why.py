@@ -12,7 +12,7 @@ from typing import Final
 from flowq.durations import format_duration
 from flowq.expr import ExprSyntaxError, parse, to_text
 from flowq.flows.explain.failures import attempts, failure, progress
-from flowq.flows.explain.queue_state import QueueState
+from flowq.flows.explain.queue_state import FULL, QueueState
 from flowq.flows.explain.waiting import ASKS, BREADTH, Answer, Waits, urgency
 from flowq.flows.forecast import graph_rules
 from flowq.flows.views.run_view import JobView, RunView
@@ -115,7 +115,11 @@ class _Explanation:
             reason=None if job is None else job.reason,
             text=text,
             place=self._plan.place_of(self._plan.node_of(cell)),
-            details=(*details, *([job.damaged] if job is not None and job.damaged and job.status is not None else [])),
+            details=(
+                *details,
+                *self._of_server(job),
+                *([job.damaged] if job is not None and job.damaged and job.status is not None else []),
+            ),
             causes=tuple(causes),
             more=len(before) - len(causes),
             skipped=skipped,
@@ -215,6 +219,10 @@ class _Explanation:
         if note := self._around.notes.get(job.ordinal):
             details.append(note)
         return f"it is running{since}", [*details, *attempts(job)], []
+
+    def _of_server(self, job: JobView | None) -> list[str]:
+        """Return what holds up every job that is running, or is the next to start."""
+        return [FULL] if self._around.full and job is not None and job.status in {JobStatus.STARTED, JobStatus.QUEUED} else []
 
     def _skipped(self, cell: Cell, job: JobView, node: Node) -> Answer:
         if job.reason == Reason.IF_FALSE:

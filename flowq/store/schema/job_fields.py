@@ -41,10 +41,12 @@ FIELDS: Final[dict[str, JobField]] = {
         "submit job/create lib/parents lib/revival job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
         "edges that are not decided; of a group, cells that have not ended",
     ),
-    "enqueued_at": JobField("integer", "lib/status", "when it was last queued", _EPOCH),
+    "enqueued_at": JobField("integer", "lib/status lib/set_back", "when it was last queued", _EPOCH),
     "started_at": JobField("integer", "job/claim", "when its latest execution began", _EPOCH),
-    "ended_at": JobField("number", "job/finish lib/job_end lib/retry", "when its latest execution, or the job, ended", _EPOCH),
-    "due": JobField("number", "lib/status", "when a scheduled job goes into its queue", _EPOCH),
+    "ended_at": JobField(
+        "number", "job/finish lib/job_end lib/retry lib/set_back", "when its latest execution, or the job, ended", _EPOCH
+    ),
+    "due": JobField("number", "lib/status lib/set_back", "when a scheduled job goes into its queue", _EPOCH),
     "ttl": JobField("integer", "client submit", "how long it may wait in its queue", "ms"),
     # -- executions
     "token": JobField("text", "job/claim job/create", "<number of the execution>-<claim id>; the fence"),
@@ -160,7 +162,7 @@ FIELDS: Final[dict[str, JobField]] = {
     # -- approvals
     "message": JobField("text", "job/resolve_conditions", "the question for the approver"),
     "approval_timeout": JobField("integer", "submit", "time for the decision", "ms"),
-    "asked_at": JobField("integer", "job/release_dependents", "when the decision was requested", _EPOCH),
+    "asked_at": JobField("integer", "job/release_dependents lib/set_back", "when the decision was requested", _EPOCH),
     "decision": JobField("text", "job/approve", "nonce of the decision"),
     "decided_by": JobField("text", "job/approve", "name of the approver"),
     "decided_at": JobField("integer", "job/approve", "when it was decided", _EPOCH),

@@ -1,7 +1,8 @@
 """Secrets that commands give: a password manager is asked where the job runs, once for each attempt.
 
 A command works beside the worker's loop, which looks at it now and then, so that no job waits for another one's secret. It has the worker's
-environment, except for flowq's own settings, no input, and a process group of its own. What it prints is in memory only.
+environment, except for flowq's own settings, no input, and a process group of its own. What it prints is in memory only. It ends with the worker,
+also with one that is killed.
 """
 
 import errno
@@ -12,9 +13,11 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from flowq.worker.fork_server.children import SPARED
+from flowq.worker.ipc import platform
 from flowq.worker.ipc.platform import PRIVATE, describe
 from flowq.worker.secrets.masking import Mask
 from flowq.worker.secrets.resolve import MAX_BYTES, SecretError, problem_of_value
@@ -111,6 +114,7 @@ class _Command:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                preexec_fn=partial(platform.die_with_parent, os.getpid()),  # noqa: PLW1509 - a worker has one thread
             )
         except OSError as error:
             if error.errno in _NONE_LEFT:

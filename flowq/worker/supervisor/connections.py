@@ -14,6 +14,7 @@ from flowq.store.client.short_wait import ShortWait
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, SweepReply
 
 if TYPE_CHECKING:
+    from flowq.embedded.attach import Attachment
     from flowq.store.client.async_connection import WakeupConnection, WorkerConnection
     from flowq.worker.supervisor.event_loop import Loop
 
@@ -35,9 +36,13 @@ class StoreConnections:
     An error that the server answered (it is loading, its disk is full) is no loss: the connections stand, and the request is made
     again after a while. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
     between attempts grow until there is one, to at most 2 s and a part of the lease, which the worker must renew in time.
+
+    An embedded server (`anchor`: the use of it) that was stopped for good is told, with what to do: nothing starts it again by itself.
     """
 
     def __init__(self, loop: Loop, link: WorkerConnection, hints: WakeupConnection, calls: WakeupConnection) -> None:
+        self.anchor: Attachment | None = None
+        self._stopped_since: float | None = None  # monotonic time
         self.on_reply: Callable[[ExchangeReply | SweepReply | BeatReply], None] = lambda _reply: None
         self.on_refused: Callable[[ServerError], None] = lambda _error: None
         self.on_hint: Callable[[str], None] = lambda _queue: None
@@ -111,10 +116,29 @@ class StoreConnections:
             raise
         except ServerError as error:
             self._tell(f"{error}; running jobs continue; reconnecting")
+            self._look_whether_stopped()
             self._try_later()
             return
-        self._again = self._rearm = None
+        self._again = self._rearm = self._stopped_since = None
         self._watch()
+
+    def _look_whether_stopped(self) -> None:
+        if self.anchor is None or (stopped := self.anchor.stopped) is None:
+            self._stopped_since = None
+            return
+        self._stopped_since = self._stopped_since or time.monotonic()
+        self._tell(f"{stopped}; without that this worker ends in {self.anchor.linger:g} s, or when no job runs any more")
+
+    def refuse_to_wait(self, *, running: int) -> None:
+        """End a worker that has waited long enough for an embedded server that was stopped; not while jobs run.
+
+        Raises:
+            ServerUnavailableError: it was not started again in time.
+        """
+        if not running and self.anchor is not None and self._stopped_since is not None:
+            waited = time.monotonic() - self._stopped_since
+            if waited > self.anchor.linger and (stopped := self.anchor.stopped) is not None:
+                raise ServerUnavailableError(f"{stopped}; this worker has waited for that, and ends")
 
     def hand_back(self, executions: Sequence[tuple[str, str]]) -> None:
         """Hand back claimed jobs before `close`, if the server answers at once. `executions`: `(job id, token)`."""

@@ -68,6 +68,7 @@ class Supervisor:
         self._connections = StoreConnections(
             self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
         )
+        self._connections.anchor = store.anchor
         self._connections.on_reply = self._replied
         self._connections.on_refused = self._refused
         self._connections.on_hint = self._hinted
@@ -138,6 +139,7 @@ class Supervisor:
             if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
                 _log.error("the server is still unreachable; ends that could not be reported: %d", self._jobs.unreported)
                 return
+            self._connections.refuse_to_wait(running=self._jobs.running)
             self._send_what_is_due()
             self._loop.turn(self._patience())
             self._tick()

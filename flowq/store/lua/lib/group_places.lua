@@ -46,7 +46,7 @@ function L.check_place(run)
     call('HDEL', K.run(run), 'unserved_since')
     return L.watch_place(run, kept)
   end
-  local since = tonumber(found[5]) or now
+  local since = math.min(tonumber(found[5]) or now, now) -- the clock may have been set back
   local late = found[7] and tonumber(found[6]) + tonumber(found[7]) <= now
   local until_ms = since + (late and math.min(GRACE, kept) or kept)
   if until_ms <= now then

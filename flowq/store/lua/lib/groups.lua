@@ -39,7 +39,7 @@ end
 function L.group_complete(name)
   local found = call('HMGET', K.group(name), 'open', 'coming', 'coming_until')
   if not found[1] then return nil end
-  return tonumber(found[1]) <= 0 and (tonumber(found[2] or 0) <= 0 or tonumber(found[3]) <= now)
+  return tonumber(found[1]) <= 0 and (tonumber(found[2] or 0) <= 0 or tonumber(found[3]) <= now or tonumber(found[3]) > now + COMING)
 end
 
 local function wake_if_complete(name)

@@ -12,6 +12,7 @@ local FEWEST = 3 -- without as many a flow has no usual duration
 local function put(group, timeout, message)
   local due, id = string.match(call('HGET', K.notified(), group) or '', '^(%d+)|(.*)$')
   due = tonumber(due)
+  if due and due > now + WINDOW then due = nil end -- it was noted while the clock was ahead
   if due and due > now and call('EXISTS', K.webhook(id)) == 1 then
     call('HINCRBY', K.webhook(id), 'count', 1)
     call('HSET', K.webhook(id), unpack(message))

@@ -17,6 +17,7 @@ function L.note_service(lease)
   if last and gap >= 0 and gap < NOTED then return end
   L.ask() -- a user whose calls are refused does not show that the server serves
   call('HSET', KEYS[1], 'served', now)
+  if gap < -LEAST then call('HSET', KEYS[1], 'set_back', '+inf 0') end -- for the next sweep, see lib/set_back
   if math.abs(gap) <= math.max(LEAST, lease * GAP) then return end
   local leases = call('ZRANGE', K.leases(), 0, MOVED - 1, 'WITHSCORES')
   for i = 1, #leases, 2 do

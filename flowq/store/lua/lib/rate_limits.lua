@@ -18,9 +18,20 @@ local function limits_of(name, job)
   return list
 end
 
+-- Executions that began while the clock was ahead begin now: they must neither hold others back until then nor not count.
+local function set_back(key)
+  for i, at in ipairs(call('LRANGE', key, 0, -1)) do
+    if tonumber(at) > now then call('LSET', key, i - 1, now) end
+  end
+end
+
 -- When the count-th latest execution leaves the period; nil when that is so already.
 local function frees_at(name, count, period)
   local began = tonumber(call('LINDEX', K.starts(name), -count) or nil)
+  if began and began > now then
+    set_back(K.starts(name))
+    began = now
+  end
   if began and began + period > now then return began + period end
   return nil
 end

@@ -10,7 +10,7 @@ local DEFINED = {
 -- The plan that was staged with the retry becomes the run's, with the fields of the run that belong to it.
 function L.take_plan(run, fields)
   call('RENAME', K.draft(run), K.plan(run))
-  call('HDEL', K.run(run), 'signature', 'timeout', 'sources', 'expiry_times', 'notify')
+  call('HDEL', K.run(run), 'signature', 'timeout', 'sources', 'expiry_times', 'notify', 'queues')
   call('HSET', K.run(run), unpack(fields))
 end
 

@@ -40,7 +40,9 @@ end
 
 -- Check again when the first place in a queue expires, or a period ends.
 local function look_again(name)
-  local first = tonumber(call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
+  -- Places that were given while the clock was ahead would be kept until then.
+  local lost = call('ZREMRANGEBYSCORE', K.holders(name), '(' .. now + RESERVED, '(+inf')
+  local first = lost > 0 and now or tonumber(call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
   local frees = string.sub(name, 1, 5) == 'rate/' and L.limit_frees(name)
   if frees and (not first or frees < first) then first = frees end
   if first then L.set_timer(string.format('%.0f', first), 'admit|' .. name) end

@@ -3,7 +3,7 @@
 -- args: lease batch silent punctual turn queues*
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
 -- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1, what was set aside lately (name text)*, ms in which it need not sweep because another one does}
--- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages lib/audit lib/sweep_turns
+-- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages lib/set_back lib/audit lib/sweep_turns
 -- memory: also when none is left
 -- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
 -- `turn` is the worker that takes its turn, or '' for a sweep at once, whichever worker has the turn.
@@ -114,8 +114,8 @@ function T.sweep()
   for _, id in ipairs(lost) do
     if not L.guarded('lease', id, reap, id, served) then call('ZREM', K.leases(), id) end
   end
+  local again = call('HEXISTS', KEYS[1], 'set_back') == 1 and L.bring_waits_back(DECIDE_AGAIN)
   local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)
-  local again = false
   for _, timer in ipairs(due) do
     local _, more = L.guarded('timer', timer, fire, timer)
     again = more or again
