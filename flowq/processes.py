@@ -7,7 +7,10 @@ container, a system without `/proc`) is unknown, never gone: a lease or a lock d
 """
 
 import os
+import sys
 from typing import Final
+
+from flowq.exceptions import UsageError
 
 _SEPARATOR: Final = " "
 _STATE, _START = 0, 19  # fields of /proc/<pid>/stat behind the name of the program
@@ -20,6 +23,14 @@ def identity() -> str:
     where = scope()
     found = _stat("self")
     return _SEPARATOR.join((where, str(os.getpid()), found[1])) if where and found else ""
+
+
+def require_proc() -> None:
+    """Raise `UsageError` on a Linux without `/proc`, as in some chroots: a worker could not find the processes of its jobs."""
+    if sys.platform == "linux" and not os.path.exists("/proc/self/task"):
+        raise UsageError(
+            "there is no /proc here, in which workers find the processes of their jobs: mount it (mount -t proc proc /proc), in a chroot too"
+        )
 
 
 def scope() -> str:

@@ -306,15 +306,25 @@ def _detach(home: Home) -> LockFile:
         output = os.open(os.devnull, os.O_WRONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    for name in os.listdir("/dev/fd"):
-        if int(name) > READY_DESCRIPTOR:
+    _close_after(READY_DESCRIPTOR)
+    for descriptor in (LOCK_DESCRIPTOR, READY_DESCRIPTOR):
+        os.set_inheritable(descriptor, False)
+    return LockFile(home.watchdog_lock, LOCK_DESCRIPTOR)
+
+
+def _close_after(last: int) -> None:
+    """Close the open files with higher numbers than this."""
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:  # a chroot without /proc: all numbers have to be tried
+        os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
+        return
+    for name in names:
+        if int(name) > last:
             try:
                 os.close(int(name))
             except OSError:
                 continue  # the descriptor of the directory listing
-    for descriptor in (LOCK_DESCRIPTOR, READY_DESCRIPTOR):
-        os.set_inheritable(descriptor, False)
-    return LockFile(home.watchdog_lock, LOCK_DESCRIPTOR)
 
 
 def _answer(origin: str, text: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import DataLostError, ServerUnavailableError
+from flowq.processes import require_proc
 from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervisor.supervisor import Supervisor
 
@@ -33,7 +34,9 @@ def supervise(store: "Store", options: "WorkerOptions") -> tuple[int, int]:
 
     Raises:
         ServerError: the server could not be used at the start, or its data has another schema now.
+        UsageError: there is no `/proc`.
     """
+    require_proc()
     executed = 0
     together = SAME_STOP if options.until_run is None else 0.0  # in `flowq run`, each Ctrl+C counts
     with StopSignals(together) as signals:

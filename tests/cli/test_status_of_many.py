@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,9 @@ from flowq.flows.views.text import plural
 from flowq.plan import Plan
 from flowq.states import LETTERS, JobStatus
 from flowq.store import Store
+from flowq.store.runs import Runs
 from flowq.store.schema.outcomes import Claim
+from flowq.store.schema.records import JobRecord
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker
 from tests.support.wait import until
@@ -110,6 +112,38 @@ def test_jobs_are_counted_by_groups(cli: Cli, many: str, store: Store, worker: H
     for words in ("part[n=3]", "boom", "no worker on queue gpu", f"flowq status {many} --all"):
         assert words in outcome.out
     assert len(outcome.out.splitlines()) < 40
+
+
+def test_cells_are_listed_one_by_one(cli: Cli, many: str, store: Store, worker: HandWorker) -> None:
+    """Only some cells of the matrix were read: no row tells the status, the time or the counts of the whole from them."""
+    (first,) = claims(worker, store, many, "first")
+    worker.fail(first, "no", allowed=True)
+    bad, _runs = claims(worker, store, many, "part[n=3]", "part[n=4]")
+    worker.fail(bad, "boom", exit_code=4)
+    rows = cli("status", many).out.split("\n\n")[2].splitlines()
+    names = [row.split()[1] for row in rows]
+    assert "part" not in names
+    assert names.count("part[n=3]") == names.count("part[n=4]") == 1
+
+
+def test_a_job_that_has_ended_since_the_count_is_not_listed(
+    many: str, store: Store, worker: HandWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted as running: listed as finished, it would contradict the counts."""
+    (first,) = claims(worker, store, many, "first")
+    before = read_summary(store, store.runs.require(many))
+    assert "first" in [job.name for job in before.run.jobs]
+    read_jobs = type(store.runs).jobs
+
+    def jobs(runs: Runs, run: str, ordinals: Iterable[int], damaged: dict[str, str] | None = None) -> list[JobRecord | None]:
+        worker.finish(first)  # after the count
+        return read_jobs(runs, run, ordinals, damaged)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store.runs), "jobs", jobs)
+        summary = read_summary(store, store.runs.require(many))
+    assert summary.counts == before.counts
+    assert "first" not in [job.name for job in summary.run.jobs]
 
 
 def test_every_job_is_shown_on_request(cli: Cli, many: str) -> None:

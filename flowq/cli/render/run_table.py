@@ -151,6 +151,12 @@ def job_rows(run: RunView, *, unicode: bool) -> Iterator[Row]:
             yield from _matrix_rows(name, cells, run, unicode=unicode)
 
 
+def rows_one_by_one(run: RunView, *, unicode: bool) -> Iterator[Row]:
+    """Yield a row per job, also for cells: for a view that has only some cells of a matrix, so that nothing can be said of the whole."""
+    for job in run.selected_jobs:
+        yield _row(job, job.name, run, unicode=unicode)
+
+
 def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
     """Yield the rows as aligned lines that fit the width."""
     longest = max((columns(row.name) for row in rows), default=0)

@@ -8,8 +8,8 @@ from flowq.cli.render.run_table import (
     commands_lines,
     count_segments,
     head_lines,
-    job_rows,
     next_commands,
+    rows_one_by_one,
     table_lines,
 )
 from flowq.cli.render.styled_text import Line, columns, cut, pad, wrap
@@ -32,7 +32,7 @@ def summary_table(summary: RunSummary, terminal: Terminal) -> list[Line]:
         for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)
     ]
     lines += [(("", ""),), *group_lines(summary.groups, terminal)]
-    rows = list(job_rows(run, unicode=terminal.unicode))
+    rows = list(rows_one_by_one(run, unicode=terminal.unicode))
     if rows:
         lines += [(("", ""),), *table_lines([*rows, *_left_out(summary, terminal)], terminal)]
     return [*lines, (("", ""),), *commands_lines([*next_commands(run), every_job(summary)], terminal.width)]

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from flowq.processes import require_proc
+
 
 def default_slots() -> int:
     """Return how many jobs a local run executes at once by default: one per core, at least two."""
@@ -21,6 +23,7 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
+        require_proc()  # before a run is submitted that this process could not execute
         reading, self._lifeline = os.pipe()
         try:
             self.process = subprocess.Popen(

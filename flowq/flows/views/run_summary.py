@@ -176,7 +176,10 @@ def _view_of(store: "Store", run: "RunRecord", outline: PlanOutline, count: _Cou
     jobs = (
         _numbered(job, run.id, ordinals[job.ordinal])
         for job in view.jobs
-        if job.status is not JobStatus.DEFERRED or job.reason == Reason.APPROVAL
+        if (
+            job.damaged or job.status is LETTERS[count.worth_reading[ordinals[job.ordinal]]]
+        )  # not one that has gone on since the count
+        and (job.status is not JobStatus.DEFERRED or job.reason == Reason.APPROVAL)
     )
     return replace(view, jobs=tuple(jobs), counts=run.counts, foreach=0, added=0)
 
