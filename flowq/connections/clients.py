@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SOCKET_TIMEOUT: Final = 10.0  # s for one reply; a blocking command must ask for less
 CONNECT_TIMEOUT: Final = 5.0  # s
 OLDEST: Final = (7, 0)
+_UNKNOWN: Final = "unknown command"  # in the answer of a server whose administrator has taken a command away
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}  # s, s, probes, ms
 
 _ATTACHMENTS: "weakref.WeakKeyDictionary[redis.Redis, Attachment]" = weakref.WeakKeyDictionary()
@@ -200,9 +201,9 @@ def _constructed(url: str, client: "redis.Redis") -> "redis.Redis":
 def _check(client: "redis.Redis", url: str, *, allow_eviction: bool) -> None:
     """Check that the server answers, is new enough and does not evict keys.
 
-    The check is skipped for a user whose ACL forbids INFO, which flowq does not require.
+    The check is skipped for a user whose ACL forbids INFO, and on a server that does not know it any more (`rename-command`): flowq does not require it.
     """
-    from redis.exceptions import NoPermissionError
+    from redis.exceptions import NoPermissionError, ResponseError
 
     from flowq.store.client.errors import Translated
 
@@ -211,7 +212,9 @@ def _check(client: "redis.Redis", url: str, *, allow_eviction: bool) -> None:
         try:
             facts: dict[str, Any] = client.info("server")
             facts |= client.info("memory")
-        except NoPermissionError:
+        except ResponseError as error:
+            if not isinstance(error, NoPermissionError) and _UNKNOWN not in str(error):
+                raise
             client.ping()
             return
     version = str(facts.get("redis_version", "0"))

@@ -17,6 +17,7 @@ from flowq.connections import clients
 from flowq.connections.clients import open_client, open_store
 from flowq.embedded.control import server_status
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
+from flowq.flows.health import examine, read_facts
 from tests.embedded.users import gone, server_pid
 from tests.support.cluster import free_ports
 from tests.support.server import PrivateServer
@@ -262,6 +263,13 @@ def test_a_user_without_the_right_to_info_is_accepted() -> None:
         private.client().acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["{flowq}*"], commands=rights)
         with open_client(f"unix://worker:secret@{private.socket}") as client, pytest.raises(redis.exceptions.NoPermissionError):
             client.get("other")
+
+
+def test_a_server_that_has_no_info_any_more_is_accepted() -> None:
+    with running("--rename-command", "INFO", "") as private, open_client(private.url) as client:
+        with pytest.raises(redis.exceptions.ResponseError, match="unknown command"):
+            client.info()
+        assert examine(read_facts(open_store(private.url), private.url))[3].text.startswith("the server does not answer INFO")
 
 
 # -- no resending
