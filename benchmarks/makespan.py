@@ -18,12 +18,12 @@ class Constants:
         memory: bytes of the server for one job of a flow.
     """
 
-    server: float = 300e-6
-    machine: float = 3.8e-3
-    slot: float = 3e-3
+    server: float = 278e-6
+    machine: float = 1.76e-3
+    slot: float = 1.1e-3
     cores: int = 8
-    idle: float = 82e-6
-    memory: float = 1000.0
+    idle: float = 31e-6
+    memory: float = 958.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SOCKET_TIMEOUT: Final = 10.0  # s for one reply; a blocking command must ask for less
 CONNECT_TIMEOUT: Final = 5.0  # s
 OLDEST: Final = (7, 0)
+_UNKNOWN: Final = "unknown command"  # in the answer of a server whose administrator has taken a command away
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}  # s, s, probes, ms
 
 _ATTACHMENTS: "weakref.WeakKeyDictionary[redis.Redis, Attachment]" = weakref.WeakKeyDictionary()
 """The attachments to the embedded server; each lasts as long as its client."""
@@ -118,7 +120,7 @@ def _client(url: str, namespace: str) -> "redis.Redis":
             connection_class=redis.SSLConnection if parts.scheme == "rediss" else redis.Connection,
             host=unquote(parts.hostname or "localhost"),
             port=urls.port_of(url, parts) or urls.PORT,
-            **{"db": urls.database(url, parts.path), **_common(), **urls.user(parts), **options},
+            **{"db": urls.database(url, parts.path), **_tcp(), **urls.user(parts), **options},
         )
     return _constructed(url, redis.Redis.from_pool(pool))
 
@@ -131,8 +133,8 @@ def _sentinel_client(url: str, parts: SplitResult, options: dict[str, Any]) -> "
     if not service or not addresses:
         raise ConfigError(f"{redact(url)!r} is incomplete, expected redis+sentinel://host:port,host:port/service")
     own = {name: options.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in options}
-    sentinel: Any = Sentinel(addresses, sentinel_kwargs={**_common(), **own})  # type: ignore[no-untyped-call]
-    settings = {"db": urls.database(url, database), **_common(), **urls.user_of_several(parts), **options}
+    sentinel: Any = Sentinel(addresses, sentinel_kwargs={**_tcp(), **own})  # type: ignore[no-untyped-call]
+    settings = {"db": urls.database(url, database), **_tcp(), **urls.user_of_several(parts), **options}
     client: redis.Redis = sentinel.master_for(unquote(service), ssl=parts.scheme == "rediss+sentinel", **settings)
     return _constructed(url, client)
 
@@ -145,7 +147,7 @@ def _cluster_client(url: str, parts: SplitResult, options: dict[str, Any], names
         raise ConfigError(f"{redact(url)!r} names no node, expected redis+cluster://host:port,host:port")
     if urls.database(url, parts.path) or options.pop("db", 0):
         raise ConfigError(f"{redact(url)!r}: a cluster has no databases but 0: use a namespace of your own (FLOWQ_NAMESPACE)")
-    settings = {**_common(), **urls.user_of_several(parts), **options}
+    settings = {**_tcp(), **urls.user_of_several(parts), **options}
     return _constructed(url, slot_client(addresses, namespace, settings, tls=parts.scheme == "rediss+cluster"))
 
 
@@ -164,6 +166,12 @@ def _common() -> dict[str, Any]:
         "retry": Retry(NoBackoff(), 0),
         "client_name": f"flowq-{_host()}-{os.getpid()}",
     }
+
+
+def _tcp() -> dict[str, Any]:
+    # A host that is gone, or a firewall that has forgotten a connection, says nothing: who only waits must ask whether the other end is there.
+    own = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
+    return {**_common(), "socket_keepalive": True, "socket_keepalive_options": own}
 
 
 def _unix(path: str) -> dict[str, Any]:
@@ -193,9 +201,9 @@ def _constructed(url: str, client: "redis.Redis") -> "redis.Redis":
 def _check(client: "redis.Redis", url: str, *, allow_eviction: bool) -> None:
     """Check that the server answers, is new enough and does not evict keys.
 
-    The check is skipped for a user whose ACL forbids INFO, which flowq does not require.
+    The check is skipped for a user whose ACL forbids INFO, and on a server that does not know it any more (`rename-command`): flowq does not require it.
     """
-    from redis.exceptions import NoPermissionError
+    from redis.exceptions import NoPermissionError, ResponseError
 
     from flowq.store.client.errors import Translated
 
@@ -204,7 +212,9 @@ def _check(client: "redis.Redis", url: str, *, allow_eviction: bool) -> None:
         try:
             facts: dict[str, Any] = client.info("server")
             facts |= client.info("memory")
-        except NoPermissionError:
+        except ResponseError as error:
+            if not isinstance(error, NoPermissionError) and _UNKNOWN not in str(error):
+                raise
             client.ping()
             return
     version = str(facts.get("redis_version", "0"))

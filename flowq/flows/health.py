@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The collected facts. `server` is the server's INFO, empty if this user has no right to read it."""
+    """The collected facts. `server` is the server's INFO, empty if it does not answer that to this user."""
 
     flowq: str
     python: tuple[int, int, int]
@@ -151,7 +151,7 @@ def _schedules(store: "Store") -> tuple[int, dict[str, tuple[str, ...]], Mapping
 
 
 def _info(store: "Store") -> dict[str, Any]:
-    """Return the server's INFO; empty if this user has no right to read it (ACL)."""
+    """Return the server's INFO; empty if this user has no right to read it (ACL), or no one has (`rename-command`)."""
     found: dict[str, Any] = {}
     try:
         with Translated("the server"):
@@ -203,7 +203,7 @@ def _server(facts: Facts) -> Iterator[Finding]:
 
 def _persistence(facts: Facts) -> Iterator[Finding]:
     if not facts.server:
-        yield Finding("D301", NOTE, "the server's user may not ask for INFO: persistence and memory are not checked")
+        yield Finding("D301", NOTE, "the server does not answer INFO to its user: persistence and memory are not checked")
         return
     if str(facts.server.get("role", "master")) != "master":
         yield Finding("D302", PROBLEM, "the server is a replica and read-only", "use the address of its primary")

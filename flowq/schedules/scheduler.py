@@ -171,7 +171,7 @@ class Scheduler:
     def _wait(self, waiter: "WakeupConnection", ends: tuple[int, ...], pause: float) -> bool:
         """Wait for the next turn or a stop; return whether this scheduler was called before."""
         try:
-            if waiter.fileno() < 0:
+            if waiter.fileno() < 0 or time.monotonic() > waiter.answer_by:
                 waiter.connect()
             if not waiter.armed:
                 waiter.arm(())

@@ -17,9 +17,13 @@ from flowq.connections import clients
 from flowq.connections.clients import open_client, open_store
 from flowq.embedded.control import server_status
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
+from flowq.flows.health import examine, read_facts
 from tests.embedded.users import gone, server_pid
+from tests.support.cluster import free_ports
 from tests.support.server import PrivateServer
 from tests.support.wait import until
+
+KEEPALIVE = [name for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT") if hasattr(socket, name)]
 
 
 @contextmanager
@@ -261,6 +265,13 @@ def test_a_user_without_the_right_to_info_is_accepted() -> None:
             client.get("other")
 
 
+def test_a_server_that_has_no_info_any_more_is_accepted() -> None:
+    with running("--rename-command", "INFO", "") as private, open_client(private.url) as client:
+        with pytest.raises(redis.exceptions.ResponseError, match="unknown command"):
+            client.info()
+        assert examine(read_facts(open_store(private.url), private.url))[3].text.startswith("the server does not answer INFO")
+
+
 # -- no resending
 
 
@@ -304,3 +315,16 @@ def test_the_package_exports_the_openers() -> None:
     assert (connections.open_store, connections.open_client) == (clients.open_store, clients.open_client)
     with pytest.raises(AttributeError, match="no attribute 'open_nothing'"):
         connections.open_nothing  # noqa: B018
+
+
+@pytest.mark.skipif(len(KEEPALIVE) < 4, reason="this system has other names for it")
+def test_the_system_asks_whether_the_other_end_of_a_connection_is_there() -> None:
+    """A host that is gone sends no end: without this, a process that only waits would wait for hours."""
+    (port,) = free_ports(1)
+    with running("--port", str(port), "--bind", "127.0.0.1"), open_client(f"redis://127.0.0.1:{port}") as client:
+        connection = client.connection_pool.get_connection()
+        told = {name: connection._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in KEEPALIVE}
+        assert connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        connection.disconnect()
+    assert told["TCP_KEEPIDLE"] + told["TCP_KEEPINTVL"] * told["TCP_KEEPCNT"] <= 30
+    assert 0 < told["TCP_USER_TIMEOUT"] <= 30_000, "also where it has sent something that no one acknowledges"

@@ -32,7 +32,19 @@ MANIFESTS = [
     for document in yaml.safe_load_all(path.read_text())
     if document["kind"] != "Kustomization"
 ]
-FUNCTIONS = {"absent", "count", "delta", "histogram_quantile", "increase", "label_values", "max", "rate", "sum"}
+FUNCTIONS = {
+    "absent",
+    "count",
+    "delta",
+    "histogram_quantile",
+    "increase",
+    "label_values",
+    "max",
+    "max_over_time",
+    "rate",
+    "sum",
+}
+OF_TARGET = r"\bup\{"  # what Prometheus itself knows of those that it asks
 WORDS = {"and", "by", "or", "unless"}
 
 
@@ -93,9 +105,10 @@ def problems(query: str) -> Iterator[str]:
     if opened:
         yield f"unbalanced {opened}"
     metrics = re.findall(r"\bflowq_\w+", bare)
-    if not metrics:
+    of_target = bool(re.search(OF_TARGET, bare))
+    if not metrics and not of_target:
         yield "no metric"
-    known: set[str] = set()
+    known = {"job", "instance"} if of_target else set[str]()
     for metric in metrics:
         name = re.sub(r"_(bucket|sum|count)$", "", metric)
         family = BY_NAME.get(metric) or BY_NAME.get(name)

@@ -90,3 +90,20 @@ def test_a_server_is_used_where_it_serves(server: PrivateServer) -> None:
         client.set("{flowq-test}:here", "x")
         assert direct.get("{flowq-test}:here") == b"x"
         client.delete("{flowq-test}:here")
+
+
+@pytest.mark.slow
+def test_a_flow_runs_where_an_administrator_has_taken_commands_away(tmp_path: Path) -> None:
+    """As hosters do with `rename-command`: no settings, no functions, no look at the server."""
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    (tmp_path / "go").touch()
+    server = PrivateServer()
+    taken = ("CONFIG", "FUNCTION", "SCRIPT", "INFO", "KEYS", "FLUSHALL", "DEBUG", "MONITOR")
+    server.start(*(word for name in taken for word in ("--rename-command", name, "")), "--timeout", "1")
+    try:
+        with WorkerProcess(server.url, "--slots", "2", namespace="flowq"):
+            command = Process("run", "-u", server.url, "flow.yaml", cwd=tmp_path)
+            assert command.wait() == 0, command.err
+    finally:
+        server.stop()
+    assert (tmp_path / "noted").exists()

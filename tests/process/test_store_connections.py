@@ -1,5 +1,6 @@
-"""A server that answers with errors: workers do not reconnect, and log the error once."""
+"""A server that answers with errors: workers do not reconnect, and log the error once. One that does not answer at all is asked again."""
 
+import socket
 import sys
 import threading
 import time
@@ -9,7 +10,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from flowq.connections.clients import open_store
 from flowq.store import Store
+from flowq.store.client import async_connection
+from flowq.worker.supervisor.connections import StoreConnections
+from flowq.worker.supervisor.event_loop import Loop
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -126,3 +131,106 @@ def test_pauses_are_short_beside_the_lease(private: PrivateServer, tmp_path: Pat
             )  # with pauses of up to 2 s they take 10 s at least
     finally:
         proxy.close()
+
+
+@pytest.fixture
+def mute(private: PrivateServer) -> Iterator[tuple[Proxy, threading.Event]]:
+    """A proxy that swallows all replies while the event is set, and closes nothing: so does a host that is gone."""
+    private.start()
+    silent = threading.Event()
+
+    def forward(client: socket.socket, data: bytes) -> None:
+        if not silent.is_set():
+            client.sendall(data)
+
+    proxy = Proxy(private.socket, forward=forward)
+    yield proxy, silent
+    proxy.close()
+
+
+class Connected:
+    """The connections of a worker without the worker, and what has arrived by them."""
+
+    def __init__(self, store: Store) -> None:
+        self.loop = Loop()
+        self.arrived: list[str] = []
+        self.connections = StoreConnections(self.loop, store.link("w", 10.0), store.waiter("w"), store.waiter("w"))
+        self.connections.on_reply = lambda _reply: self.arrived.append("reply")
+        self.connections.on_hint = self.arrived.append
+        self.connections.connect()
+
+    def turn(self) -> bool:
+        """Go on for a moment, as a worker does; return whether the connections stand."""
+        self.connections.arm(["default"])
+        self.loop.turn(0.01)
+        self.connections.tick()
+        return self.connections.online
+
+
+def test_a_waiter_whose_other_end_is_gone_is_connected_again(
+    private: PrivateServer,
+    mute: tuple[Proxy, threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It has asked, and nothing comes any more, not even that there was nothing: a job that is queued then has to wait for it."""
+    monkeypatch.setattr(async_connection, "_WAIT", 1)
+    monkeypatch.setattr(async_connection, "_LATE", 0.2)
+    proxy, silent = mute
+    store = open_store(proxy.url, "flowq-test")
+    worker = Connected(store)
+    worker.turn()
+    silent.set()
+    until(lambda: not worker.turn(), message="the loss to be noticed")
+    silent.clear()
+    until(worker.turn, message="the connections")
+    with private.client() as client:
+        client.rpush(store.session.keys("wake", "default"), "default")
+    until(lambda: worker.turn() and worker.arrived == ["default"], message="the hint")
+    worker.connections.close()
+    store.close()
+    assert "has brought no answer for too long" in caplog.text
+
+
+def test_a_request_whose_answer_never_comes_is_sent_again_over_another_connection(
+    mute: tuple[Proxy, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_connection, "_SILENCE", 0.5)
+    proxy, silent = mute
+    store = open_store(f"{proxy.url}?socket_timeout=0.5", "flowq-test")
+    worker = Connected(store)
+    silent.set()
+    worker.connections.send(lambda link: link.sweep())
+    until(lambda: not worker.turn(), message="the loss to be noticed")
+    assert worker.arrived == []
+    silent.clear()
+    until(lambda: worker.turn() and worker.arrived == ["reply"], message="the reply")
+    worker.connections.close()
+    store.close()
+
+
+def test_an_answer_that_comes_in_parts_is_waited_for(private: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its parts comes in time; all of it takes longer."""
+    monkeypatch.setattr(async_connection, "_SILENCE", 0.5)
+    private.start()
+    pause = threading.Event()
+
+    def in_parts(client: socket.socket, data: bytes) -> None:
+        for number in range(len(data)):
+            client.sendall(data[number : number + 1])
+            if pause.is_set():
+                threading.Event().wait(0.05)  # the slow network is the input of the test
+
+    proxy = Proxy(private.socket, forward=in_parts)
+    store = open_store(proxy.url, "flowq-test")
+    worker = Connected(store)
+    pause.set()
+    worker.connections.send(lambda link: link.sweep())
+    begun = time.monotonic()
+    while worker.arrived == []:
+        assert worker.turn()
+    assert time.monotonic() - begun > 0.5
+    pause.clear()
+    worker.connections.close()
+    store.close()
+    proxy.close()

@@ -1,6 +1,7 @@
 """The simulation of docs/scaling.md: it agrees with what can be calculated, and with runs that were measured."""
 
 import statistics
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -9,7 +10,7 @@ from benchmarks import graph2flow
 from benchmarks.graph2flow import Options
 from benchmarks.graphs import Overhead, bound, simulated
 from benchmarks.makespan import Constants, SimulatedJob, makespan
-from benchmarks.simulation import rate
+from benchmarks.simulation import main, rate
 from tests.examples.corpora import CORPORA
 
 FREE: Final = Constants(server=0.0, slot=0.0)
@@ -72,3 +73,9 @@ def test_measured_runs_took_what_the_simulation_says() -> None:
     assert statistics.median(ratios) == pytest.approx(1, abs=0.1)
     assert min(ratios) > 0.8
     assert max(ratios) < 1.3
+
+
+def test_the_page_has_the_table_that_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert "\n".join(rows) in (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()

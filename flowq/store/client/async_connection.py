@@ -8,6 +8,7 @@ is sent again as it was, which is safe because transitions are idempotent.
 `WakeupConnection` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
 """
 
+import math
 import select
 import socket
 import time
@@ -37,7 +38,10 @@ from flowq.store.schema.replies import (
 )
 
 _READ: Final = 65536
-_WAIT: Final = "30"  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
+_WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
+_SILENCE: Final = 30.0  # s without an answer after which a connection counts as lost: its other end may be gone, and no one has told this machine
+_LATE: Final = 10.0  # s likewise, beyond the time in which one that waits is answered
+_TIMES: Final = ("socket_timeout", "socket_connect_timeout")
 
 Reply: TypeAlias = ExchangeReply | SweepReply | BeatReply
 
@@ -64,14 +68,18 @@ class _Wire:
         self._pending_reads = False
 
     def connect(self) -> None:
-        """(Re)connect; blocks at most for the connect time-out."""
+        """(Re)connect; blocks at most for the connect time-out, and as long again for the first answers of a server that has accepted."""
         self.close()
         with self._session.translated:
             pool = self._session.client.connection_pool
+            settings = pool.connection_kwargs
+            times = [settings[name] for name in _TIMES if settings.get(name) is not None]
             # Outside the pool: it belongs to this object permanently.
-            connection = pool.connection_class(**pool.connection_kwargs)
+            connection = pool.connection_class(**{**settings, "socket_timeout": min(times)} if times else settings)
             connection.connect()
         self._connection = connection
+        if self.has_socket:
+            connection._sock.settimeout(settings.get("socket_timeout"))  # noqa: SLF001 - no public way to the socket
         self._reader = hiredis.Reader(replyError=redis.exceptions.ResponseError, notEnoughData=Ellipsis)
 
     def close(self) -> None:
@@ -148,6 +156,7 @@ class WorkerConnection:
         self.lease = lease
         self._lease_ms = int(lease * 1000)
         self._request: _Request | None = None
+        self.answer_by = math.inf  # monotonic time at which the answer is overdue
 
     @property
     def busy(self) -> bool:
@@ -171,6 +180,7 @@ class WorkerConnection:
     def reconnect(self) -> None:
         """Connect again and send the request that was under way once more."""
         self._wire.connect()
+        self.answer_by = math.inf
         if self._request is not None:
             self._transmit(self._request)
 
@@ -241,7 +251,9 @@ class WorkerConnection:
         """
         reply = self._wire.receive()
         if reply is Ellipsis:
+            self.answer_by = time.monotonic() + _SILENCE  # a part of it has come
             return None
+        self.answer_by = math.inf
         request = self._request
         if request is None:
             raise ServerUnavailableError("the server answered without a question: the connection is out of step")
@@ -259,6 +271,7 @@ class WorkerConnection:
             return
         if message.startswith("NOSCRIPT"):
             self._wire.send("EVAL", request.script.text, *self._tail(request))
+            self.answer_by = time.monotonic() + _SILENCE
             return
         self._request = None
         if message.startswith("FLOWQGONE"):
@@ -273,6 +286,7 @@ class WorkerConnection:
 
     def _transmit(self, request: _Request) -> None:
         self._wire.send(*self._session.command(request.script), *self._tail(request))
+        self.answer_by = time.monotonic() + _SILENCE
 
     def _tail(self, request: _Request) -> list[str | bytes]:
         return ["1", self._session.keys("meta"), self._session.incarnation, *request.arguments]
@@ -289,6 +303,12 @@ class WakeupConnection:
         self._keys = session.keys
         self._worker = worker
         self.armed = False
+        self._answer_by = math.inf
+
+    @property
+    def answer_by(self) -> float:
+        """The monotonic time at which an answer is overdue: also where there is no hint, the server says so in the end."""
+        return self._answer_by if self.armed else math.inf
 
     def fileno(self) -> int:
         """Return the descriptor to watch for reading, -1 while not connected."""
@@ -309,8 +329,9 @@ class WakeupConnection:
         names = [self._keys("call", self._worker)]
         if queues:
             names += [self._keys("wake", self.DECIDE), *(self._keys("wake", queue) for queue in queues)]
-        self._wire.send("BLPOP", *names, _WAIT)
+        self._wire.send("BLPOP", *names, str(_WAIT))
         self.armed = True
+        self._answer_by = time.monotonic() + _WAIT + _LATE
 
     def receive(self) -> str | None:
         """Return the queue (or `DECIDE`) that a hint names, "" for a call to this worker, None when nothing came. Not armed after.

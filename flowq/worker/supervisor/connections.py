@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +33,8 @@ class StoreConnections:
     A waiter that blocks cannot be told other queues; calls must come through while every slot is busy. So there are two.
 
     An error that the server answered (it is loading, its disk is full) is no loss: the connections stand, and the request is made
-    again after a while. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
+    again after a while. An answer that is overdue is one: a host, or what is between, may be gone without a word, and the other end of
+    a connection that only waits would never know. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
     between attempts grow until there is one, to at most 2 s and a part of the lease, which the worker must renew in time.
 
     An embedded server (`anchor`: the use of it) that was stopped for good is told, with what to do: nothing starts it again by itself.
@@ -86,7 +86,10 @@ class StoreConnections:
         """The monotonic time at which `tick` has something to do, infinity while all is connected and waits."""
         if self._again is not None:
             return self._again
-        return math.inf if self._rearm is None else self._rearm
+        # Of a server that is frozen all connections are late: while it owes an answer of the link, that one decides.
+        link = self._link
+        overdue = link.answer_by if link.busy else min(self._hints.answer_by, self._calls.answer_by)
+        return overdue if self._rearm is None else min(overdue, self._rearm)
 
     def send(self, request: Callable[[WorkerConnection], None]) -> None:
         """Send a request through the link; it is sent again by itself if the connection is lost."""
@@ -106,6 +109,8 @@ class StoreConnections:
         if self._rearm is not None and now >= self._rearm:
             self._rearm = None
             self._arm(self._calls, ())
+        if self._again is None and self._rearm is None and now >= self.again:
+            self._lost(ServerUnavailableError("a connection to the server has brought no answer for too long"))
         if self._again is None or now < self._again:
             return
         try:
