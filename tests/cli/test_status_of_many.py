@@ -112,6 +112,15 @@ def test_jobs_are_counted_by_groups(cli: Cli, many: str, store: Store, worker: H
     assert len(outcome.out.splitlines()) < 40
 
 
+def test_a_few_cells_are_not_told_as_their_matrix(cli: Cli, many: str, store: Store, worker: HandWorker) -> None:
+    worker.fail(claims(worker, store, many, "first")[0], "no", allowed=True)
+    for claim in claims(worker, store, many, "part[n=3]", "part[n=5]"):
+        worker.fail(claim, "boom", exit_code=4)
+    rows = [line.split() for line in cli("status", many).out.split("\n\n")[2].splitlines()]
+    assert [row[1] for row in rows if row[2] == "failed"] == ["part[n=3]", "part[n=5]"]
+    assert not [row for row in rows if row[1] == "part"]  # "2 of 2", of some thousand
+
+
 def test_every_job_is_shown_on_request(cli: Cli, many: str) -> None:
     assert "list-2" not in groups(cli("status", many).out)
     assert "list-2 " in cli("status", many, "--all").out

@@ -141,11 +141,13 @@ def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]
     return [*(rows[index] for index in chosen), Row(mark=" ", name=more, state="", style="dim", time="", note=counts, rank=4)]
 
 
-def job_rows(run: RunView, *, unicode: bool) -> Iterator[Row]:
-    """Yield the rows of the table: one per job; for a matrix, one for the whole and rows for important cells."""
+def job_rows(run: RunView, *, unicode: bool, sample: bool = False) -> Iterator[Row]:
+    """Yield the rows of the table: one per job; for a matrix, one for the whole and rows for important cells. A `sample` of the jobs says nothing of a whole."""
     for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
         cells = list(group)
-        if len(cells) == 1 and cells[0].name == name:
+        if sample:
+            yield from (_row(job, job.name, run, unicode=unicode) for job in cells)
+        elif len(cells) == 1 and cells[0].name == name:
             yield _row(cells[0], name, run, unicode=unicode)
         else:
             yield from _matrix_rows(name, cells, run, unicode=unicode)

@@ -32,7 +32,7 @@ def summary_table(summary: RunSummary, terminal: Terminal) -> list[Line]:
         for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)
     ]
     lines += [(("", ""),), *group_lines(summary.groups, terminal)]
-    rows = list(job_rows(run, unicode=terminal.unicode))
+    rows = list(job_rows(run, unicode=terminal.unicode, sample=True))
     if rows:
         lines += [(("", ""),), *table_lines([*rows, *_left_out(summary, terminal)], terminal)]
     return [*lines, (("", ""),), *commands_lines([*next_commands(run), every_job(summary)], terminal.width)]
