@@ -21,7 +21,6 @@ from flowq.flows.forecast.outlook import Outlook, outlook
 from flowq.flows.forecast.ranks import expected_ranks
 from flowq.flows.forecast.ranks import ranks as ranks_of
 from flowq.flows.render.gantt import bars
-from flowq.flows.views.run_view import RunView
 from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
