@@ -238,17 +238,18 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
     return find_jobs(plan, given, f"run {run_id}")
 
 
-def only_job(plan: Plan, run_id: str, command: str) -> str:
+def only_job(plan: Plan, run_id: str, command: str, failed: Sequence[str] = ()) -> str:
     """Return the name of the only job of a run, for a command that got none.
 
     Raises:
-        UsageError: it has several.
+        UsageError: it has several. The message names those that `failed`, if there are any.
     """
     names = [name for name in plan.cells_of() if name]
     if len(names) == 1:
         return names[0]
-    some = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    raise UsageError(f"say which job of run {run_id}: `flowq {command} JOB`; its jobs: {some}")
+    told = failed or names
+    some = ", ".join(told[:_NAMED]) + (", …" if len(told) > _NAMED else "")
+    raise UsageError(f"say which job of run {run_id}: `flowq {command} JOB`; {'failed' if failed else 'its jobs'}: {some}")
 
 
 def looks_like_file(given: str) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, unquote
 
 from flowq.config import Setting, Settings, describe, load_settings, redact
 from flowq.connections import urls
-from flowq.exceptions import ConfigError, ServerError
+from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 
 if TYPE_CHECKING:
     import redis
@@ -78,6 +78,11 @@ def _connect(settings: Settings) -> "redis.Redis":
         raise ConfigError(f"{error} (from {describe(settings.url, 'url')})") from error
     try:
         _check(client, url, allow_eviction=settings.allow_eviction.value == "true")
+    except ServerUnavailableError as error:
+        client.close()
+        if settings.url.source == "argument":  # the user has just written it
+            raise
+        raise ServerUnavailableError(f"{error} (from {describe(settings.url, 'url')})") from error
     except BaseException:
         client.close()
         raise

@@ -25,6 +25,7 @@ _SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel
 _OPTIONS: Final = re.compile(
     r"db|socket_timeout|socket_connect_timeout|socket_keepalive|ssl_\w+|sentinel_username|sentinel_password"
 )
+_HOST: Final = re.compile(r"[\w.-]+(?::\d+)?(?:/\d*)?")  # an address without its scheme, and without a password
 _ESCAPES: Final = "in a password `/` is written %2F, `?` %3F, `#` %23, `[` %5B, `]` %5D, `@` %40 and `%` %25"
 
 
@@ -65,8 +66,10 @@ def parse(url: str) -> tuple[SplitResult, dict[str, Any]]:
     """Return the parts of an address and its options; refuse unknown options, some of which redis-py ignores."""
     scheme = url.partition("://")[0]
     if scheme not in _SCHEMES or "://" not in url:
+        meant = url if _HOST.fullmatch(url) else url.partition("://")[2] if scheme in {"http", "https", "tcp"} else ""
+        hint = f"; did you mean redis://{meant}?" if _HOST.fullmatch(meant) else ""
         raise ConfigError(
-            f"{redact(url)!r} is not a server's address, expected one that starts with {', '.join(f'{s}://' for s in _SCHEMES)}"
+            f"{redact(url)!r} is not a server's address, expected one that starts with {', '.join(f'{s}://' for s in _SCHEMES)}{hint}"
         )
     try:
         parts = urlsplit(url)

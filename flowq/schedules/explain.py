@@ -105,11 +105,12 @@ def _now(store: "Store", view: ScheduleView) -> list[str]:
         found.append("it is paused by its file (`paused: true`)")
     if pause := view.record.pause:
         note = f" ({pause.note})" if pause.note else ""
-        found.append(f"it is paused by {pause.by}{note}: `flowq schedule resume {view.record.id}` ends that")
+        until = "" if pause.until_ms is None else f" until {time_in(pause.until_ms, view.timezone)}"
+        found.append(f"it is paused by {pause.by}{until}{note}: `flowq schedule resume {view.record.id}` ends that")
     if not store.schedules.schedulers():
         found.append("no scheduler is alive: `flowq serve DIR` starts one")
     if view.record.open:
         found.append(f"run {view.record.open[0]} is open")
-    if view.next_ms is not None:
+    if view.next_ms is not None and not view.paused:
         found.append(f"the next slot is {time_in(view.next_ms, view.timezone)}")
     return found

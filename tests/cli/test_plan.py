@@ -9,6 +9,7 @@ import pytest
 from flowq.cli.render.plan_table import plan_lines, step_numbers
 from flowq.cli.render.styled_text import columns
 from flowq.cli.terminal import Terminal
+from flowq.compiler import compile_text
 from flowq.flows.forecast.history import NOTHING, History
 from flowq.flows.forecast.outcomes import predict_ends
 from flowq.plan import Plan
@@ -46,6 +47,25 @@ def test_a_plan_fits(width: int) -> None:
 def test_steps_count_jobs_not_groups() -> None:
     steps = step_numbers(PLAN)
     assert [steps[ordinal] for ordinal in (0, 1, 2, 7, 8, 9)] == [1, 2, 3, 3, 2, 4]
+
+
+def test_the_cells_of_a_large_matrix_that_are_alike_are_counted() -> None:
+    """One that fails is not; nor are those of a small matrix."""
+    made = compile_text(
+        f"jobs: {{small: {{matrix: {{n: {list(range(12))}}}, run: x}}, large: {{depends_on: small, matrix: {{n: {list(range(30))}}}, run: x}}}}"
+    ).plan
+    assert made is not None
+    failing = next(cell.ordinal for cell in made.cells if cell.name == "large[n=20]")
+    fates = predict_ends(made, frozenset([failing]))
+    told = golden.plain(plan_lines(made, fates, NOTHING, Terminal(width=80), workers=2, failing=["large[n=20]"]))
+    lines = told.splitlines()[3:-2]
+    assert [" ".join(line.split()[1:3]) for line in lines] == [
+        *[f"small[n={n}] runs" for n in range(12)],
+        *[f"large[n={n}] runs" for n in range(3)],
+        "17 more",
+        "large[n=20] fails",
+        *[f"large[n={n}] runs" for n in range(21, 30)],
+    ]  # fmt: skip
 
 
 FLOW = """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -351,7 +352,21 @@ def test_why_nothing_runs_now(cli: Cli, site: Site, store: Store) -> None:
     assert "(migration): `flowq schedule resume flows/etl/nightly:default` ends that" in cli("why", "nightly").out.replace(
         "\n    ", " "
     )
+    assert "the next slot is" not in cli("why", "nightly").out
     assert "it is paused by its file" in cli("why", "report:us").out
+    assert "the next slot is" in cli("why", "report:eu").out
+
+
+def test_a_pause_of_somebody_else_is_not_lost_in_silence(cli: Cli, site: Site, store: Store) -> None:
+    store.schedules.pause(NIGHTLY, "bob", "the disk is full", None)
+    outcome = cli("schedule", "pause", "nightly", "--note", "migration", "--until", "2100-01-01")
+    assert (outcome.out, outcome.err) == (
+        f"paused {NIGHTLY}\n",
+        "it was paused by bob: the disk is full; this pause replaces that one\n",
+    )
+    told = " ".join(cli("why", "nightly").out.split())
+    assert re.search(r"it is paused by \S+ until 2100-01-01 00:00:00\+01:00 \(migration\): ", told)
+    assert cli("schedule", "pause", "report:eu").err == ""
 
 
 @pytest.mark.parametrize(

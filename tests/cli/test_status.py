@@ -1,5 +1,6 @@
 """Views: the JSON of `status`, the reasons of waiting jobs, exit codes."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from flowq.cli import exit_codes
 from flowq.cli.render.run_table import run_lines
 from flowq.cli.render.runs_table import runs_table
+from flowq.cli.render.vocabulary import clock
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.json_documents import event_json, run_json
 from flowq.flows.views.run_view import RunView, Snapshot, elapsed, error_line, ordinal_of, run_view
@@ -187,6 +189,23 @@ def test_the_columns_of_runs_are_aligned() -> None:
     run = RunRecord("ab12cd34", "ci", RunStatus.FINISHED, counts={JobStatus.FINISHED: 1}, **told)
     head, line = ("".join(text for text, _style in row) for row in runs_table([run], Terminal(width=120)))
     assert head.index("STATUS") == line.index("finished")
+    assert head.endswith("  JOBS")
+    assert line.endswith("  1/1")
+
+
+def test_runs_of_a_flow_are_told_apart() -> None:
+    """By their params, as those of a backfill; without params by their slots."""
+    of_a_day = samples.run_record(RunStatus.FINISHED, 2, ended=1.0)
+    of_a_slot = replace(of_a_day, params="{}", slot=samples.START)
+    by_hand = replace(of_a_slot, slot=None, counts={JobStatus.FINISHED: 1, JobStatus.FAILED: 1})
+    runs = [of_a_day, of_a_slot, by_hand, replace(of_a_day, params=json.dumps({"rates": list(range(500))}))]
+    head, *rows = ("".join(text for text, _style in row) for row in runs_table(runs, Terminal(width=None)))
+    at = head.index("PARAMS")
+    assert [row[at:] for row in rows[:3]] == ["day=2026-01-31, full=false", f"slot {clock(samples.START)}", ""]
+    assert rows[2].endswith("  1/2, 1 failed")
+    assert len(rows[3]) == at + 100
+    narrow = ["".join(text for text, _style in row) for row in runs_table(runs, Terminal(width=80))]
+    assert max(map(len, narrow)) <= 80
 
 
 def shown(run: RunView, width: int | None, *, failed_only: bool = False) -> list[str]:

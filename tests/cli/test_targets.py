@@ -61,6 +61,31 @@ def test_a_single_argument(cli: Cli, store: Store, report: str, worker: HandWork
     assert other == "fetch123"
 
 
+def test_why_of_a_run_is_about_the_job_that_failed(cli: Cli, store: Store, worker: HandWorker, tmp_path: Path) -> None:
+    made = compile_text("jobs: {a: {run: x}, b: {depends_on: a, run: x}, c: {depends_on: b, run: x}}").plan
+    assert made is not None
+    run = submit(store, made, directory=tmp_path)
+    worker.finish(worker.claim())
+    worker.fail(worker.claim(), "boom")
+    assert cli("why").out == cli("why", run).out == cli("why", run, "b").out
+    assert "boom" in cli("why").out
+    assert "its jobs: a, b, c" in cli("result", run).err
+
+
+@pytest.mark.parametrize(("text", "told"), [("matrix: {n: [1, 2]}", ""), ("run: x}, d: {run: x", "; failed: a, d\n")])
+def test_why_of_a_run_with_several_failures(
+    cli: Cli, store: Store, worker: HandWorker, tmp_path: Path, text: str, told: str
+) -> None:
+    """The cells of a matrix are one job."""
+    made = compile_text(f"jobs: {{a: {{{text}{'' if 'run' in text else ', run: x'}}}, b: {{depends_on: a, run: x}}}}").plan
+    assert made is not None
+    submit(store, made, directory=tmp_path)
+    for _ in range(2):
+        worker.fail(worker.claim(), "boom")
+    outcome = cli("why")
+    assert "2 of 2 cells failed" in outcome.out if not told else outcome.err.endswith(told)
+
+
 def test_a_job_of_another_flow_of_the_directory(
     cli: Cli, store: Store, report: str, worker: HandWorker, tmp_path: Path
 ) -> None:

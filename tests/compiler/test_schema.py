@@ -128,6 +128,9 @@ def test_a_synonym_leads_to_a_key_or_value_that_exists() -> None:
             legal = set(schema["properties"] if "properties" in schema else schema["enum"])
             assert set(schema["x-synonyms"].values()) <= legal
             assert not set(schema["x-synonyms"]) & legal
+        if "x-notes" in schema:
+            assert not set(schema["x-notes"]) & set(schema["properties"])
+            assert set(schema["x-notes"]) == {name.lower() for name in schema["x-notes"]}, "they are looked up in small letters"
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -161,7 +161,9 @@ def _reachable(url: str) -> bool:
             "localhost:6379",
             "'localhost:6379' is not a server's address, expected one that starts with redis://, rediss://, unix://",
         ),
+        ("localhost:6379", "; did you mean redis://localhost:6379? (from"),
         ("http://x", "'http://x' is not a server's address"),
+        ("http://queue.example:6379/0", "; did you mean redis://queue.example:6379/0? (from"),
         ("redis://u:geheim?x@host", "in a password `/` is written %2F, `?` %3F"),
         ("redis://u:1/geheim@host", "the database must be a number, found the part before the host; in a password"),
         ("redis://u:geheim/x@host:1/2?db=1", "in a password `/` is written %2F"),
@@ -202,6 +204,13 @@ def test_no_server_listens() -> None:
         open_client("redis://127.0.0.1:1")
     with pytest.raises(ServerUnavailableError, match=r"^the server at unix:///no/such/socket cannot be reached: no such file"):
         open_client("unix:///no/such/socket")
+
+
+def test_a_server_of_the_settings_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable may have been set long ago, and elsewhere."""
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://127.0.0.1:1")
+    with pytest.raises(ServerUnavailableError, match=r"connection refused \(from FLOWQ_REDIS_URL\)$"):
+        open_client()
 
 
 def test_another_program_listens() -> None:

@@ -25,6 +25,7 @@ from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
+from flowq.store.schema.records import JobRecord
 from tests.cli import golden, samples
 from tests.examples.corpora import graph_file
 from tests.examples.running import ROOT
@@ -317,7 +318,34 @@ def test_the_remaining_time_of_a_run() -> None:
     # 8.3 of 10 s have passed of one cell, 8.7 of 20 s of spellcheck; two cells wait, then publish takes 2 s.
     assert left == pytest.approx(23.7, abs=3.0)
     assert Outlook(made, history, 2).left(samples.failed_run()) == 0.0
-    assert outlook(made, NOTHING, 2) is None
+    first = outlook(made, NOTHING, 2)
+    assert first is not None
+    assert first.left(samples.running_run()) is None
+
+
+def left_of_a_sweep(ended: int, more: str = "") -> float | None:
+    """Return what a first run of 30 cells on two slots still takes, after 20 s: of ten cells that have ended nine took 1 s, one 11 s."""
+    made = compile_text(f"jobs: {{train: {{matrix: {{n: {list(range(30))}}}, run: x}}{more}}}").plan
+    assert made is not None
+    jobs: dict[int, JobRecord] = {}
+    for cell in made.jobs():
+        took = 11.0 if cell.ordinal % 10 == 9 else 1.0
+        over = cell.ordinal < ended
+        status = JobStatus.FINISHED if over else JobStatus.QUEUED
+        jobs[cell.ordinal] = samples.job(cell.ordinal, status, at=0.0 if over else None, took=took if over else None)
+    run = samples.view(made, samples.run_record(RunStatus.RUNNING, len(jobs)), jobs, {}, frozenset())
+    found = outlook(made, NOTHING, 2)
+    assert found is not None
+    return found.left(replace(run, duration=20.0))
+
+
+def test_the_cells_of_a_first_run_tell_about_the_others() -> None:
+    """On average a cell takes 2 s (the median says 1 s). When ten have ended in 20 s on two slots, a slot was free for half a second more after each, at most."""
+    assert left_of_a_sweep(9) is None
+    assert left_of_a_sweep(10) == pytest.approx(25.0)
+    assert left_of_a_sweep(20) == pytest.approx(10.0)
+    assert left_of_a_sweep(20, ", a: {run: x}") == pytest.approx(10.0, abs=0.1)
+    assert left_of_a_sweep(20, ", a: {run: x}, b: {run: x}") is None  # a sixth of what is to come was never seen
 
 
 def test_the_bars_of_a_gantt_chart() -> None:

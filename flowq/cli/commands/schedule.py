@@ -15,7 +15,7 @@ from flowq.cli.options.types import Pair, params_of
 from flowq.cli.render.output import show, show_json
 from flowq.cli.schedule.backfills import backfill, backfills
 from flowq.cli.schedule.coming import next_
-from flowq.cli.schedule.tables import history_table, schedules_table
+from flowq.cli.schedule.tables import history_table, pause_text, schedules_table
 from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
@@ -101,12 +101,12 @@ def pause(session: CliContext, names: tuple[str, ...], note: str, until: str | N
     """Let schedules fire nothing until they are resumed. Runs that are open go on."""
     store = session.store()
     for name in select_schedules(store, names, every=every):
-        end = None
-        if until is not None:
-            (view,) = read_schedules(store, [name])
-            end = moment_ahead(until, view.timezone, store.now_ms(), "--until")
+        (view,) = read_schedules(store, [name])
+        end = None if until is None else moment_ahead(until, view.timezone, store.now_ms(), "--until")
         store.schedules.pause(name, user(), note, end)
         echo(f"paused {name}")
+        if before := view.record.pause:  # two people operate: the one before should not be forgotten
+            complain(f"it was {pause_text(before, view.timezone)}; this pause replaces that one")
 
 
 @command.command(epilog="Example: flowq schedule resume nightly --catch-up")

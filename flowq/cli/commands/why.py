@@ -44,7 +44,7 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
     """Explain why a job is waiting, skipped, failed or queued.
 
     It follows the chain of causes to one that can be fixed: a line of the flow file, an error and the place where it was raised,
-    a missing worker. A single argument is a JOB of the latest run of this directory; a RUN alone is enough if it has one job.
+    a missing worker. A single argument is a JOB of the latest run of this directory; a RUN alone is enough if it has one job, or one that failed.
     The id of a job that was enqueued without a flow shows its status and its error. `flowq why SCHEDULE [TIME]` explains why a schedule did not run, at 06:00 say.
     """
     store = session.store()
@@ -64,14 +64,20 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
         return
     run_id = target.run
     plan, snapshot = read_snapshot(store, run_id)
-    job_name = target.job if target.job is not None else only_job(plan, run_id, "why")
     view = run_view(plan, snapshot)
+    job_name = target.job if target.job is not None else _meant(plan, view)
     cause = explain(plan, view, _ordinal(plan, run_id, job_name), read_queue_state(store, view))
     if as_json:
         show_json({"run": run_id, "file": view.file, **cause_json(cause)})
     else:
         terminal = session.out
         show(why_lines(cause, view, terminal), terminal)
+
+
+def _meant(plan: "Plan", run: RunView) -> str:
+    """Return the name of the job that a question about the whole run is about: the one that made it fail, else its only one."""
+    failed = list(dict.fromkeys(job.job for job in run.bad_jobs))
+    return failed[0] if len(failed) == 1 else only_job(plan, run.id, "why", failed)
 
 
 def _explained_schedule(

@@ -124,9 +124,9 @@ class LiveDisplay:
         """Return the remaining seconds, forecast at intervals and counted down in between."""
         if self._outlook is None or view.ended:
             return None
-        if self._left is None or now - self._looked >= _LOOK:
+        if now - self._looked >= _LOOK:
             self._left, self._looked = self._outlook.left(view), now
-        return max(0.0, self._left - (now - self._looked))
+        return None if self._left is None else max(0.0, self._left - (now - self._looked))
 
     def close(self) -> None:
         """Write the rest of the output, remove the display and restore the terminal."""

@@ -1,7 +1,8 @@
 """The output of `flowq plan`: the jobs of a flow in order, what each waits for, and the effect of a failure."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, Final
 
 from flowq.cli.render.styled_text import Line, columns, cut, fit, pad, wrap
 from flowq.cli.render.vocabulary import count_text, foreach_text, reason_text, took
@@ -19,6 +20,8 @@ _NAME = 40  # cells of a name before it is cut
 _WHY = 24  # minimal cells of the last column, in which it is wrapped
 _ROWS = 4  # maximal rows of a job
 _PATH = 12  # jobs of the critical path shown
+_ALIKE: Final = 12  # cells of a matrix that are shown though nothing but their names tells them apart
+_FIRST: Final = 3  # of more, those that are shown
 _TURNS = {
     "success": "when the run has succeeded",
     "failure": "when the run has failed",
@@ -111,6 +114,8 @@ def _table(
     jobs = list(plan.selected_jobs())
     steps = step_numbers(plan)
     jobs.sort(key=lambda cell: (bool(cell.phase), steps[cell.ordinal]))
+    left_out = _left_out(plan, ends, jobs)
+    jobs = [cell for cell in jobs if cell.ordinal not in left_out or left_out[cell.ordinal]]
     names = [safe_line(cell.name) for cell in jobs]
     if terminal.width is not None:
         names = [cut(name, _NAME, unicode=terminal.unicode) for name in names]
@@ -124,6 +129,10 @@ def _table(
     then = f"  {'THEN':<8}" if with_ends else ""
     yield ((f"{'#':>{digits}}  {pad('JOB', name)}{then}  {pad('QUEUE', queue)}  {pad('LIMITS', limit)}{times}  WHY", "dim"),)
     for index, cell in enumerate(jobs):
+        if alike := left_out.get(cell.ordinal):
+            more = f"{'…' if terminal.unicode else '...'} {plural(alike, 'more cell')} like these: all are in --json"
+            yield ((f"{' ' * digits}  {more}", "dim"),)
+            continue
         end = _end(ends[cell.ordinal])
         row: Line = (
             (f"{'' if cell.phase else steps[cell.ordinal]:>{digits}}  ", "dim"),
@@ -136,6 +145,19 @@ def _table(
         lead = columns("".join(text for text, _style in row))
         below = " " * (lead + 2) if terminal.width is not None and terminal.width - lead >= _WHY else "    "
         yield from wrap((*row, (why, "")), terminal.width, below=below, most=_ROWS, unicode=terminal.unicode)
+
+
+def _left_out(plan: Plan, ends: Sequence[PredictedEnd], jobs: Sequence[Cell]) -> dict[int, int]:
+    """Return by ordinal the cells without a row: of each matrix with many that are alike, the last with their number, the others with 0."""
+    found: dict[int, int] = {}
+    for _what, group in groupby(
+        jobs, key=lambda cell: (cell.node, plan.queue_of(cell), _end(ends[cell.ordinal]), _why(plan, cell, ends[cell.ordinal]))
+    ):
+        cells = list(group)
+        if len(cells) > _ALIKE:
+            found |= dict.fromkeys((cell.ordinal for cell in cells[_FIRST:]), 0)
+            found[cells[-1].ordinal] = len(cells) - _FIRST
+    return found
 
 
 def _limits(node: Node) -> str:

@@ -13,7 +13,7 @@ from flowq.schedules.requests import PlannedSlot
 from flowq.schedules.views import ScheduleView, outcome_text
 from flowq.slots.timezones import named, time_in
 from flowq.store.backfills import BackfillRecord
-from flowq.store.schedules import SlotEntry
+from flowq.store.schedules import Pause, SlotEntry
 
 _STYLES: Final = {
     "run": "good",
@@ -42,6 +42,12 @@ def schedules_table(views: Sequence[ScheduleView], terminal: Terminal) -> Iterat
     return _table(rows, terminal, {"paused": "warn", "not valid": "badbold"})
 
 
+def pause_text(pause: Pause, timezone: str) -> str:
+    """Return who has paused a schedule, until when, and why."""
+    until = "" if pause.until_ms is None else f" until {time_in(pause.until_ms, timezone)}"
+    return f"paused by {pause.by}{until}" + (f": {pause.note}" if pause.note else "")
+
+
 def _now(view: ScheduleView) -> str:
     parts = []
     if view.gone:
@@ -51,8 +57,7 @@ def _now(view: ScheduleView) -> str:
     if view.entry is not None and view.entry.paused:
         parts.append("paused by its file")
     if pause := view.record.pause:
-        until = "" if pause.until_ms is None else f" until {time_in(pause.until_ms, view.timezone)}"
-        parts.append(f"paused by {pause.by}{until}" + (f": {pause.note}" if pause.note else ""))
+        parts.append(pause_text(pause, view.timezone))
     if view.record.open:
         parts.append(f"{len(view.record.open)} open")
     if view.backlog and not view.paused:

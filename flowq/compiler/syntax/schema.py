@@ -6,6 +6,7 @@ slower, so the gate also selects the parts that it visits. Additional keywords:
 
 * `x-expected`: the expected value in messages, instead of a list of types.
 * `x-synonyms`: wrong keys or values that users try, with the right ones.
+* `x-notes`: what to do instead of such a key, a sentence; alone for one that has no counterpart.
 * `x-code`: the code of a pattern's diagnostics.
 * `x-list-help`: the help where a list was found and none is expected.
 * `x-text-help`: the help where a text was found and none is expected.
@@ -234,13 +235,15 @@ def _unknown_keys(fault: Fault) -> Told:
     assert isinstance(fault.node, MapNode)
     known = tuple(fault.schema.get("properties", {}))
     synonyms: dict[str, str] = fault.schema.get("x-synonyms", {})
+    notes: dict[str, str] = fault.schema.get("x-notes", {})
     unknown = [spelling for name, (spelling, _) in fault.node.entries.items() if name not in known]
     for spelling in unknown[:MAX_DIAGNOSTICS]:
         name = spelling.text
-        meant = synonyms.get(name.lower()) or close_match(name, known)
-        if meant is None and (tried := close_match(name, synonyms)) is not None:
+        note = notes.get(name.lower(), "")
+        meant = synonyms.get(name.lower()) or (None if note else close_match(name, known))
+        if meant is None and not note and (tried := close_match(name, synonyms)) is not None:
             meant = synonyms[tried]  # a misspelt synonym: `comand`
-        hint = f"did you mean {meant}?" if meant else f"known here are {listing(known, 40)}"
+        hint = f"did you mean {meant}? {note}".strip() if meant else note or f"known here are {listing(known, 40)}"
         if "schedule" in known and (line := schedule_line(name, fault.node.entries[name][1])):
             hint = f"write {line}"
         elif "jobs" in known and (meant is None or name.startswith(".")) and _is_job(fault.node.entries[name][1]):

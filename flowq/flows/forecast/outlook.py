@@ -1,7 +1,9 @@
 """The remaining time of a run in progress."""
 
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
 
 from flowq.flows.forecast.duration import expected_seconds, with_expected_cells
@@ -11,9 +13,12 @@ from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.forecast.ranks import ranks
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.plan import Plan
-from flowq.states import JobStatus
+from flowq.states import JobStatus, Reason
 
 LARGEST: Final = 5000  # cells of a plan for which it is worked out while it runs
+_FEWEST: Final = 10  # cells of a job that have to end before the others are expected to be like them
+_UNKNOWN: Final = 0.1  # share of the jobs to come of which nothing is known, above which a flow's first run has no estimate
+_MOST: Final = 0.5  # s between two jobs of a slot; more has another cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +29,44 @@ class Outlook:
     history: History
     slots: int
 
-    def left(self, run: RunView) -> float:
-        """Return the seconds until the run will probably have ended."""
+    def left(self, run: RunView) -> float | None:
+        """Return the seconds until the run will probably have ended; None where its jobs were not seen before and too few have ended."""
         jobs = {job.name: job for job in run.jobs}
         known = Counter(job.job for job in run.jobs if job.name != job.job)
         plan = with_expected_cells(self.plan, {**self.history.fan_out, **known})
+        history = self.history if self.history.cells else replace(self.history, jobs=seen(run))
+        overhead = self.history.overhead if self.history.cells else _overhead(run, self.slots)
         rest, delays = [0.0] * len(plan.cells), [0.0] * len(plan.cells)
-        for cell, seconds in zip(plan.cells, expected_seconds(plan, predict_ends(self.plan), self.history), strict=True):
+        coming = unknown = 0
+        for cell, seconds in zip(plan.cells, expected_seconds(plan, predict_ends(self.plan), history), strict=True):
             job = jobs.get(cell.name) or jobs.get(plan.node_of(cell).name)  # a foreach is one job until it has cells
             if job is not None and not job.ended:
-                rest[cell.ordinal] = max(0.0, (self.history.median if seconds is None else seconds) - (job.duration or 0.0))
+                coming += 1
+                unknown += seconds is None
+                rest[cell.ordinal] = max(0.0, (history.median if seconds is None else seconds) - (job.duration or 0.0))
                 delays[cell.ordinal] = _delay_left(job, run.now_ms, plan.node_of(cell).delay or 0.0)
-        return makespan(plan, rest, self.slots, self.history.overhead, delays=delays, ranks=ranks(plan, rest))
+        if not self.history.cells and unknown > coming * _UNKNOWN:
+            return None
+        return makespan(plan, rest, self.slots, overhead, delays=delays, ranks=ranks(plan, rest))
+
+
+def seen(run: RunView) -> Mapping[str, float]:
+    """Return the mean seconds of the cells of each matrix and foreach that have ended in this run, where they are enough.
+
+    The mean, as their sum is asked for: of a few long cells among many short ones the median knows nothing.
+    """
+    taken: defaultdict[str, list[float]] = defaultdict(list)
+    for job in run.jobs:
+        ran = job.status in {JobStatus.FINISHED, JobStatus.FAILED} and job.reason != Reason.CACHED
+        if ran and job.name != job.job and job.duration is not None:
+            taken[job.job].append(job.duration)
+    return {name: fmean(found) for name, found in taken.items() if len(found) >= _FEWEST}
+
+
+def _overhead(run: RunView, slots: int) -> float:
+    """Return the seconds between two jobs of a slot so far, as if all slots had been taken."""
+    ran = [job.duration for job in run.jobs if job.duration is not None and job.reason != Reason.CACHED]
+    return min(_MOST, max(0.0, (run.duration or 0.0) * slots - sum(ran)) / len(ran)) if ran else 0.0
 
 
 def _delay_left(job: JobView, now_ms: int, delay: float) -> float:
@@ -46,5 +77,5 @@ def _delay_left(job: JobView, now_ms: int, delay: float) -> float:
 
 
 def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
-    """Return the outlook of a run that begins; None when nothing of the flow ever ran, or it is too large to be worked out often."""
-    return Outlook(plan, history, slots) if history.cells and len(plan.cells) <= LARGEST else None
+    """Return the outlook of a run that begins; None when it is too large to be worked out often."""
+    return Outlook(plan, history, slots) if len(plan.cells) <= LARGEST else None

@@ -150,7 +150,7 @@ def _compose(name: str, *, bare: bool) -> str:
     parts += [_text("lib/prelude"), f"local rights = {_rights(name)}"]
     if name not in _UNGUARDED:
         parts.append(_text("lib/incarnation"))
-    parts += [_text(header.name) for header in order]
+    parts += [f"do\n{_text(header.name)}end" for header in order]  # in all they have more local names than Lua allows at once
     if not _asks(own):
         parts.append("L.ask()")
     return with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))

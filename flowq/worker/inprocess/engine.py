@@ -193,7 +193,7 @@ class Engine:
         held = ActiveJob(claim, 0.0, result_ttl=self._options.result_ttl, unlisted=self._options.unlisted)
         self._executed = True
         if claim.run is not None:
-            text = "a SimpleWorker executes plain jobs only: start a Worker, or `flowq worker`, for the jobs of flows"
+            text = "a SimpleWorker executes plain jobs only: start a Worker, or `flowq worker`, for the jobs of flows (in a test `flowq_work(forked=True)`)"
             self._ended.append(held.failed(Reason.ERROR, text, allowed=False, retryable=False))
             return
         _log.info("job %s: attempt %d", claim.id, claim.attempt)

@@ -77,7 +77,8 @@ def _expected_end(call: ApiCall, plan: Plan, run: RunView) -> int | None:
     if run.ended or run.started_ms is None:
         return None
     found = outlook(plan, read_history(call.store, run.flow, before=run.id), default_slots())
-    return None if found is None else time.time_ns() // 1_000_000 + round(found.left(run) * 1000)
+    left = None if found is None else found.left(run)
+    return None if left is None else time.time_ns() // 1_000_000 + round(left * 1000)
 
 
 def _jobs(call: ApiCall) -> Json:

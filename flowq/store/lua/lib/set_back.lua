@@ -1,6 +1,5 @@
 -- lib/set_back: shortens the waits that began while the server's clock was ahead, when it was set back
 -- uses: lib/status lib/outbox
--- loaded: on first use
 -- A time that is due is stored as a point in time, so a wait that began two hours ahead would last two hours longer. When `note_service` finds that
 -- the clock was set back, sweeps walk over all timers, the latest first, in bounded steps: none is left further away than its whole wait. A clock
 -- that is set forward cannot be told from an outage, in which waits go on: they end early. A time that a user has named stays where it is.
