@@ -10,8 +10,6 @@ import os
 import sys
 from typing import Final
 
-from flowq.exceptions import UsageError
-
 _SEPARATOR: Final = " "
 _STATE, _START = 0, 19  # fields of /proc/<pid>/stat behind the name of the program
 _ENDED: Final = frozenset("ZXx")  # a zombie has ended, although its id is taken
@@ -25,12 +23,11 @@ def identity() -> str:
     return _SEPARATOR.join((where, str(os.getpid()), found[1])) if where and found else ""
 
 
-def require_proc() -> None:
-    """Raise `UsageError` on a Linux without `/proc`, as in some chroots: a worker could not find the processes of its jobs."""
-    if sys.platform == "linux" and not os.path.exists("/proc/self/task"):
-        raise UsageError(
-            "there is no /proc here, in which workers find the processes of their jobs: mount it (mount -t proc proc /proc), in a chroot too"
-        )
+def missing_proc() -> str:
+    """Return what a Linux without `/proc`, as some chroots are, has to be given, because workers find the processes of jobs there; else ""."""
+    if sys.platform != "linux" or os.path.exists("/proc/self/task"):
+        return ""
+    return "there is no /proc here, in which workers find the processes of their jobs: mount it (mount -t proc proc /proc), in a chroot too"
 
 
 def scope() -> str:

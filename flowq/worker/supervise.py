@@ -9,8 +9,8 @@ import select
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from flowq.exceptions import DataLostError, ServerUnavailableError
-from flowq.processes import require_proc
+from flowq.exceptions import DataLostError, ServerUnavailableError, UsageError
+from flowq.processes import missing_proc
 from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervisor.supervisor import Supervisor
 
@@ -36,7 +36,8 @@ def supervise(store: "Store", options: "WorkerOptions") -> tuple[int, int]:
         ServerError: the server could not be used at the start, or its data has another schema now.
         UsageError: there is no `/proc`.
     """
-    require_proc()
+    if lack := missing_proc():
+        raise UsageError(lack)
     executed = 0
     together = SAME_STOP if options.until_run is None else 0.0  # in `flowq run`, each Ctrl+C counts
     with StopSignals(together) as signals:

@@ -45,5 +45,5 @@ def test_without_proc_nothing_begins(command: tuple[str, ...], tmp_path: Path) -
     """Without it no process of a job can be waited for: jobs were handed back each second, without end."""
     done = flowq(_NO_PROC, tmp_path, *command)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.startswith("error: there is no /proc here, ")
+    assert "error: there is no /proc here, " in done.stderr  # a slow server is told of before
     assert done.stdout == ""

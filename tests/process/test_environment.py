@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,13 @@ def test_every_variable_of_flowq_is_a_setting_or_given_to_jobs() -> None:
     sources = [path.read_text() for path in Path(flowq.__path__[0]).rglob("*.py")]
     named = {name for text in sources for name in re.findall(r"""["'](_?FLOWQ_[A-Z_]{2,})["']""", text)}
     assert named == set(PRIVATE) | GIVEN
+
+
+def test_with_warnings_as_errors_nothing_is_warned_of(home: Path, tmp_path: Path) -> None:
+    """As with PYTHONWARNINGS of a project's CI: the processes of a run have it too."""
+    (tmp_path / "flow.yaml").write_text("jobs: {a: {run: echo hello}, b: {depends_on: a, call: 'os:getpid'}}\n")
+    command = [sys.executable, "-m", "flowq", "run", "flow.yaml"]
+    variables = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "Warning" in line or "ignored" in line] == []

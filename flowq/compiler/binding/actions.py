@@ -7,6 +7,7 @@ import re
 import shlex
 from typing import Final
 
+from flowq.compiler.binding.fields import refuse_nul
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.binding.spec import FlowHead
@@ -56,6 +57,7 @@ def read_action(job: MergedJob, head: FlowHead, reader: SiteReader, report: Repo
     if chosen[0] == "call":
         return _call(job, node, reader, report)
     if isinstance(node, ListNode):
+        refuse_nul("run", node, report)
         return Action("argv", args=tuple(_word(item, reader) for item in node.items))
     return _script(job, node, head, reader, report)
 
@@ -193,13 +195,17 @@ def _script(job: MergedJob, node: YamlNode, head: FlowHead, reader: SiteReader, 
     shell = _shell(job.whole.get("shell"), report)
     check_shebang(node.value, node.span, shell, report)
     harmless = HarmlessValues(head.bound, job.whole.get("matrix"), job.whole.get("env"), head.env_node)
+    before = report.errors
     script, variables = rewrite(node, shell, harmless, reader, report)
+    if report.errors == before:  # else it is said already, of the first value behind the NUL
+        refuse_nul("run", node, report)
     return Action("shell", script=script, variables=variables, shell=shell)
 
 
 def _shell(node: YamlNode | None, report: Report) -> tuple[str, ...]:
     if node is None or isinstance(node, MapNode):
         return ()
+    refuse_nul("shell", node, report)
     texts = texts_of(node)
     for text in texts:
         if "${{" in text:

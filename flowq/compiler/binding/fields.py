@@ -53,6 +53,14 @@ def _never_help(value: Json) -> str:
     return "leave the key out for no wait" if value in (-1, "-1", "never") else ""
 
 
+def refuse_nul(name: str, node: YamlNode | None, report: Report) -> None:
+    """Report NUL characters in texts of a key that the system takes, a text or a list of them: it takes none."""
+    for text in node.items if isinstance(node, ListNode) else (node,):
+        if isinstance(text, ScalarNode) and isinstance(text.value, str) and "\0" in text.value:
+            hint = r"in double quotes \0 is one: use single quotes or a block, or write \\0"
+            report.add(Code.WRONG_VALUE, text.span, f"{name} cannot have NUL characters", hint)
+
+
 def static_text(node: YamlNode | None, scope: StaticScope, report: Report) -> str:
     """Return a string that is known before the run; "" if none is given."""
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):

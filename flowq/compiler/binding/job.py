@@ -56,6 +56,7 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
         check_leaks(job.whole, action.shell, secrets, report)
     asking = SiteReader(report, Context.RESOURCES)
     workdir = get("workdir")
+    fields.refuse_nul("workdir", workdir, report)
     foreach = bare_expression(get("foreach"), "foreach", listing, report)
     cache = read_cache(job, action, reader, scope, report)
     if cache is not None:

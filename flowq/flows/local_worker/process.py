@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from flowq.processes import require_proc
+from flowq.exceptions import UsageError
+from flowq.processes import missing_proc
 
 
 def default_slots() -> int:
@@ -23,7 +24,8 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        require_proc()  # before a run is submitted that this process could not execute
+        if lack := missing_proc():  # before a run is submitted that this process could not execute
+            raise UsageError(lack)
         reading, self._lifeline = os.pipe()
         try:
             self.process = subprocess.Popen(

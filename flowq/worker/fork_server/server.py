@@ -230,7 +230,10 @@ def serve_clone(control: Channel, warm_after: float) -> NoReturn:
 def _serve(control: Channel, user_code: at_fork.UserCode, warm_after: float) -> NoReturn:
     code = horse.BROKEN
     try:
-        ForkServer(control, user_code, warm_after).serve()
+        server = ForkServer(
+            control, user_code, warm_after
+        )  # kept to the end: Python warns of sockets that are given up unclosed
+        server.serve()
         code = 0
     finally:
         os._exit(code)
