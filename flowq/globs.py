@@ -26,6 +26,10 @@ class GlobError(Exception):
     """Patterns that cannot be matched: too many files, or an unreadable directory; the message says which."""
 
 
+class TooManyFilesError(GlobError):
+    """More files than any use of patterns takes."""
+
+
 def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str], list[str]]:
     """Return the files that patterns match, sorted, and the patterns that match none.
 
@@ -50,7 +54,7 @@ def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str]
                 found = True
                 files.add(path)
                 if len(files) > MAX_FILES:
-                    raise GlobError(f"more than {MAX_FILES:,} files match")
+                    raise TooManyFilesError(f"more than {MAX_FILES:,} files match")
         except RecursionError:
             raise GlobError(f"{pattern[:60]!r} leads into too many directories, one below the other") from None
         if not found:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import repeat
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
+from flowq.compiler.analysis.cell_settings import CellSettings
 from flowq.compiler.analysis.expressions import reads_of
 from flowq.compiler.analysis.matrix_cells import Cells
 from flowq.compiler.analysis.matrix_match import by_values, key_of
@@ -24,6 +25,7 @@ from flowq.plan.bulk import record
 from flowq.plan.cell_names import PLAIN, spellings
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
+_NO_SETTINGS: Final = CellSettings((), {})
 _after_action = attrgetter(*(item.name for item in fields(JobFields) if item.name != "action"))
 
 
@@ -72,15 +74,22 @@ class _Values:
     matrix: Mapping[str, Json]
     spelling: int = PLAIN
     queue: str = ""  # if it is not that of the node
+    own: Mapping[str, Json] | None = None  # other settings that are not those of the node
 
     def name(self, node: str) -> str:
         """Return the cell's name; the gate of a sub-flow has that of its node, which has the values."""
         return node if is_gate(node) else cell_name(node, self.matrix, self.spelling)
 
 
-def _values_of(cells: Cells, queues: Sequence[str] = ()) -> Iterator[_Values]:
-    own = ("" if queue == queues[0] else queue for queue in queues) if queues else repeat("")
-    return map(_Values, cells, spellings(cells), own)
+def _values_of(cells: Cells, settings: CellSettings = _NO_SETTINGS) -> Iterator[_Values]:
+    """Return the values of cells. The settings of the first one are those of the node, and so of the others that have the same."""
+    queues, own = settings.queues, settings.own
+    other = ("" if queue == queues[0] else queue for queue in queues) if queues else repeat("")
+    rows = (
+        {name: values[index] for name, values in own.items() if values[index] != values[0]} or None
+        for index in range(len(cells))
+    )
+    return map(_Values, cells, spellings(cells), other, rows if own else repeat(None))
 
 
 def _nothing(node: Node) -> Node:
@@ -150,9 +159,11 @@ class _Emitter:
         cells = frame.cells_of(job)
         edges += tuple(self._open_edges(frame, number))
         node = frame.wholes[number] = self._node(frame, job, Action("join") if job.sub is not None else job.action)
-        queues = frame.section.queues.get(job.name, ())
-        if queues:
-            self.nodes[node] = replace(self.nodes[node], queue=queues[0])
+        settings = frame.section.settings.get(job.name, _NO_SETTINGS)
+        if cells:
+            firsts: dict[str, Any] = {name: values[0] for name, values in settings.own.items()}
+            firsts |= {"queue": settings.queues[0]} if settings.queues else {}
+            self.nodes[node] = replace(self.nodes[node], **firsts)
         matches = [
             (parent, item) for parent, item in frame.section.graph.parents(number) if item.match and not frame.is_open(parent)
         ]
@@ -165,7 +176,7 @@ class _Emitter:
         else:
             found = [
                 self._add(node, (*edges, *own), frame, values=values)
-                for values, own in zip(_values_of(cells, queues), matched, strict=True)
+                for values, own in zip(_values_of(cells, settings), matched, strict=True)
             ]
         frame.members[number] = found
         if cells:
@@ -298,6 +309,7 @@ class _Emitter:
                 frame.phase,
                 spelling=spelling,
                 queue=values.queue,
+                own=values.own,
             )
         self.cells.append(cell)
         return len(self.cells) - 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from flowq.compiler.analysis.cell_queues import queues_of_cells
+from flowq.compiler.analysis.cell_settings import CellSettings, settings_of_cells
 from flowq.compiler.analysis.expressions import Outer, Results, Scene, axes_of, check_expressions, check_outputs
 from flowq.compiler.analysis.fetches import check_fetches
 from flowq.compiler.analysis.graph import Graph, build_graph
@@ -53,11 +53,11 @@ _OF_A_RUN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Jobs with their graph, the cells of those with a matrix, and the queues of these cells where they are not that of the job."""
+    """Jobs with their graph, the cells of those with a matrix, and the settings that these cells have for themselves."""
 
     graph: Graph
     cells: Mapping[str, Cells]
-    queues: Mapping[str, tuple[str, ...]]
+    settings: Mapping[str, CellSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Units:
     ) -> Section:
         graph = build_graph(jobs, report, before=before or ())
         check_matches(graph, cells, report)
-        return Section(graph, cells, queues_of_cells(jobs, cells, report))
+        return Section(graph, cells, settings_of_cells(jobs, cells, report))
 
     def _handlers(self, flow: FlowSpec, main: Section, results: Results, report: Report) -> dict[str, Section]:
         found = {}

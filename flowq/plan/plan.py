@@ -12,13 +12,14 @@ from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 from flowq.plan.shipment import Shipment
 
-PLAN_VERSION: Final = 6
+PLAN_VERSION: Final = 7
 
-_READABLE: Final = (1, 2, 3, 4, 5, 6)  # later versions only added fields
+_READABLE: Final = (1, 2, 3, 4, 5, 6, 7)  # later versions only added fields
 _WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
 _WITH_FILES: Final = 4  # an older one would neither keep nor fetch artifacts, nor look at the resources that its jobs ask for
 _WITH_COMMANDS: Final = 5  # an older one knows no secret that a command gives
 _WITH_QUEUES: Final = 6  # the worker of an older one, started for a run, would serve only the first of the queues of a matrix
+_WITH_OWN: Final = 7  # an older one would give all cells of a matrix the timeout of the first, and allow their failures as its
 
 
 class PlanVersionError(FlowqError):
@@ -89,8 +90,9 @@ class Plan:
         return (cell for cell in self.shown_jobs() if cell.selected)
 
     def node_of(self, cell: Cell) -> Node:
-        """Return the node a cell belongs to."""
-        return self.nodes[cell.node]
+        """Return the node a cell belongs to, with what the cell has for itself."""
+        node = self.nodes[cell.node]
+        return node if cell.own is None else replace(node, **cell.own)
 
     def queue_of(self, cell: Cell) -> str:
         """Return the queue that a cell waits in."""
@@ -217,6 +219,8 @@ class Plan:
 
 def _version_of(plan: Plan) -> int:
     """Return the lowest version that has all that is in a plan: older workers can execute as many as possible."""
+    if any(cell.own for cell in plan.cells):
+        return _WITH_OWN
     if any(cell.queue for cell in plan.cells):
         return _WITH_QUEUES
     if any("command" in reference for node in plan.nodes for reference in node.secrets.values()):

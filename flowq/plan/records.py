@@ -212,6 +212,9 @@ class Cell:
     selected: bool = True  # False: skipped at the start, without parents and children
     spelling: int = 0  # of its name, see `cell_names`
     queue: str = ""  # of its own, if that is another than its node's: read it with `Plan.queue_of`
+    own: Mapping[str, Json] | None = (
+        None  # fields of its own in place of its node's (`OF_CELLS`): read them with `Plan.node_of`
+    )
 
     @property
     def label(self) -> str:
@@ -219,6 +222,16 @@ class Cell:
         if self.hidden and not self.group:
             return self.name.removesuffix(f"/{GATE}")
         return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
+
+
+OF_CELLS: Final = ("timeout", "allow_failure")
+"""Fields of a node that each of its cells may have for itself."""
+
+
+def as_of(cell: Cell, node: Node, other: Node) -> Cell:
+    """Return a cell of a node that keeps for itself what it had of another node."""
+    own = {name: getattr(other, name) for name in OF_CELLS if getattr(other, name) != getattr(node, name)}
+    return cell if cell.own == (own or None) else replace(cell, own=own or None)
 
 
 def in_queue(cell: Cell, node: Node, queue: str) -> Cell:

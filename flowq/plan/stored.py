@@ -137,6 +137,8 @@ def cell_to_json(cell: Cell) -> list[Json]:
     row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
     flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0) | (0 if cell.selected else _LEFT_OUT)
     flags |= _SPELLINGS[cell.spelling]
+    if cell.own:
+        return [*row, flags, cell.phase, cell.queue, dict(cell.own)]
     if cell.queue:
         return [*row, flags, cell.phase, cell.queue]
     if cell.phase:
@@ -147,6 +149,7 @@ def cell_to_json(cell: Cell) -> list[Json]:
 
 
 _QUEUE: Final = 5  # index of a cell's own queue
+_OWN: Final = 6  # … of other fields of its own
 FLAGGED: Final = 4  # length of the shortest row of a cell with flags
 
 
@@ -168,12 +171,20 @@ def is_hidden_job(row: list[Json]) -> bool:
 def as_job(row: list[Json], node: int) -> list[Json]:
     """Return a row as a job without parents, of the node with that index."""
     flags, phase = (row[3] if len(row) >= FLAGGED else 0), (row[4] if len(row) > FLAGGED else "")
-    return [node, [], row[2] if len(row) > 2 else None, flags & ~_GROUP, phase, own_queue(row)]
+    return [node, [], row[2] if len(row) > 2 else None, flags & ~_GROUP, phase, own_queue(row), own_fields(row)]
 
 
 def own_queue(row: list[Json]) -> str:
     """Return the queue of a row that is not its node's, else ""."""
     return intern(row[_QUEUE]) if len(row) > _QUEUE else ""
+
+
+def own_fields(row: list[Json]) -> dict[str, Json] | None:
+    """Return the fields of a row that are not its node's, None without any."""
+    own: dict[str, Json] | None = row[_OWN] if len(row) > _OWN else None
+    if own and isinstance(own.get("allow_failure"), list):
+        return {**own, "allow_failure": tuple(own["allow_failure"])}
+    return own
 
 
 def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
@@ -196,4 +207,5 @@ def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Ce
         selected=not flags & _LEFT_OUT,
         spelling=spelling,
         queue=own_queue(row),
+        own=own_fields(row),
     )

@@ -1,4 +1,4 @@
-"""A worker whose embedded server is stopped by force: it says what to do, goes on when that is done, and else does not wait for ever."""
+"""A worker whose embedded server is stopped by force: it says what to do, goes on when that is done, and else ends."""
 
 import os
 import subprocess

@@ -215,7 +215,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells the death of a parent")
 def test_a_command_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
-    """It would wait for an answer, or hold a lock of the password manager, with nobody there to read what it prints."""
+    """It would wait for an answer, or hold a lock of the password manager, while no process reads what it prints."""
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "pid")], check=False, timeout=60, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL
     until(lambda: not _lives((tmp_path / "pid").read_text().strip()), message="the command to end")

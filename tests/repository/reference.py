@@ -166,6 +166,8 @@ _PLACES: Final = {
     Context.STATIC: "values that are fixed before the run",
     Context.CELL: "`params` of a job with `flow`",
     Context.QUEUE: "`queue`",
+    Context.TIMEOUT: "`timeout`",
+    Context.ALLOW_FAILURE: "`allow_failure`",
     Context.FLOW_ENV: "`env` of the flow",
     Context.JOB_ENV: "`env` of a job",
     Context.JOB: "everything else of a job",

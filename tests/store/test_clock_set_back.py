@@ -151,7 +151,7 @@ def test_the_place_of_a_run_that_no_worker_serves(clock: Clock, monkeypatch: pyt
 def test_a_place_in_a_queue_without_workers(clock: Clock) -> None:
     """It is given up after some seconds, for the next job of the semaphore."""
     nodes = {name: {"concurrency": Concurrency("db", 1)} for name in ("a", "b")}
-    nodes["a"]["queue"] = "nobody"  # type: ignore[assignment]
+    nodes["a"]["queue"] = "unserved"  # type: ignore[assignment]
     run = graphs.run(clock.store, {"a": [], "b": []}, extra=Extra(nodes=nodes))
     assert graphs.statuses(clock.store, run) == {"a": "queued", "b": "deferred/concurrency"}
     clock.set_back()

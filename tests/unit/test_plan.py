@@ -109,6 +109,27 @@ def test_only_a_plan_with_queues_of_cells_needs_a_flowq_that_knows_them() -> Non
     assert [json.loads(plan.to_json())["version"] for plan in (without, EVERYTHING)] == [2, 6]
 
 
+OWN = replace(
+    EVERYTHING,
+    cells=tuple(
+        replace(cell, own={"timeout": None, "allow_failure": (2, 3)}) if cell.ordinal == 3 else cell
+        for cell in EVERYTHING.cells
+    ),
+)
+
+
+def test_a_cell_has_its_own_settings_or_those_of_its_node() -> None:
+    plan = Plan.from_json(OWN.to_json())
+    assert plan == OWN
+    for read in (plan, PlanOutline(OWN.to_json()).part([2, 3])):
+        found = {cell.name: (read.node_of(cell).timeout, read.node_of(cell).allow_failure) for cell in read.cells}
+        assert found["grid[x=1]"] == (60.0, False)
+        assert found["grid[x=2]"] == (None, (2, 3))
+    assert [json.loads(some.to_json())["version"] for some in (EVERYTHING, OWN)] == [6, 7], (
+        "an older worker must not execute it"
+    )
+
+
 def test_a_plan_has_the_lowest_version_that_knows_its_sources_of_secrets() -> None:
     """A worker that knows no commands says so, in place of an error about a key."""
 

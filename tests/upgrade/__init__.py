@@ -36,4 +36,6 @@ are in `place/flows`:
     broken    was not valid for a while: a slot was refused; paused. Messages about that, and about the canceled run `told`, are in the outbox
 
 Schedules that no scheduler has had for a month are forgotten: the writer moved the time at which they were seen to the year 2100, too.
+
+`plans/` has a stored plan of each later plan version, written by `write_plans.py` at the commits that it names.
 """

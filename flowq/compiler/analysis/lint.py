@@ -111,7 +111,11 @@ def _never_failing(graph: Graph, report: Report) -> None:
     """Report `failure` edges to jobs whose failures all count as success."""
     for number, job in enumerate(graph.jobs):
         for parent, edge in graph.parents(number):
-            if edge.condition == "failure" and graph.jobs[parent].allow_failure is True:
+            if (
+                edge.condition == "failure"
+                and graph.jobs[parent].allow_failure is True
+                and "allow_failure" not in graph.jobs[parent].own
+            ):
                 name = graph.jobs[parent].name
                 message = f"`{job.name}` waits for a failure of `{name}`, which is allowed to fail: that counts as a success"
                 hint = f"remove `allow_failure` of {name}, or depend on it with `done` and ask for jobs.{name}.result"

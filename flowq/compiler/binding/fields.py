@@ -36,15 +36,20 @@ def duration(node: YamlNode | None, scope: StaticScope, report: Report, *, never
     if not isinstance(node, ScalarNode) or node.value is None or isinstance(node.value, bool):
         return None
     value = scope.evaluate(node, report) if has_holes(node) else node.value
-    if value is UNKNOWN:
-        return None
+    return None if value is UNKNOWN else seconds_of(value, node, report, never=never, positive=positive)
+
+
+def seconds_of(
+    value: Json, node: YamlNode, report: Report, *, never: bool, positive: bool = False, whose: str = ""
+) -> float | None:
+    """Return the seconds of a duration, `NEVER`, or None after a problem. `whose`: as " for job[n=1]", for the message."""
     try:
         seconds = parse_duration(value, never=never)
     except UsageError as error:
-        report.add(Code.DURATION, node.span, str(error), "" if never else _never_help(value))
+        report.add(Code.DURATION, node.span, f"{error}{whose}", "" if never else _never_help(value))
         return None
     if positive and seconds == 0:
-        report.add(Code.DURATION, node.span, "a duration of 0 leaves no time at all", "write `never` for no limit")
+        report.add(Code.DURATION, node.span, f"a duration of 0{whose} leaves no time at all", "write `never` for no limit")
         return None
     return seconds
 
@@ -199,8 +204,18 @@ def _text(value: ScalarNode, reader: SiteReader) -> Json:
     return reader.value(value) if isinstance(value.value, str) else written(value)
 
 
-def allow_failure(node: YamlNode | None) -> bool | tuple[int, ...]:
+def truth(value: Json, node: YamlNode, report: Report, whose: str = "") -> bool:
+    """Return a value of an expression that is true or false. `whose`: as of `seconds_of`."""
+    if not isinstance(value, bool):
+        report.add(Code.WRONG_TYPE, node.span, f"expected true or false{whose}, found {to_text(value)[:60]!r}")
+    return value is True
+
+
+def allow_failure(node: YamlNode | None, scope: StaticScope, report: Report) -> bool | tuple[int, ...]:
     """Return whether any failure is allowed, or the allowed exit codes."""
+    if isinstance(node, ScalarNode) and has_holes(node):
+        value = scope.evaluate(node, report)
+        return False if value is UNKNOWN else truth(value, node, report)
     if isinstance(node, ScalarNode):
         return node.value is True
     codes = node.get("exit_codes") if isinstance(node, MapNode) else None

@@ -1,6 +1,7 @@
 """The merged map of a job to a `JobSpec`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from flowq import defaults
@@ -11,14 +12,14 @@ from flowq.compiler.binding.cache import read_cache, warn_of_changing
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.binding.matrix import read_matrix
-from flowq.compiler.binding.queues import read_queue
+from flowq.compiler.binding.queues import read_queue, values_of_cells
 from flowq.compiler.binding.secrets import job_secrets
-from flowq.compiler.binding.spec import CellQueues, DependencySpec, FlowHead, JobSpec, SubFlow
+from flowq.compiler.binding.spec import CellValues, DependencySpec, FlowHead, JobSpec, SubFlow
 from flowq.compiler.diagnostics.codes import Code
-from flowq.compiler.expressions.constants import StaticScope
+from flowq.compiler.expressions.constants import StaticScope, has_holes
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.shell.secret_leaks import check_leaks
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, text_of, texts_of
+from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, text_of, texts_of
 from flowq.compiler.syntax.source import Report
 from flowq.durations import NEVER
 from flowq.plan import Action, Concurrency
@@ -30,14 +31,28 @@ def read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     scope, entries = head.bound.scope, job.whole.entries
     reader = SiteReader(report, Context.JOB)
     action = read_action(job, head, reader, report)
-    found = {key: _SIMPLE[key](entry[1], scope, report) for key, entry in entries.items() if key in _SIMPLE}
+    scopes = {
+        key: replace(scope, place=place, job=job.name)
+        for key, place in _OF_CELLS.items()
+        if key in entries and has_holes(entries[key][1])
+    }
+    own, unread = _of_cells(job, action.kind, scopes, report)
+    found = {
+        key: _SIMPLE[key](entry[1], scopes.get(key, scope), report)
+        for key, entry in entries.items()
+        if key in _SIMPLE and key not in unread
+    }
+    if own:
+        found["own"] = own
+    if "allow_failure" in own:
+        found["allow_failure"] = True  # maybe: what uses its result must bear that
     found["env"] = head.env
     found["sites"] = tuple(reader.sites)
     if not _OTHERS.isdisjoint(entries):
         found |= _read_others(job, action, head, reader, report)
-    timeout = _timeout(job, action.kind, scope, report)
+    timeout = None if "timeout" in unread else _timeout(job, action.kind, scopes.get("timeout", scope), report)
     queue = read_queue(job.name, job.whole, scope, report) if "queue" in entries else None
-    if isinstance(queue, CellQueues):
+    if isinstance(queue, CellValues):
         found["queues"], queue = queue, None
     if not {"matrix", "foreach"} & entries.keys():
         found |= {"max_parallel": None, "fail_fast": False}  # these may come from `defaults`, for jobs with cells
@@ -82,9 +97,43 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites, *asking.sites)}
 
 
+_OF_CELLS: Final = {"timeout": Context.TIMEOUT, "allow_failure": Context.ALLOW_FAILURE}
+
+
+def _of_cells(
+    job: MergedJob, kind: str, scopes: Mapping[str, StaticScope], report: Report
+) -> tuple[dict[str, CellValues], tuple[str, ...]]:
+    """Return the keys that differ from cell to cell, and those that are not to be read as one value: these, and those with a problem.
+
+    Args:
+        job: the job.
+        kind: of its action: an approval has its time limit elsewhere.
+        scopes: of its keys with expressions that cells may have for themselves.
+        report: gets the problems.
+    """
+    own: dict[str, CellValues] = {}
+    unread: list[str] = []
+    for key, scope in scopes.items():
+        if key == "timeout" and kind in {"approval", "join"}:
+            continue
+        before = report.errors
+        values = values_of_cells(job.whole.get(key), job.whole, scope, report)
+        if values is not None:
+            own[key] = values
+        if values is not None or report.errors > before:
+            unread.append(key)
+    return own, tuple(unread)
+
+
 def _limit(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
     """Return a limit in seconds, None for no limit."""
     seconds = fields.duration(node, scope, report, never=True, positive=True)
+    return None if seconds == NEVER else seconds
+
+
+def limit_of(value: Json, node: YamlNode, report: Report, whose: str) -> float | None:
+    """Return a limit of a cell in seconds, None for no limit, and after a problem."""
+    seconds = fields.seconds_of(value, node, report, never=True, positive=True, whose=whose)
     return None if seconds == NEVER else seconds
 
 
@@ -105,7 +154,7 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
     "result_ttl": _kept,
     "failure_ttl": _kept,
     "retry": fields.retry,
-    "allow_failure": lambda node, _scope, _report: fields.allow_failure(node),
+    "allow_failure": fields.allow_failure,
     "priority": lambda node, _scope, _report: fields.integer(node, 0),
     "at_front": lambda node, _scope, _report: fields.flag(node),
     "delay": _delay,

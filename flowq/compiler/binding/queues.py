@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from flowq.compiler.binding.spec import CellQueues
+from flowq.compiler.binding.spec import CellValues
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import UNKNOWN, StaticScope, has_holes
 from flowq.compiler.expressions.sites import Context, ExpressionSite, SiteReader
@@ -19,7 +19,7 @@ _CHARACTERS: Final = "letters, digits, `_`, `-`, `.` and `:`"
 _QUEUE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
-def read_queue(name: str, job: MapNode, scope: StaticScope, report: Report) -> str | CellQueues | None:
+def read_queue(name: str, job: MapNode, scope: StaticScope, report: Report) -> str | CellValues | None:
     """Return the queue of a job.
 
     Args:
@@ -37,15 +37,27 @@ def read_queue(name: str, job: MapNode, scope: StaticScope, report: Report) -> s
         return None
     if not has_holes(node):
         return node.value or None
-    scope = replace(scope, place=Context.QUEUE, job=name)
-    if "matrix" in job.entries:
-        reader, before = SiteReader(report, Context.QUEUE), report.errors
-        reader.value(node)
-        if report.errors > before:
-            return None
-        if axes := _axes(reader.sites):
-            return CellQueues(node, scope, None if "" in axes else axes)
+    scope, before = replace(scope, place=Context.QUEUE, job=name), report.errors
+    if (values := values_of_cells(node, job, scope, report)) is not None or report.errors > before:
+        return values
     return queue_name(scope.evaluate(node, report), node, "expected a queue's name, found", report) or None
+
+
+def values_of_cells(node: YamlNode | None, job: MapNode, scope: StaticScope, report: Report) -> CellValues | None:
+    """Return a key of a job that uses the values of the cells of its matrix; None of another one, and after a problem.
+
+    Args:
+        node: its value.
+        job: the keys of the job.
+        scope: the values known before the run, with the place of the key and the name of the job.
+        report: gets the problems.
+    """
+    if "matrix" not in job.entries or not isinstance(node, ScalarNode) or not has_holes(node):
+        return None
+    reader, before = SiteReader(report, scope.place), report.errors
+    reader.value(node)
+    axes = _axes(reader.sites) if report.errors == before else ()
+    return CellValues(node, scope, None if "" in axes else axes) if axes else None
 
 
 def queue_name(value: Json, node: YamlNode, problem: str, report: Report) -> str:

@@ -47,10 +47,10 @@ class SubFlow:
 
 
 @dataclass(frozen=True, slots=True)
-class CellQueues:
-    """The `queue` of a job with a matrix that differs from cell to cell, not evaluated. `axes`: what it reads; None: all values of a cell."""
+class CellValues:
+    """A key of a job with a matrix whose value differs from cell to cell, not evaluated. `axes`: what it reads; None: all values of a cell."""
 
-    node: YamlNode
+    node: ScalarNode
     scope: StaticScope
     axes: tuple[str, ...] | None
 
@@ -85,7 +85,8 @@ class JobSpec(JobFields):
     tree: MapNode  # the map it was read from, defaults and templates merged in
     depends_on: tuple[DependencySpec, ...] = ()
     matrix: MatrixSpec | None = None
-    queues: CellQueues | None = None  # instead of `queue`
+    queues: CellValues | None = None  # instead of `queue`
+    own: Mapping[str, CellValues] = field(default_factory=dict)  # instead of `timeout` and `allow_failure`, by name
     stage: str = ""
     sub: SubFlow | None = None
     sites: tuple[ExpressionSite, ...] = ()

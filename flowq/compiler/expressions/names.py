@@ -71,7 +71,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
     if root not in site.place.roots:
         return _secret_problem(rest, site.place) if root == "secrets" else _root_problem(str(root), site.place, known)
     if root == "matrix" and not known.is_matrix:
-        who = f"`{known.job}`" if site.place is Context.QUEUE else "this job"
+        who = f"`{known.job}`" if site.place.of_cells else "this job"
         return Code.NAME_NOT_HERE, f"{who} has no matrix", "add `matrix:` to the job, or use params"
     if root in ("item", "index") and not known.is_foreach:
         return Code.NAME_NOT_HERE, f"`{root}` is known in a job with `foreach`", "add `foreach:` to the job"
@@ -155,6 +155,9 @@ def _no_member(what: str, key: str, known: Collection[str], otherwise: str) -> t
     return Code.UNKNOWN_NAME, f"there is no {what} `{key[:60]}`", hint
 
 
+_FALLBACKS: Final = {Context.QUEUE: "'default'", Context.TIMEOUT: "'never'", Context.ALLOW_FAILURE: "false"}
+
+
 def _axis(reference: Reference, key: str, site: ExpressionSite, known: Known) -> tuple[Code, str, str] | None:
     if key not in known.matrix:
         if reference.guarded and key in known.shared(site):
@@ -162,8 +165,8 @@ def _axis(reference: Reference, key: str, site: ExpressionSite, known: Known) ->
         code, message, hint = _no_member("matrix value", key, known.matrix, "")
         return code, f"the matrix of {known.job} has no `{key[:60]}`" if known.job else message, hint
     if not known.matrix[key] and not reference.guarded:
-        where, instead = (f" of {known.job}", "default") if site.place is Context.QUEUE else ("", "")
-        hint = f"give a fallback: matrix.{key} ?? '{instead}'"
+        where = f" of {known.job}" if site.place.of_cells else ""
+        hint = f"give a fallback: matrix.{key} ?? {_FALLBACKS.get(site.place, repr(''))}"
         return Code.MAYBE_ABSENT, f"not every cell of the matrix{where} has `{key}`", hint
     return None
 

@@ -28,6 +28,8 @@ class Context(Enum):
     STATIC = "before the run"
     CELL = "in the `params` of a sub-flow"
     QUEUE = "in `queue`"
+    TIMEOUT = "in `timeout`"
+    ALLOW_FAILURE = "in `allow_failure`"
     FLOW_ENV = "in the environment of the flow"
     JOB_ENV = "in `env`"
     JOB = "in a job"
@@ -49,13 +51,20 @@ class Context(Enum):
         """The known keys of `run`."""
         if self is Context.NOTICE:
             return NOTICE_RUN
-        return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.QUEUE, Context.SCHEDULE) else RUNTIME_RUN
+        return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.SCHEDULE) or self.of_cells else RUNTIME_RUN
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether it is a key of a job that each cell of a matrix may have for itself."""
+        return self in (Context.QUEUE, Context.TIMEOUT, Context.ALLOW_FAILURE)
 
 
 _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
     Context.STATIC: ("params", "run"),
     Context.CELL: ("params", "run", "matrix"),
     Context.QUEUE: ("params", "run", "matrix"),
+    Context.TIMEOUT: ("params", "run", "matrix"),
+    Context.ALLOW_FAILURE: ("params", "run", "matrix"),
     Context.FLOW_ENV: ("params", "run"),
     Context.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
     Context.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),

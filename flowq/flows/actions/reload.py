@@ -14,7 +14,7 @@ from flowq import signing
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.selection import select
 from flowq.flows.actions.submit import run_fields, staged_jobs
-from flowq.plan import Cell, Edge, Plan, in_queue
+from flowq.plan import Cell, Edge, Plan, as_of, in_queue
 from flowq.plan.foreach import before_run
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
@@ -62,7 +62,7 @@ class Reload:
     def _mixed(self, again: set[int], whole: Plan) -> Plan:
         """Return the plan in which nodes that are not executed again are those that were executed.
 
-        A cell that is not stays in its queue, also where others of its matrix are.
+        A cell that is not stays in its queue, and keeps what it had for itself, also where others of its matrix are.
         """
         before = {node.name: node for node in self.before.nodes}
         changed = {whole.cells[ordinal].node for ordinal in again}
@@ -71,7 +71,9 @@ class Reload:
             for index, node in enumerate(self.plan.nodes)
         )
         cells = (
-            new if new.group or new.ordinal in again else in_queue(new, nodes[new.node], self.before.queue_of(old))
+            new
+            if new.group or new.ordinal in again
+            else as_of(in_queue(new, nodes[new.node], self.before.queue_of(old)), nodes[new.node], self.before.node_of(old))
             for old, new in zip(self.before.cells, self.plan.cells, strict=True)
         )
         return replace(self.plan, nodes=nodes, cells=tuple(cells))

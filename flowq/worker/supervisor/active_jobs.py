@@ -17,7 +17,7 @@ from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcom
 from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob, FollowUp
 from flowq.worker.supervisor.ends import Ended, KillCause
-from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import NewerPlanError, UnpreparableError
 from flowq.worker.supervisor.fork_servers.memory_limit import MemoryWatch
 from flowq.worker.supervisor.plain_jobs import LOST, tell_death
 from flowq.worker.supervisor.slot import Slot
@@ -333,21 +333,17 @@ class ActiveJobs:
                 return
             secrets = self._builder.secrets(held.claim)
             fork_server = self._fork_servers.for_task(task)
+        except (NewerPlanError, OSError) as error:
+            self._waiting.popleft()
+            why = f"no process could be started ({error.strerror})" if isinstance(error, OSError) else str(error)
+            _log.warning("job %s: %s; handed back", held.claim.id, why, extra=self._about(held.claim))
+            self._starved = True
+            self._give_back(held)
+            return
         except (UnpreparableError, CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
             self._waiting.popleft()
             allowed = self._policy.allowed(held.claim, None)
             self._report(held, held.failed(Reason.ERROR, held.sentence(error), allowed=allowed, retryable=False))
-            return
-        except OSError as error:
-            self._waiting.popleft()
-            _log.warning(
-                "job %s: no process could be started (%s); handed back",
-                held.claim.id,
-                error.strerror,
-                extra=self._about(held.claim),
-            )
-            self._starved = True
-            self._give_back(held)
             return
         self._waiting.popleft()
         held.slot = slot

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flowq import globs
 from flowq.artifacts import limits
 from flowq.artifacts.manifest import read, written
 from flowq.exceptions import CorruptRecordError
@@ -77,7 +78,12 @@ def test_limits(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(paths(collect(base, "out"))) == 2
     with pytest.raises(TransferError, match="4 files match, at most 2 are kept of a job: pack them into an archive"):
         collect(base, "*", "out")
-    monkeypatch.setattr(save, "MAX_FILES", limits.MAX_FILES)
+    monkeypatch.setattr(globs, "MAX_FILES", 1)
+    with pytest.raises(
+        TransferError, match=r"^a: more than 1 files match, at most 2 are kept of a job: pack them into an archive"
+    ):
+        collect(base, "out")
+    monkeypatch.undo()
     monkeypatch.setattr(save, "MAX_NAMES", 5)
     with pytest.raises(TransferError, match="pack them into an archive"):
         collect(base, "out")

@@ -7,7 +7,7 @@ import stat
 
 from flowq.artifacts.limits import BESIDE_STORE, MAX_FILES, MAX_NAMES, ON_SERVER
 from flowq.artifacts.paths import problem_of, readable
-from flowq.globs import GlobError, match
+from flowq.globs import GlobError, TooManyFilesError, match
 from flowq.worker.horse.artifacts.transfers import TransferError, move
 
 TYPE_CHECKING = False
@@ -72,7 +72,9 @@ def _files(item: dict[str, Any], base: str, missing: list[str], *, strict: bool)
     try:
         paths, unmatched = match(base, bare, [])
     except GlobError as error:
-        raise TransferError(f"{name}: {readable(str(error))}") from error
+        many = isinstance(error, TooManyFilesError)
+        advice = f", at most {MAX_FILES:,} are kept of a job: pack them into an archive" if many else ""
+        raise TransferError(f"{name}: {readable(str(error))}{advice}") from error
     lacking = [pattern for pattern in unmatched if pattern in patterns]
     if lacking:
         missing.append(f"{name}: no file matches {readable(', '.join(lacking[:3]))}")

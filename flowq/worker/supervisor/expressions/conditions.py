@@ -17,7 +17,7 @@ from flowq.plan import Json, Node
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
-from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, NewerPlanError, UnpreparableError
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -75,6 +75,8 @@ class Conditions:
                 resolved = self._store_resolution(job, self.evaluate(job)) is Outcome.DONE or resolved
             except DataLostError:
                 raise
+            except NewerPlanError:
+                continue  # it is handed out again
             except ServerError as error:
                 _log.warning("%s", error)
                 break
@@ -99,6 +101,8 @@ class Conditions:
         try:
             record = self._store.jobs.get(job)
             place = self._scopes.find(run_id, ordinal, record.fields if record is not None else {})
+        except NewerPlanError:
+            raise
         except UnpreparableError as error:
             return Resolution("failed", Reason.ERROR, str(error))
         try:

@@ -5,6 +5,7 @@ A plan is read once for each run. Values that change during a run (its status, i
 
 import json
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from flowq.bundles.cache import BundleCache
     from flowq.store import Store
 
+LEFT_TO_OTHERS: Final = 60.0  # s in which others may take the jobs of a run that this flowq does not know
 _PLANS: Final = 32  # runs whose plan is kept
 _CHANGING: Final = ("attempt", "status", "failed_jobs")
 
@@ -94,12 +96,17 @@ class JobPlace:
         return self.run.plan.where(self.node)
 
 
+class NewerPlanError(UnpreparableError):
+    """The plan of a run is of a newer flowq: the job is left to workers that know it, for a while."""
+
+
 class JobScopes:
     """The jobs in plans and their scopes. It reads the store, so its methods may raise `ServerError`: repeat the call later."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._runs: OrderedDict[str, PlannedRun] = OrderedDict()
+        self._newer: OrderedDict[str, float] = OrderedDict()  # runs of a newer flowq: when they were seen first
         # What expressions see as `env`, and a copy: reading os.environ decodes each variable every time.
         self._environment = {name: value for name, value in os.environ.items() if name not in PRIVATE}
 
@@ -107,7 +114,8 @@ class JobScopes:
         """Return a run with its plan. `since`: the attempt with which the run got it, if that is known from a job to be executed.
 
         Raises:
-            UnpreparableError: there is no such run, or its plan is not signed as it must be.
+            UnpreparableError: there is no such run, or its plan is not signed as it must be, or this flowq does not know plans as this one.
+            NewerPlanError: the same, and other workers have not had the time yet to take its jobs.
         """
         known = self._runs.get(run_id)
         if known is not None and since in {None, known.record.plan_attempt}:
@@ -119,7 +127,9 @@ class JobScopes:
             shipped = signed_parts(record.bundle, record.bundle_root, record.bundle_requires)
             signing.verify(stored, record.signature, "plan of run", run_id, record.directory, *shipped)
             plan = Plan.from_json(stored)
-        except (NoSuchRunError, SignatureError, PlanVersionError) as error:
+        except PlanVersionError as error:
+            raise self._refused(run_id, error) from error
+        except (NoSuchRunError, SignatureError) as error:
             raise UnpreparableError(str(error)) from error
         except CorruptRecordError as error:
             raise UnpreparableError(f"run {run_id}: {error}") from error
@@ -130,6 +140,15 @@ class JobScopes:
         while len(self._runs) > _PLANS:
             self._runs.popitem(last=False)
         return run
+
+    def _refused(self, run_id: str, error: PlanVersionError) -> UnpreparableError:
+        """Return the error for a run of a newer flowq: while an upgrade goes from worker to worker, others take its jobs."""
+        first = self._newer.setdefault(run_id, time.monotonic())
+        while len(self._newer) > _PLANS:
+            self._newer.popitem(last=False)
+        if time.monotonic() - first < LEFT_TO_OTHERS:
+            return NewerPlanError(f"{error}; left to other workers for now")
+        return UnpreparableError(str(error))
 
     def flow_of(self, run_id: str) -> str:
         """Return the flow of a run whose plan was read, "" for others."""
