@@ -8,6 +8,7 @@ import pytest
 from flowq.cli.commands.why import why_lines
 from flowq.cli.render.styled_text import columns, paint
 from flowq.cli.terminal import Terminal
+from flowq.compiler import compile_text
 from flowq.exceptions import ServerError
 from flowq.flows.actions.submit import submit
 from flowq.flows.explain.failures import error_places
@@ -95,6 +96,28 @@ def test_each_reason_of_a_failure(reason: str, words: str) -> None:
         frozenset(),
     )
     assert words in chain(run, 0, 200)
+
+
+def test_many_failures_are_told_by_kind() -> None:
+    """Three are shown: whether the other thousand have the same cause is what one asks next."""
+    made = compile_text(f"jobs: {{a: {{matrix: {{n: {list(range(40))}}}, run: x}}}}").plan
+    assert made is not None
+    ways = ["RuntimeError: at 0.1", "RuntimeError: at 0.2", "exit code 3", "memory"] + [f"kind{n} is odd" for n in range(5)]
+    jobs, errors = {}, {}
+    for cell in made.jobs():
+        way = ways[cell.ordinal % len(ways)]
+        failed = samples.job(cell.ordinal, JobStatus.FAILED, at=0, took=1, reason="memory" if way == "memory" else "error")
+        jobs[cell.ordinal], errors[cell.ordinal] = failed, f"the job was killed: {way}" if way == "memory" else way
+
+    def told(count: int) -> str:
+        chosen = {ordinal: jobs[ordinal] for ordinal in list(jobs)[:count]}
+        run = samples.view(made, samples.run_record(RunStatus.FAILED, 40, ended=1), chosen, errors, frozenset())
+        group = next(cell.ordinal for cell in made.cells if cell.group)
+        return golden.plain(why_lines(explain(made, run, group, QueueState([CPU], {})), run, Terminal(width=200)))
+
+    assert "by kind: 10 RuntimeError, 5 exit code 3, 5 memory, 4 kind0 is odd, 4 kind1 is odd, 12 others\n" in told(40)
+    assert "by kind: 2 RuntimeError, 1 exit code 3, 1 memory\n" in told(4)
+    assert "by kind" not in told(3)
 
 
 def traceback(kind: str, *frames: str) -> str:

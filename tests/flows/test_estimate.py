@@ -323,28 +323,34 @@ def test_the_remaining_time_of_a_run() -> None:
     assert first.left(samples.running_run()) is None
 
 
-def left_of_a_sweep(ended: int, more: str = "") -> float | None:
-    """Return what a first run of 30 cells on two slots still takes, after 20 s: of ten cells that have ended nine took 1 s, one 11 s."""
+def left_of_a_sweep(ended: int, more: str = "", *, pause: float = 0.0) -> float | None:
+    """Return what a first run of 30 cells still takes on one slot, with 0.2 s between them: of ten cells that have ended nine took 1 s, one 11 s.
+
+    `pause`: seconds in which the run had no worker, after half of them.
+    """
     made = compile_text(f"jobs: {{train: {{matrix: {{n: {list(range(30))}}}, run: x}}{more}}}").plan
     assert made is not None
     jobs: dict[int, JobRecord] = {}
+    now = 0.0
     for cell in made.jobs():
         took = 11.0 if cell.ordinal % 10 == 9 else 1.0
         over = cell.ordinal < ended
         status = JobStatus.FINISHED if over else JobStatus.QUEUED
-        jobs[cell.ordinal] = samples.job(cell.ordinal, status, at=0.0 if over else None, took=took if over else None)
+        jobs[cell.ordinal] = samples.job(cell.ordinal, status, at=now if over else None, took=took if over else None)
+        now += took + 0.2 + (pause if cell.ordinal == ended // 2 else 0.0)
     run = samples.view(made, samples.run_record(RunStatus.RUNNING, len(jobs)), jobs, {}, frozenset())
-    found = outlook(made, NOTHING, 2)
+    found = outlook(made, NOTHING, 1)
     assert found is not None
-    return found.left(replace(run, duration=20.0))
+    return found.left(run)
 
 
 def test_the_cells_of_a_first_run_tell_about_the_others() -> None:
-    """On average a cell takes 2 s (the median says 1 s). When ten have ended in 20 s on two slots, a slot was free for half a second more after each, at most."""
+    """On average a cell takes 2 s (the median says 1 s), and 0.2 s pass before the next one."""
     assert left_of_a_sweep(9) is None
-    assert left_of_a_sweep(10) == pytest.approx(25.0)
-    assert left_of_a_sweep(20) == pytest.approx(10.0)
-    assert left_of_a_sweep(20, ", a: {run: x}") == pytest.approx(10.0, abs=0.1)
+    assert left_of_a_sweep(10) == pytest.approx(44, abs=0.5)
+    assert left_of_a_sweep(20) == pytest.approx(22, abs=0.5)
+    assert left_of_a_sweep(20, pause=800) == pytest.approx(22, abs=0.5)
+    assert left_of_a_sweep(20, ", a: {run: x}") == pytest.approx(22, abs=0.5)
     assert left_of_a_sweep(20, ", a: {run: x}, b: {run: x}") is None  # a sixth of what is to come was never seen
 
 

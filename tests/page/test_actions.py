@@ -161,6 +161,15 @@ def test_runs_are_filtered_selected_canceled_and_deleted(login: Login, served: S
     assert "status=canceled" in page.url
 
 
+def test_runs_of_a_flow_are_told_apart_by_their_params(login: Login, served: Served) -> None:
+    run = served.launch("shop", owner="ann", mode="full", note="x" * 500)
+    row = login("/runs").get_by_role("row").filter(has_text=run)
+    row.get_by_text("mode=full").wait_for()
+    shown = row.get_by_text("note=xxx").inner_text()
+    assert shown.endswith("x…")
+    assert len(shown) == 40
+
+
 def test_a_typed_filter_adds_to_a_chosen_one(login: Login) -> None:
     page = login("/runs?q=none")
     page.get_by_role("button", name="Show all").click()

@@ -7,9 +7,10 @@ import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.render.result_table import results_csv
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import echo
-from flowq.exceptions import InvalidJobOperation
+from flowq.exceptions import InvalidJobOperation, UsageError
 from flowq.flows.actions.selection import refuse_several
 from flowq.flows.documents.plain_result import plain_result
 from flowq.flows.explain.plain_job import is_plain_job
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: flowq result @latest fetch | jq .path")
 @click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
 @click.argument("job", required=False, shell_complete=complete_jobs)
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print the results of a matrix or foreach as a table, with the values of each cell."
+)
 @url_option
 @pass_context
-def command(session: CliContext, run: str | None, job: str | None) -> None:
+def command(session: CliContext, run: str | None, job: str | None, *, as_csv: bool) -> None:
     """Print the result of a job as JSON.
 
     A single argument is a JOB of the latest run of this directory, or the id of a job that was enqueued without a flow; a RUN alone is enough if it has one job. For the name of a matrix, it prints the list of its cells' results in expansion order, null for a cell without a result.
     """
     store = session.store()
-    if run is not None and job is None and is_plain_job(store, run):
+    if not as_csv and run is not None and job is None and is_plain_job(store, run):
         echo(safe_json(plain_result(store, run), indent=2))
         return
     target = select_target(store, run, job)
@@ -43,7 +47,12 @@ def command(session: CliContext, run: str | None, job: str | None) -> None:
     job = target.job if target.job is not None else only_job(plan, run_id, "result")
     ordinals = select_jobs(plan, run_id, job)
     named = {node.name: node for node in plan.nodes}.get(job)
-    if named is not None and (named.matrix or named.outputs is not None):
+    if as_csv:
+        found = result_of(store, run_id, plan, job) if named is not None and named.matrix and named.outputs is None else None
+        if not isinstance(found, list):
+            raise UsageError(f"--csv is for the results of a matrix or foreach, and {job!r} is none")
+        echo(results_csv(plan, job, found))
+    elif named is not None and (named.matrix or named.outputs is not None):
         echo(safe_json(result_of(store, run_id, plan, job), indent=2))
     else:
         refuse_several(plan, job, ordinals)

@@ -12,6 +12,7 @@ from flowq.compiler.binding.fields import RETRIED
 from flowq.compiler.binding.spec import DependencySpec, FlowSpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import locate
+from flowq.compiler.shell.interpolation import is_posix
 from flowq.compiler.shell.secret_leaks import variable_uses
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, texts_of
 from flowq.compiler.syntax.source import Report
@@ -22,6 +23,7 @@ MAX_CONDITIONS: Final = 200  # distinct ones that are followed through the graph
 
 _EVERYWHERE: Final = frozenset({"HOME", "PATH", "PWD", "USER"})  # variables that people put into others, wherever they run
 _PASSED_ON: Final = frozenset({"success", "failure"})  # a skipped parent skips the job too
+_UNMARKED = re.compile(r"(?<!\$)\{\{ *((?:params|matrix|jobs)\.[^{}\n]*?) *\}\}|\$\{((?:params|matrix|jobs)\.[^{}\n]*)\}")
 _USED_PARAMS = re.compile(r"""\bparams\b(?!\s*['"]?\s*:)(?:\s*\.\s*(\w+)|\s*\[\s*\\?['"](\w+))?""")
 
 
@@ -46,6 +48,7 @@ def warn(flow: FlowSpec, graph: Graph, root: MapNode, report: Report) -> None:
     _unused_secrets(flow, root, report)
     _defaults(flow, report)
     _unexpanded(flow, report)
+    _unmarked(flow, report)
 
 
 # -- jobs that are skipped with another one ---------------------------------------------------------------------------------------
@@ -245,3 +248,34 @@ def _unexpanded_in(env: YamlNode | None, names: Collection[str], told: set[int],
             message = f"{value.value[start:end][:60]} stays as it is written: nothing is expanded in `env`"
             hint = "put it together in the script, export NAME=…; what is known before the run is put in by ${{ params.x }}"
             report.add(Code.UNEXPANDED, locate(report, value, start, end), message, hint)
+
+
+# -- expressions of other systems ---------------------------------------------------------------------------------------------------
+
+
+def _unmarked(flow: FlowSpec, report: Report) -> None:
+    """Report `{{ params.x }}` and `${params.x}` in what a job executes: other systems write expressions so, and here it is text."""
+    told: set[int] = set()
+    for job in (*flow.jobs, *(job for section in flow.handlers.values() for job in section)):
+        posix = job.action.kind != "shell" or is_posix(job.action.shell)  # elsewhere `${params.x}` is the language's own
+        for key in ("run", "args", "kwargs", "env") if posix else ("env",):
+            for value in _scalars(job.tree.get(key)):
+                if id(value) not in told:
+                    told.add(id(value))
+                    _unmarked_in(value, report)
+
+
+def _unmarked_in(node: ScalarNode, report: Report) -> None:
+    text = node.value if isinstance(node.value, str) else ""
+    for found in _UNMARKED.finditer(text) if "{" in text else ():
+        message = f"{found[0][:60]} stays as it is written: an expression begins with `${{{{`"
+        hint = f"write ${{{{ {(found[1] or found[2]).strip()[:60]} }}}}"
+        report.add(Code.UNMARKED, locate(report, node, found.start(), found.end()), message, hint)
+
+
+def _scalars(node: YamlNode | None) -> Iterator[ScalarNode]:
+    if isinstance(node, ScalarNode):
+        yield node
+    elif node is not None:
+        for item in node.items if isinstance(node, ListNode) else [value for _, value in node.entries.values()]:
+            yield from _scalars(item)

@@ -105,6 +105,7 @@ class Code(StrEnum):
     DEFAULT_TAKES_ALL = "FQ706"
     EXCEPTION_NAME = "FQ707"
     UNEXPANDED = "FQ708"
+    UNMARKED = "FQ709"
     # 8xx: what starts runs, and messages about them
     WHEN = "FQ801"
     CRON = "FQ802"
@@ -126,7 +127,7 @@ WARNINGS: Final = frozenset(
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER, Code.NO_INTERPRETER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
-        *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME, Code.UNEXPANDED),
+        *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME, Code.UNEXPANDED, Code.UNMARKED),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
         *(Code.CATCH_UP_ALL, Code.SKIPPED_HOUR),
     }

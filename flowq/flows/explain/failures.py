@@ -1,6 +1,8 @@
 """Explanations of failed jobs, in sentences: the error, the meaning of the reason, the place in the user's code."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from flowq.durations import format_duration
@@ -12,6 +14,8 @@ _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (
 _EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
 _EXIT: Final = re.compile(r"exit code (\d+)")
 _ITEM: Final = 200  # characters of an item
+_KINDS: Final = 5  # of failures that are told apart
+_LINE: Final = 60  # characters of an error
 _NEVER_RETRIED: Final = frozenset({Reason.RUN_TIMEOUT, Reason.REJECTED, Reason.EXPIRED})
 _DIRECT: Final = "The above exception was the direct cause"
 _TRACEBACK: Final = re.compile(
@@ -70,6 +74,22 @@ def _not_retried(job: JobView, node: Node) -> str | None:
     found = job.reason if job.reason in (Reason.TIMEOUT, Reason.ABANDONED) else None
     what = found or (f"exit code {exited[1]}" if exited else named[1] if named else "this failure")
     return f"not retried: {what} is not in `on: [{', '.join(cause.removeprefix('exit:') for cause in node.retry.on)}]`"
+
+
+def kinds(jobs: Sequence[JobView]) -> list[str]:
+    """Return how many of these failed jobs failed in which way, the most frequent first: `by kind: 27 RuntimeError, 15 memory`."""
+    counts = Counter(_kind(job) for job in jobs).most_common()
+    shown = [f"{count} {kind}" for kind, count in counts[:_KINDS]]
+    rest = sum(count for _kind, count in counts[_KINDS:])
+    return [f"by kind: {', '.join([*shown, f'{rest} others'] if rest else shown)}"]
+
+
+def _kind(job: JobView) -> str:
+    line = job.error_line or ""
+    if job.reason != Reason.ERROR or not line:
+        return (job.reason or str(job.status)).replace("_", " ")
+    named = _EXCEPTION.match(line)
+    return named[1] if named else line[:_LINE]
 
 
 def progress(job: JobView) -> str:

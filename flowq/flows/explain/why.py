@@ -11,7 +11,7 @@ from typing import Final
 
 from flowq.durations import format_duration
 from flowq.expr import ExprSyntaxError, parse, to_text
-from flowq.flows.explain.failures import attempts, failure, progress
+from flowq.flows.explain.failures import attempts, failure, kinds, progress
 from flowq.flows.explain.queue_state import FULL, QueueState
 from flowq.flows.explain.waiting import ASKS, BREADTH, Answer, Waits, urgency
 from flowq.flows.forecast import graph_rules
@@ -183,7 +183,8 @@ class _Explanation:
         noun = "cells" if self._plan.node_of(cell).matrix else "jobs"
         none = "it has no cells" if noun == "cells" else "it has no jobs"
         text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none
-        return text, [], [job.ordinal for job in sorted(some, key=urgency)]
+        details = kinds(bad) if len(bad) > BREADTH else []  # fewer are all shown
+        return text, details, [job.ordinal for job in sorted(some, key=urgency)]
 
     def _flows(self, cell: Cell) -> Answer:
         """Explain a matrix of sub-flows, by those that matter."""

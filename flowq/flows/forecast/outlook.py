@@ -64,9 +64,19 @@ def seen(run: RunView) -> Mapping[str, float]:
 
 
 def _overhead(run: RunView, slots: int) -> float:
-    """Return the seconds between two jobs of a slot so far, as if all slots had been taken."""
-    ran = [job.duration for job in run.jobs if job.duration is not None and job.reason != Reason.CACHED]
-    return min(_MOST, max(0.0, (run.duration or 0.0) * slots - sum(ran)) / len(ran)) if ran else 0.0
+    """Return the seconds between two jobs of a slot so far, as if all slots had been taken. Longer gaps, as of a run that was interrupted, are left out."""
+    ran = sorted(
+        (job.started_ms / 1000, job.started_ms / 1000 + job.duration)
+        for job in run.jobs
+        if job.started_ms is not None and job.duration is not None and job.reason != Reason.CACHED
+    )
+    busy, until = 0.0, ran[0][0] if ran else 0.0
+    for start, end in ran:
+        gap = max(0.0, start - until)
+        busy += max(0.0, end - max(start, until)) + (gap if gap < _MOST else 0.0)
+        until = max(until, end)
+    taken = sum(end - start for start, end in ran)
+    return min(_MOST, max(0.0, busy * slots - taken) / len(ran)) if ran else 0.0
 
 
 def _delay_left(job: JobView, now_ms: int, delay: float) -> float:

@@ -136,8 +136,9 @@ export function Table({ caption, columns, rows, rowKey }) {
 
 export const Card = ({ title, count, tools, children }) => html`<section class="card"><header><h2>${title}</h2>${count === undefined ? null : html`<span class="count">${count}</span>`}<span class="grow"></span>${tools}</header>${children}</section>`;
 
-export function Chips({ values }) {
-  const entries = Object.entries(values ?? {});
-  if (!entries.length) return null;
-  return html`<span class="chips">${entries.map(([key, value]) => html`<span class="chip" key=${key}>${key}=${typeof value === "string" ? value : JSON.stringify(value)}</span>`)}</span>`;
+// `most`: characters of one that are shown, where a list has many.
+export function Chips({ values, most = Infinity }) {
+  const texts = Object.entries(values ?? {}).map(([key, value]) => [key, `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`]);
+  if (!texts.length) return null;
+  return html`<span class="chips">${texts.map(([key, text]) => html`<span class="chip" key=${key}>${text.length > most ? `${text.slice(0, most - 1)}…` : text}</span>`)}</span>`;
 }
