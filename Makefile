@@ -11,6 +11,9 @@ JOBS   ?= 4
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What is imported is compiled then, and the rest of the packages, which is most of them, never: half of the time of their installation.
+# Images often forbid Python to write what it has compiled: every process would do it again.
+unexport PYTHONDONTWRITEBYTECODE
 # Three stamps, each touched when its step is complete: the environment, what running needs, what developing needs on top.
 MADE    := $(VENV)/.stamp-made
 RUNTIME := $(VENV)/.stamp-run
@@ -124,12 +127,12 @@ $(MADE):
 
 $(RUNTIME): pyproject.toml | $(MADE)
 	@echo "installing flowq into $(VENV) (once) …"
-	@$(PIP) install --editable '.[serve]'
+	@$(PIP) install --no-compile --editable '.[serve]'
 	@touch $@
 
 $(DEVELOP): pyproject.toml | $(MADE)
 	@echo "installing flowq and the tools for its development into $(VENV) (once) …"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --no-compile --editable '.[dev]'
 	@touch $(RUNTIME) $@
 
 $(SITE): docs/requirements.txt pyproject.toml | $(MADE)

@@ -7,8 +7,9 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,20 @@ HOSTILE = [
     "a[$(touch CANARY)]", "x=1", "\n", "a\nb\n", "\t", "\\", "\\\\", '\\"', "${IFS}", "%s%n", "!!", "|| touch CANARY", "& touch CANARY &", "é ☃ 𝄞", "#", ">CANARY", "$((1+1))",
     "EOF", "]]", "-o", "(", "!", "FLOWQ_V1", "\x01\x7f\x1b[31m", "a'b\"c`d$e\\f",
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _python_without_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let `python3` be this interpreter, without its site: what a version manager puts in its place takes ten times as long to start.
+
+    Scripts start it for hundreds of values, and it only reads what it is given.
+    """
+    program = tmp_path_factory.mktemp("bin") / "python3"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+        yield
 
 
 def compiled(script: str, value: str) -> tuple[str, dict[str, str]]:
