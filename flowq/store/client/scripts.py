@@ -9,7 +9,7 @@ All of them together are a library of functions (`library_text`), which the serv
 are its own, and a value that belongs to one call stands on a line that says `-- per call`, because the closures outlive the call. One that may
 stay, because it only saves work, stands on a line that says `-- outlives calls`. A server without functions gets the scripts.
 
-The closures of a script are made anew by every call: a job takes 300 µs of the server by scripts and 97 by functions. A transition that says `-- memory: also when none is
+The closures of a script are made again by every call: a job takes 300 µs of the server by scripts and 97 by functions. A transition that says `-- memory: also when none is
 left` is not refused by a server that has reached its maxmemory: otherwise live workers would count as dead. One that says `-- rights:` asks
 itself for the rights of its user, those first that it names (see lib/rights); the others are refused at their start.
 
