@@ -7,6 +7,7 @@ import fcntl
 import gc
 import importlib
 import importlib.util
+import logging
 import os
 import shutil
 import signal
@@ -136,6 +137,16 @@ def _fail_over(server: PrivateServer) -> None:
     """Let the replica behind a Sentinel become the primary before a module of tests."""
     if isinstance(server, kinds.SentinelServer):
         server.fail_over()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Workers in this process set up logging, as those of a program do: tests that look at records must find it as it was."""
+    logger = logging.getLogger("flowq.worker")
+    level, handlers = logger.level, logger.handlers[:]
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture

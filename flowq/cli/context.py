@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
-_SILENT: Final = 1.5  # s that a command may wait for the server without a word
+_SILENT: Final = 3.0  # s that a command may wait for the server without a word; on a busy machine a healthy one takes a second or two to start
 
 
 @dataclass(slots=True)

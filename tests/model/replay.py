@@ -5,24 +5,21 @@ Follow-up work is never done by the script that makes it: it goes to the outbox,
 
 import random
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
-
-import pytest
 
 from flowq import ids
 from flowq.flows.actions import retry
 from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
-from flowq.store.client import async_connection, scripts, session
+from flowq.store.client import scripts
 from flowq.store.schema.new_jobs import NewJob
 from flowq.store.schema.outcomes import BeatReply, ExchangeReply, ExecutionReport
 from tests.model.explore import Explored
 from tests.model.state import ABSENT, ADMIT, HOLDING, Call, Job, Shape, State
 from tests.model.transitions import Model
-from tests.support import graphs
+from tests.support import budgets, graphs
 from tests.support.slot_driver import Driver
 
 QUEUE = "default"
@@ -36,25 +33,17 @@ class DiffersError(AssertionError):
     """A state or an answer of the store that is not that of the model."""
 
 
-@contextmanager
-def edited(*edits: Edit, steps: bool = False) -> Iterator[None]:
-    """Seed mistakes in the Lua. `steps`: scripts leave all follow-up work in the outbox."""
-    texts = {name: scripts._text(name) for name in scripts._names()}
-    for name, old, new in edits:
-        assert texts[name].count(old) == 1, f"{name} does not contain {old!r} once"
-        texts[name] = texts[name].replace(old, new)
+def edited(*edits: Edit, steps: bool = False) -> AbstractContextManager[None]:
+    """Seed mistakes in the Lua. `steps`: all follow-up work is left in the outbox."""
+    for name, old, _new in edits:
+        assert scripts._text(name).count(old) == 1, f"{name} does not contain {old!r} once"
 
-    @cache
-    def changed(name: str, *, bare: bool = False) -> scripts.Script:
-        text = scripts._compose(name, bare=bare)
-        return scripts.Script(name, lambda: re.sub(r"L\.(drain|spread)\(\d+\)", r"L.\1(0)", text) if steps else text)
+    def edit(name: str, text: str) -> str:
+        for _, old, new in (edit for edit in edits if edit[0] == name):
+            text = text.replace(old, new)
+        return re.sub(r"L\.(drain|spread)\(\d+\)", r"L.\1(0)", text) if steps else text
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scripts, "_text", texts.__getitem__)
-        patch.setattr(session, "load", changed)
-        patch.setattr(async_connection, "load", changed)
-        patch.setattr(session.Session, "functions", False)
-        yield
+    return budgets.edited(edit)
 
 
 def single_steps(*edits: Edit) -> AbstractContextManager[None]:

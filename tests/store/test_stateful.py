@@ -71,7 +71,7 @@ SOON = {
 def test_a_mistake_in_the_scripts_is_found(store: Store, mistake: str) -> None:
     right, wrong = MISTAKES[mistake]
     assert any(right in load(name).text for name in transition_names()), "the scripts have another text now"
-    with edited(lambda text: text.replace(right, wrong)), pytest.raises(AssertionError):
+    with edited(lambda _name, text: text.replace(right, wrong)), pytest.raises(AssertionError):
         run_state_machine_as_test(seed(SOON.get(mistake, 0))(machine(store)), settings=SOUGHT)
     store.client.flushall()
     store.open()
