@@ -13,6 +13,7 @@ import pytest
 from flowq.embedded.attach import attach
 from flowq.embedded.control import stop_server
 from flowq.worker.ipc.platform import has_ended
+from flowq.worker.supervisor.ends import KillCause
 from tests.embedded.users import gone, processes, server_pid
 from tests.support.supervisor_stub import Stand, shell, task
 from tests.support.wait import until
@@ -142,3 +143,14 @@ def test_an_embedded_server_that_a_job_has_started_is_no_leftover(tmp_path: Path
     finally:
         stop_server(str(home), force=True)
     until(lambda: not processes(home))
+
+
+@pytest.mark.parametrize("horse", ["becomes the shell", "stays: setsid"])
+def test_nothing_is_said_of_what_was_told_to_end(stand: Stand, tmp_path: Path, horse: str) -> None:
+    """A canceled job's processes are all told at once; which of them ends first is nobody's doing."""
+    begun = tmp_path / "begun"
+    execution = stand.start(shell(f": {horse}; for n in $(seq 40); do sleep 60 & done; {BEGUN}; touch {begun}; wait"))
+    stand.turn(begun.exists)
+    stand.slots[0].kill(KillCause.CANCEL)
+    stand.turn(lambda: execution.freed)
+    assert execution.output("err") == b""

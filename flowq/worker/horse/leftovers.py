@@ -104,7 +104,9 @@ def _running(processes: set[int]) -> Iterator[tuple[int, str]]:
 
 
 def _command(pid: int) -> str | None:
-    """Return the command line of a process; None if it has ended, or if it is a helper of Python's."""
+    """Return the command line of a process; None if it has ended, has been told to, as a job that is stopped, or is a helper of Python's."""
+    if platform.is_ending(pid):
+        return None
     try:
         for _ in range(_LOOKS):
             if line := _read(f"/proc/{pid}/cmdline"):

@@ -66,6 +66,10 @@ if sys.platform == "linux":
     _prctl = ctypes.CDLL(None).prctl
     _NO_PRIORITY = os.sched_param(0)
     _gives_way = False  # see `give_way`
+    _ENDED = {b"X", b"Z"}
+    _NO_PROCESS = [b"X", *[b"0"] * 50]
+    _EXITING = 4  # PF_EXITING, of the kernel's flags of a process
+    _KILLED = 1 << _SIGKILL - 1  # what the kernel makes of any signal that ends a process
 
     _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -141,11 +145,16 @@ if sys.platform == "linux":
 
     def is_stopped(pid: int) -> bool:
         """Return whether a process does not run on by itself: it was stopped (SIGSTOP), is being traced, or has ended."""
-        return _state_and_parent(pid)[0] not in {b"R", b"S", b"D"}
+        return _stat(pid)[0] not in {b"R", b"S", b"D"}
 
     def has_ended(pid: int) -> bool:
         """Return whether a process has ended, also when its parent has not waited for it yet."""
-        return _state_and_parent(pid)[0] in {b"", b"X", b"Z"}
+        return _stat(pid)[0] in _ENDED
+
+    def is_ending(pid: int) -> bool:
+        """Return whether a process has ended, or has got a signal that ends it: on a busy machine it may be a while until it has done so."""
+        fields = _stat(pid)
+        return fields[0] in _ENDED or bool(int(fields[6]) & _EXITING or int(fields[28]) & _KILLED)
 
     def children_of(pid: int) -> set[int]:
         """Return the pids of the children of another process, those of all its threads, zombies included; none if it takes a descriptor too many."""
@@ -158,15 +167,14 @@ if sys.platform == "linux":
             return set() if error.errno in {errno.EMFILE, errno.ENFILE} else _children_by_scan(pid)
         return found
 
-    def _state_and_parent(pid: int) -> tuple[bytes, int]:
-        """Return state and parent of a process, `(b"", 0)` if there is none with this pid."""
+    def _stat(pid: int) -> list[bytes]:
+        """Return what the kernel tells of a process, from its state on (`man proc_pid_stat`, the third field): of one that has ended, if there is none."""
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 # the second field is the program's name in parentheses and may hold anything
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-        except (OSError, ValueError):  # it ended while we looked
-            return b"", 0
-        return state, int(parent)
+                return file.read().rpartition(b")")[2].split() or _NO_PROCESS
+        except OSError:  # it ended while we looked
+            return _NO_PROCESS
 
     class ChildList:
         """The pids of the children of the process that made it, zombies included. Holds one descriptor, `fd`, or -1."""
@@ -200,7 +208,7 @@ if sys.platform == "linux":
 
     def _children_by_scan(parent: int) -> set[int]:
         pids = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
-        return {pid for pid in pids if _state_and_parent(pid)[1] == parent}
+        return {pid for pid in pids if int(_stat(pid)[1]) == parent}
 
     def threads() -> int:
         """Return how many threads this process has, those of native libraries included."""
@@ -262,6 +270,10 @@ else:
         return True
 
     def has_ended(_pid: int) -> bool:
+        """Return False: not known on this system."""
+        return False
+
+    def is_ending(_pid: int) -> bool:
         """Return False: not known on this system."""
         return False
 

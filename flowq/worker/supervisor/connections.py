@@ -134,13 +134,13 @@ class StoreConnections:
         self._stopped_since = self._stopped_since or time.monotonic()
         self._tell(f"{stopped}; without that this worker ends in {self.anchor.linger:g} s, or when no job runs any more")
 
-    def refuse_to_wait(self, *, running: int) -> None:
-        """End a worker that has waited long enough for an embedded server that was stopped; not while jobs run.
+    def refuse_to_wait(self) -> None:
+        """End a worker without jobs that has waited long enough for an embedded server that was stopped.
 
         Raises:
             ServerUnavailableError: it was not started again in time.
         """
-        if not running and self.anchor is not None and self._stopped_since is not None:
+        if self.anchor is not None and self._stopped_since is not None:
             waited = time.monotonic() - self._stopped_since
             if waited > self.anchor.linger and (stopped := self.anchor.stopped) is not None:
                 raise ServerUnavailableError(f"{stopped}; this worker has waited for that, and ends")

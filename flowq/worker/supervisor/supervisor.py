@@ -136,10 +136,11 @@ class Supervisor:
             through = delivered and self._jobs.empty and self._connections.ready
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
-            if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
-                _log.error("the server is still unreachable; ends that could not be reported: %d", self._jobs.unreported)
-                return
-            self._connections.refuse_to_wait(running=self._jobs.running)
+            if not self._connections.online and not self._jobs.running:
+                if deadline is not None and time.monotonic() > deadline:
+                    _log.error("the server is still unreachable; ends that could not be reported: %d", self._jobs.unreported)
+                    return
+                self._connections.refuse_to_wait()
             self._send_what_is_due()
             self._loop.turn(self._patience())
             self._tick()
