@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from os import access, fork, killpg, pread, waitpid
 
-from flowq.worker.fork_server import at_fork
+from flowq.worker.fork_server import at_fork, huge_pages
 from flowq.worker.fork_server.scratch import remove_tree
 from flowq.worker.horse import horse, shell
 from flowq.worker.horse.entry import Entrance
@@ -37,6 +37,8 @@ _P_ALL: Final = getattr(os, "P_ALL", 0)
 _EXITED: Final = getattr(os, "CLD_EXITED", 1)
 _SIGKILL: Final = 9  # the enum's member copies pages
 _LISTED: Final = 4096  # bytes of the list of children: some hundred
+_GATHERS: Final = 16  # turn of a lane after which it pays to look for memory that could lie in huge pages, and then every
+_AGAIN: Final = 64  # turns, because modules are imported ahead
 _waitid = getattr(os, "waitid", None)
 
 
@@ -191,4 +193,6 @@ class Succession:
         self._numbers[successor] = number
         self._horses[number] = successor
         self._control.tell((channel.EXITED, number, 0, successor))
+        if lane.turn % _AGAIN == _GATHERS:
+            huge_pages.gather()  # now: nobody waits for this server
         return DONE

@@ -68,6 +68,7 @@ if sys.platform == "linux":
     _gives_way = False  # see `give_way`
     _ENDED = {b"X", b"Z"}
     _NO_PROCESS = [b"X", *[b"0"] * 50]
+    _MADV_COLLAPSE = 25
     _EXITING = 4  # PF_EXITING, of the kernel's flags of a process
     _KILLED = 1 << _SIGKILL - 1  # what the kernel makes of any signal that ends a process
 
@@ -111,6 +112,10 @@ if sys.platform == "linux":
         """Take `give_way` back: a job, and what it starts, are processes like others."""
         if _gives_way:
             os.sched_setscheduler(0, os.SCHED_OTHER, _NO_PRIORITY)
+
+    def collapse(start: int, size: int) -> None:
+        """Put memory of this process into huge pages, if the kernel can and has some. Addresses are multiples of 2 MiB."""
+        _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_COLLAPSE)
 
     def die_with_parent(parent: int) -> None:
         """Have this process killed when `parent` dies. Exits at once if that has happened already.
@@ -253,6 +258,9 @@ else:
         """Do what `die_with_parent` does."""
         if os.getppid() != parent:
             os._exit(1)
+
+    def collapse(_start: int, _size: int) -> None:
+        """Do nothing: not known on this system."""
 
     def end_with_parent(_tied: bool) -> None:
         """Do nothing: this system has no such signal."""
