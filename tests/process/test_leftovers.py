@@ -147,7 +147,7 @@ def test_an_embedded_server_that_a_job_has_started_is_no_leftover(tmp_path: Path
 
 @pytest.mark.parametrize("horse", ["becomes the shell", "stays: setsid"])
 def test_nothing_is_said_of_what_was_told_to_end(stand: Stand, tmp_path: Path, horse: str) -> None:
-    """A canceled job's processes are all told at once; which of them ends first is nobody's doing."""
+    """A canceled job's processes are all told at once; no order of their ends is certain."""
     begun = tmp_path / "begun"
     execution = stand.start(shell(f": {horse}; for n in $(seq 40); do sleep 60 & done; {BEGUN}; touch {begun}; wait"))
     stand.turn(begun.exists)

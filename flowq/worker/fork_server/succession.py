@@ -194,5 +194,5 @@ class Succession:
         self._horses[number] = successor
         self._control.tell((channel.EXITED, number, 0, successor))
         if lane.turn % _AGAIN == _GATHERS:
-            huge_pages.gather()  # now: nobody waits for this server
+            huge_pages.gather()  # now, when no answer of this server is awaited
         return DONE
