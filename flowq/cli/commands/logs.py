@@ -19,6 +19,7 @@ from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
 from flowq.flows.explain.plain_job import is_plain_job
+from flowq.flows.explain.script_lines import names_a_line, script_line
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.run_view import Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from flowq.store import Store
 
+_SCRIPTS: Final = 3  # jobs whose scripts' lines are looked up in the flow file
 _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
@@ -109,6 +111,8 @@ def command(
     if follow:
         tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
+    for sentence in selection.script_lines():
+        complain(sentence)
 
 
 def _check_attempt(wanted: int, plan: Plan, snapshot: Snapshot, selection: "_Selection") -> None:
@@ -227,6 +231,7 @@ class _Selection(_Output):
         self._store = store
         self._run = run_id
         self._use_plan(plan)
+        self._naming: dict[int, bytes] = {}  # the last entry of each job in which a line of its script is named
 
     def _use_plan(self, plan: Plan) -> None:
         job = self._filter.job
@@ -237,7 +242,24 @@ class _Selection(_Output):
 
     def failed(self, ordinals: Iterable[int]) -> "_Selection":
         """Return the same selection for jobs that have failed now."""
-        return _Selection(self._store, self._run, replace(self._filter, bad=frozenset(ordinals)), self._plan)
+        other = _Selection(self._store, self._run, replace(self._filter, bad=frozenset(ordinals)), self._plan)
+        other._naming = self._naming
+        return other
+
+    def lines(self, entry: LogEntry) -> Iterator[Line]:
+        """Yield the lines of an entry; remember it if it names a line of the job's script."""
+        ordinal, naming = ordinal_of(entry.job), names_a_line(entry.data)
+        for line in super().lines(entry):
+            if naming and ordinal is not None:
+                self._naming[ordinal] = entry.data
+            yield line
+
+    def script_lines(self) -> Iterator[str]:
+        """Yield which lines of the flow file the output names as lines of scripts: the last one of each of the first jobs."""
+        for ordinal in sorted(self._naming)[:_SCRIPTS]:
+            cell = self._plan.cells[ordinal]
+            if line := script_line(self._plan.place_of(self._plan.node_of(cell)), self._naming[ordinal].split(b"\n")):
+                yield safe_line(f"{cell.name}: {line}" if self._named else line)
 
     @property
     def failed_only(self) -> bool:
