@@ -16,6 +16,18 @@ def default_slots() -> int:
     return max(2, os.cpu_count() or 1)
 
 
+class LeftBehind(subprocess.Popen[bytes]):
+    """A process that may outlive this one on purpose, of which Python does not warn (`subprocess … is still running`)."""
+
+    def __del__(self) -> None:
+        """Leave the process to the next `Popen`, which reaps it if it ends before this one does."""
+        super().__del__(_warn=_say_nothing)  # type: ignore[call-arg]
+
+
+def _say_nothing(*_args: object, **_kwargs: object) -> None:
+    """Stand in for `warnings.warn`."""
+
+
 class WorkerProcess:
     """A worker process that has been started and waits for its orders.
 
@@ -28,7 +40,7 @@ class WorkerProcess:
             raise UsageError(lack)
         reading, self._lifeline = os.pipe()
         try:
-            self.process = subprocess.Popen(
+            self.process = LeftBehind(
                 # -P: a file of the user's that is named like a module must not be imported in its place.
                 [sys.executable, "-P", "-m", "flowq.worker.main", "--orders", str(reading)],
                 stdin=subprocess.DEVNULL,
