@@ -20,6 +20,7 @@ from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.approval import user
+from flowq.schedules.history import read_history
 from flowq.schedules.requests import Asked, known_schedule
 from flowq.schedules.requests import trigger as start_run
 from flowq.schedules.selection import select_schedule, select_schedules
@@ -80,7 +81,7 @@ def history(session: CliContext, name: str, limit: int, *, as_json: bool) -> Non
     """Show what became of the slots of a schedule, newest first: run, skipped, left out or refused, and why."""
     store = session.store()
     (view,) = read_schedules(store, [select_schedule(store, name)])
-    log = store.schedules.log(view.record.id, limit)
+    log = read_history(store, view.record.id, limit)
     if as_json:
         show_json([entry_json(item) for item in log])
     elif log:
