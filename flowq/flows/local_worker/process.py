@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from flowq.exceptions import UsageError
-from flowq.processes import missing_proc
+from flowq.processes import few_files, missing_proc
 
 
 def default_slots() -> int:
@@ -36,7 +36,9 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        if lack := missing_proc():  # before a run is submitted that this process could not execute
+        if lack := missing_proc() or few_files(
+            default_slots()
+        ):  # before a run is submitted that this process could not execute
             raise UsageError(lack)
         reading, self._lifeline = os.pipe()
         try:
