@@ -20,10 +20,10 @@ from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.approval import user
-from flowq.schedules.history import read_history
 from flowq.schedules.requests import Asked, known_schedule
 from flowq.schedules.requests import trigger as start_run
 from flowq.schedules.selection import select_schedule, select_schedules
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import entry_json, read_schedules, schedule_json
 from flowq.store.schema.outcomes import Outcome
 

@@ -8,9 +8,9 @@ from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.actions.approval import user
 from flowq.flows.run import Run
 from flowq.plan import Json
-from flowq.schedules.history import read_history
 from flowq.schedules.requests import Asked, trigger
 from flowq.schedules.selection import select_schedule
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import ScheduleView, read_schedules
 from flowq.store.schedules import SlotEntry
 from flowq.store.schema.outcomes import Outcome

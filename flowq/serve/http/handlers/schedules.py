@@ -8,8 +8,8 @@ from flowq.flows.views.text import plural
 from flowq.plan import Json
 from flowq.schedules.backfill import Range
 from flowq.schedules.coming import coming_slots
-from flowq.schedules.history import read_history
 from flowq.schedules.requests import Asked, BackfillWish, known_schedule, plan_backfill, trigger
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import ScheduleView, backfill_json, entry_json, local_ms, outcome_text, read_schedules, schedule_json
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.lists import in_parts, part
