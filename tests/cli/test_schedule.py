@@ -263,6 +263,8 @@ def test_a_backfill(cli: Cli, site: Site, store: Store) -> None:
     assert [(item["outcome"], item["reason"]) for item in history] == [("run", None), *[("run", "backfill")] * 4]
     assert len(json.loads(cli("schedule", "history", "nightly", "--json", "--limit", "3").out)) == 3
     assert "by a backfill" in cli("schedule", "history", "nightly").out
+    why = " ".join(cli("why", "nightly", "2026-01-01T03:00").out.split())
+    assert f"the slot 2026-01-01 03:00:00+01:00 ran: run {history[1]['run']} was started by a backfill at" in why
     assert listed(cli)[NIGHTLY]["last"]["slot"] == iso(last)
     outcome = cli("schedule", "backfills", "cancel", backfill, "--runs")
     assert outcome.err.count("canceled run") == 2

@@ -98,7 +98,7 @@ def _failures(run: RunView, bad: int, tails: Tails, terminal: Terminal) -> Itera
         tail = tails.of(job.ordinal)
         yield from failure_lines(run, job, tail, terminal)
         if line := script_line(job.place, tail):
-            yield (("  ", ""), (safe_line(line), "dim"))
+            yield from wrap((("  ", ""), (safe_line(line), "dim")), terminal.width, below="  ", unicode=terminal.unicode)
     if bad > len(shown):
         yield (("", ""),)
         yield ((f"and {plural(bad - len(shown), 'more failed job')}: flowq status {run.id} --failed", "bad"),)

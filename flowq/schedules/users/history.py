@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 
-def read_history(store: "Store", schedule: str, limit: int) -> list[SlotEntry]:
+def read_history(store: "Store", schedule: str, limit: int = 1000) -> list[SlotEntry]:
     """Return what became of the slots or events of a schedule, newest first.
 
     Args:
