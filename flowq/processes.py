@@ -10,6 +10,11 @@ import os
 import sys
 from typing import Final
 
+FEWEST_FILES: Final = 20
+"""Open files of a worker without jobs; with fewer it cannot start the process of one."""
+
+FILES_OF_A_JOB: Final = 3
+
 _SEPARATOR: Final = " "
 _STATE, _START = 0, 19  # fields of /proc/<pid>/stat behind the name of the program
 _ENDED: Final = frozenset("ZXx")  # a zombie has ended, although its id is taken
@@ -28,6 +33,26 @@ def missing_proc() -> str:
     if sys.platform != "linux" or os.path.exists("/proc/self/task"):
         return ""
     return "there is no /proc here, in which workers find the processes of their jobs: mount it (mount -t proc proc /proc), in a chroot too"
+
+
+def few_files(jobs: int = 1) -> str:
+    """Return how many open files a worker needs, where this process may not have those with which one job can be executed; else "".
+
+    Args:
+        jobs: that it is to execute at once.
+    """
+    try:
+        import resource
+    except (
+        ImportError,
+        OSError,
+    ):  # a system without limits; or to import takes a descriptor, and the first file says what is wrong
+        return ""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY or limit >= FEWEST_FILES:
+        return ""
+    many = f"to execute {jobs} jobs at once" if jobs > 1 else "to execute a job"
+    return f"a worker needs {FEWEST_FILES + FILES_OF_A_JOB * jobs} open files {many}, and may have {limit} here: `ulimit -n 1024` raises that"
 
 
 def scope() -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.config import environment_of
 from flowq.exceptions import FlowqError
 from flowq.flows.actions.approval import user
+from flowq.flows.local_worker.process import LeftBehind
 
 if TYPE_CHECKING:
     from flowq.config import Setting
@@ -78,7 +79,7 @@ def _started(run: str, url: "Setting | None") -> str:
     ]
     environment = os.environ if url is None else {**os.environ, **environment_of(url)}
     try:
-        subprocess.Popen(
+        LeftBehind(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -187,7 +187,7 @@ class Flow:
         return self._again(when)
 
     def run(self, *, connection: Any = None, workers: int | None = None, timeout: float | None = None, **more: Any) -> "Run":
-        """Submit a run and wait for its end.
+        """Submit a run and wait for its end, see `Run.wait`.
 
         Args:
             connection: as for `submit`.

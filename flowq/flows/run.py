@@ -1,16 +1,20 @@
 """`Run`: a run of a flow from Python, with the same parts that the command line uses."""
 
 import json
+import shlex
+import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavailableError
 from flowq.flows.actions import approval, retry
 from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.actions.retry import plan_rerun
 from flowq.flows.actions.selection import find_cell, find_jobs
+from flowq.flows.actions.submit import queue_of
 from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
 from flowq.flows.local_worker.worker import LocalWorker, stored_queues
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 
+_LOOK: Final = 2.0  # s between looks for workers, while a run is waited for
+
+
 class Run:
     """A run of a flow.
 
@@ -40,6 +47,7 @@ class Run:
     def __init__(self, store: "Store", run_id: str) -> None:
         self.id = run_id
         self._store = store
+        self._queues: list[str] | None = None  # the store's names of those of the run, once they are asked for
 
     @classmethod
     def fetch(cls, run_id: str, connection: Any = None) -> "Run":
@@ -80,6 +88,8 @@ class Run:
     def wait(self, timeout: float | None = None, *, workers: int | None = None) -> str:
         """Wait for the end; on the embedded server, execute the run meanwhile. Return the status.
 
+        On a server of your own, a warning names the queues in which jobs wait and on which no worker listens.
+
         Args:
             timeout: seconds to wait at most.
             workers: jobs at once, on the embedded server.
@@ -107,13 +117,35 @@ class Run:
         return self.status
 
     def _follow(self, deadline: float | None, worker: LocalWorker | None) -> None:
+        look: float | None = time.monotonic() + _LOOK if worker is None else None
         for update in Follower(self._store, self.id, wait=0.5).updates():
             if update.ended or (deadline is not None and time.monotonic() >= deadline):
                 return
+            if look is not None and time.monotonic() >= look:
+                look = None if self._warn_of_unserved() else time.monotonic() + _LOOK
             if worker is not None and worker.poll() is not None and not self._store.runs.require(self.id).ended:
                 raise ServerUnavailableError(
                     f"the worker of run {self.id} ended with exit code {worker.poll()}: `flowq run --resume {self.id}` continues it"
                 )
+
+    def _warn_of_unserved(self) -> bool:
+        """Warn of queues in which jobs of the run wait for a worker that is not there; return whether there are any."""
+        record = self._store.runs.require(self.id)
+        if self._queues is None:
+            self._queues = stored_queues(Plan.from_json(self._store.runs.plan(self.id)), record.queue_prefix)
+        unserved = set(self._queues) - self._store.workers.serving(self._queues)
+        if not unserved:
+            return False
+        waiting = {queue_of(job.queue, record.queue_prefix) for job in self.view().jobs if not job.ended and job.selected}
+        names = sorted(unserved & waiting)
+        if names:
+            command = (
+                f"flowq serve {shlex.quote(record.directory)}" if record.queue_prefix else f"flowq worker {shlex.join(names)}"
+            )
+            listed = ", ".join(map(repr, names))
+            text = f"no worker listens on {listed}: run {self.id} waits until one does; start one with `{command}`"
+            warnings.warn(text, stacklevel=_level_of_caller())
+        return bool(names)
 
     def events(self) -> Iterator[Event]:
         """Yield the run's changes of state from its beginning until it has ended."""
@@ -240,3 +272,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
+
+
+def _level_of_caller() -> int:
+    """Return the `stacklevel` of the first frame outside flowq."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "flowq":
+        level, frame = level + 1, frame.f_back
+    return level

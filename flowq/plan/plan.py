@@ -108,7 +108,7 @@ class Plan:
 
     def place_of(self, node: Node) -> SourcePlace:
         """Return the place of a node in its own file, which for a job of a sub-flow is not the plan's."""
-        return SourcePlace(self.file_of(node), node.line)
+        return SourcePlace(self.file_of(node), node.line, node.action.script)
 
     def where(self, node: Node) -> str:
         """Return file, line and name of a job, as the start of a message."""

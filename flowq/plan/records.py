@@ -164,10 +164,11 @@ class Node(JobFields):
 
 @record
 class SourcePlace:
-    """The place of a job: the absolute path of its flow file ("" if the flow is not a file) and the line, 1-based."""
+    """The place of a job: the absolute path of its flow file ("" if the flow is not a file) and the line, 1-based; the job's script."""
 
     file: str
     line: int
+    script: str = ""
 
     def here(self) -> str:
         """Return `flows/child.yaml:7` as a user in the working directory would type it; "" without a file."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flowq.schedules.entries import KnownEntry, events_of
 from flowq.schedules.requests import beside, known_schedule
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import ScheduleView, find_slot, local_ms, outcome_text, read_schedules
 from flowq.slots.timezones import named, time_in
 from flowq.store.schedules import SlotEntry
@@ -36,7 +37,7 @@ def explain_schedule(store: "Store", schedule: str, time: str | None) -> tuple[i
     if time is None:
         return None, [*_latest(view), *_now(store, view)]
     slot = _meant(time, view.timezone, store.now_ms())
-    found = find_slot(store.schedules.log(schedule), slot)
+    found = find_slot(read_history(store, schedule), slot)
     if next(known.series.between(slot, slot + 1), None) is None and found is None:
         return slot, [f"{time_in(slot, view.timezone)} is no slot of this schedule{beside(known, slot)}"]
     if found is not None:
@@ -60,7 +61,7 @@ def _dealt_with(found: SlotEntry, slot: int, timezone: str, what: str = "slot") 
     when = f"{what} {time_in(slot, timezone)}"
     match found.outcome:
         case "run":
-            by = " by a user" if found.reason == "by_hand" else ""
+            by = {"by_hand": " by a user", "backfill": " by a backfill"}.get(found.reason, "")
             return [f"the {when} ran: run {found.run} was started{by} at {time_in(found.at_ms, timezone)}"]
         case "skipped":
             return [f"the {when} was skipped: {outcome_text(found)}", f"run {found.run} was open"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REASONS: Final = {
     ("run", "by_hand"): "started by a user",
+    ("run", "backfill"): "by a backfill",
     ("skipped", "running"): "the run before was not over",
     ("skipped", "too_many_waiting"): "ten runs were waiting",
     ("left_out", "latest"): "missed; the latest one ran (catch_up: latest)",

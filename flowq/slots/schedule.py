@@ -6,6 +6,7 @@ with `*`, or that has several seconds, follows real time.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final, Protocol
@@ -107,9 +108,7 @@ class CronExpression:
             never = next(made.slots(_FROM), None) is None
         except CronSimError as error:
             problem = str(error).lower().replace("bad", "wrong")
-            raise UsageError(
-                f"cron: {problem} in {text!r}: expected minute hour day month weekday, and seconds as a sixth field if need be"
-            ) from error
+            raise UsageError(f"cron: {problem} in {text!r}: {_advice(text)}") from error
         if never:
             raise UsageError(f"cron: {text!r} never happens")
         return made
@@ -198,6 +197,18 @@ class CronExpression:
             yield from CronSim(self.fields, start)
         except OverflowError:  # the end of the year 9999
             return
+
+
+def _advice(text: str) -> str:
+    """Return what to write in the place of an expression with a wrong field."""
+    from flowq.slots.cron_ranges import without_wrapping
+
+    meant = without_wrapping(text)
+    if meant != " ".join(text.split()):
+        with suppress(UsageError):
+            CronExpression.of(meant, UTC)
+            return f"a range goes up, write {meant!r}"
+    return "expected minute hour day month weekday, and seconds as a sixth field if need be"
 
 
 def _fields(text: str) -> tuple[str, int]:

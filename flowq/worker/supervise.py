@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import DataLostError, ServerUnavailableError, UsageError
-from flowq.processes import missing_proc
+from flowq.processes import few_files, missing_proc
 from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervisor.supervisor import Supervisor
 
@@ -34,9 +34,9 @@ def supervise(store: "Store", options: "WorkerOptions") -> tuple[int, int]:
 
     Raises:
         ServerError: the server could not be used at the start, or its data has another schema now.
-        UsageError: there is no `/proc`.
+        UsageError: there is no `/proc`, or too few files may be open.
     """
-    if lack := missing_proc():
+    if lack := missing_proc() or few_files(options.slots):
         raise UsageError(lack)
     executed = 0
     together = SAME_STOP if options.until_run is None else 0.0  # in `flowq run`, each Ctrl+C counts

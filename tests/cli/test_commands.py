@@ -149,32 +149,32 @@ def test_logs_of_all_jobs_in_order(cli: Cli, printed: str) -> None:
         "list-files | two",
         "list-files | oops",
         "fetch | first try",
-        "fetch | ── attempt 2 ──",
+        "fetch | ── execution 2 ──",
         "fetch | second try",
         "fetch | red",
     ]
-    assert cli("logs", printed, "fetch").out == "first try\n── attempt 2 ──\nsecond try\nred\n"
-    assert cli("logs", printed, "fetch", "--tail", "3").out == "first try\n── attempt 2 ──\nsecond try\nred\n"
+    assert cli("logs", printed, "fetch").out == "first try\n── execution 2 ──\nsecond try\nred\n"
+    assert cli("logs", printed, "fetch", "--tail", "3").out == "first try\n── execution 2 ──\nsecond try\nred\n"
     assert cli("logs", printed, "fetch", "--tail", "2").out == "second try\nred\n"
 
 
 def test_logs_of_one_job_are_its_lines(cli: Cli, printed: str) -> None:
     assert cli("logs", printed, "list-files").out == "one\ntwo\noops\n"
     assert cli("logs", printed, f"{printed}-0").out == "one\ntwo\noops\n"
-    assert cli("logs", printed, "fetch", "--attempt", "1").out == "first try\n"
+    assert cli("logs", printed, "fetch", "--execution", "1").out == "first try\n"
     assert cli("logs", printed, "publish") == Outcome(0, "", "nothing was printed so far\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fetch"], "job fetch has had 2 attempts so far; there is no attempt 9"),
-        (["publish"], "job publish has not been executed so far; there is no attempt 9"),
-        ([], "no job of these has had an attempt 9; the most are 2, of fetch"),
+        (["fetch"], "job fetch has had 2 executions so far; there is no execution 9"),
+        (["publish"], "job publish has not been executed so far; there is no execution 9"),
+        ([], "no job of these has had an execution 9; the most are 2, of fetch"),
     ],
 )
 def test_logs_of_an_attempt_that_there_is_not(cli: Cli, printed: str, arguments: list[str], words: str) -> None:
-    outcome = cli("logs", printed, *arguments, "--attempt", "9")
+    outcome = cli("logs", printed, *arguments, "--execution", "9")
     assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {words}\n")
 
 
@@ -190,7 +190,7 @@ def test_logs_with_timestamps(cli: Cli, printed: str) -> None:
 
 def test_logs_as_json(cli: Cli, printed: str) -> None:
     found = [json.loads(line) for line in cli("logs", printed, "fetch", "--json").out.splitlines()]
-    assert [(item["attempt"], item["stream"], item["line"]) for item in found] == [
+    assert [(item["execution"], item["stream"], item["line"]) for item in found] == [
         (1, "out", "first try"),
         (2, "out", "second try"),
         (2, "out", "red"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq.cli.render.plan_table import plan_lines, step_numbers
+from flowq.cli.render.plan_table import plan_json, plan_lines, step_numbers
 from flowq.cli.render.styled_text import columns
 from flowq.cli.terminal import Terminal
 from flowq.compiler import compile_text
@@ -186,3 +186,26 @@ def test_gates_and_stages_are_not_shown(cli: Cli, tmp_path: Path) -> None:
     jobs = {job["name"]: job for job in document["jobs"]}
     assert jobs["part/one"]["depends_on"] == ["stage build"]
     assert [jobs[name]["step"] for name in ("a", "part/one", "part/two", "cells[n=1]/one")] == [1, 2, 3, 4]
+
+
+def test_a_plan_says_what_jobs_ask_for_with_the_values_of_each_cell() -> None:
+    made = compile_text(
+        """
+        params: {size: {type: integer, default: 2}}
+        jobs:
+          cell: {matrix: {n: [1, 2]}, run: x, resources: {cpus: "${{ matrix.n }}", memory: 512M, time: 10m}}
+          more: {run: x, resources: {memory: "${{ run.attempt > 1 ? '8G' : '2G' }}", gpus: "${{ params.size }}"}}
+          late: {run: x, resources: {memory: "${{ run.id }}"}}
+        """
+    ).plan
+    assert made is not None
+    told = golden.plain(plan_lines(made, predict_ends(made), NOTHING, Terminal(width=None), workers=2, failing=[]))
+    assert [line.split("default  1h, ")[1].split("  ")[0] for line in told.splitlines() if "default" in line] == [
+        "cpus 1, memory 512M, time 10m",
+        "cpus 2, memory 512M, time 10m",
+        "memory 2G, gpus 2",
+        "memory ${{ run.id }}",
+    ]
+    asked = {job["name"]: job["resources"] for job in plan_json(made, predict_ends(made), NOTHING, 2)["jobs"]}
+    assert asked["cell[n=2]"] == {"cpus": 2, "memory": 512 * 1024**2, "time": 600}
+    assert asked["late"] == {"memory": "${{ run.id }}"}

@@ -280,7 +280,7 @@ params: {go: {type: boolean, default: true}}
         assert cli("logs", "b").out == "mended\n"
         assert sorted(cli("logs", "each").out.splitlines()) == ["each[0] | mended", "each[1] | mended"]  # they run side by side
         assert cli("retry", "--job", "b").code == 0, "a retry without --reload keeps the plan of the latest attempt"
-        assert cli("logs", "b").out == "mended\n── attempt 4 ──\nmended\n"
+        assert cli("logs", "b").out == "mended\n── execution 4 ──\nmended\n"
 
 
 def test_the_new_plan_is_signed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from flowq.schedules.directory.catalog import Catalog
 from flowq.schedules.scheduler import Scheduler
 from flowq.slots.series import slot_id
 from flowq.store import Store
+from flowq.store.schema.documents import iso
 from tests.cli.conftest import Cli
 from tests.support.run_driver import Drive
 from tests.support.slot_driver import Driver
@@ -251,6 +252,20 @@ def test_a_backfill(cli: Cli, site: Site, store: Store) -> None:
     cli("schedule", "backfills", "resume", backfill)
     site.turn()
     assert len(site.runs()) == 4
+    last = site.pretend(NIGHTLY, 1)
+    site.turn()
+    history = json.loads(cli("schedule", "history", "nightly", "--json").out)
+    assert [item["slot"] for item in history] == [
+        iso(last),
+        *(f"2026-01-01T0{hour}:00:00.000Z" for hour in (2, 1, 0)),
+        "2025-12-31T23:00:00.000Z",
+    ]
+    assert [(item["outcome"], item["reason"]) for item in history] == [("run", None), *[("run", "backfill")] * 4]
+    assert len(json.loads(cli("schedule", "history", "nightly", "--json", "--limit", "3").out)) == 3
+    assert "by a backfill" in cli("schedule", "history", "nightly").out
+    why = " ".join(cli("why", "nightly", "2026-01-01T03:00").out.split())
+    assert f"the slot 2026-01-01 03:00:00+01:00 ran: run {history[1]['run']} was started by a backfill at" in why
+    assert listed(cli)[NIGHTLY]["last"]["slot"] == iso(last)
     outcome = cli("schedule", "backfills", "cancel", backfill, "--runs")
     assert outcome.err.count("canceled run") == 2
     found = json.loads(cli("schedule", "backfills", "--json").out)[0]

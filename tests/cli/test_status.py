@@ -252,3 +252,15 @@ def test_the_time_of_a_matrix_has_no_gap_in_it() -> None:
         for n, (begin, end) in enumerate(times)
     )
     assert any(line.split()[:4] == ["✔", "build", "finished", "3.50s"] for line in shown(replace(run, jobs=cells), None))
+
+
+@pytest.mark.parametrize(("other", "word"), [("started", "failing"), ("queued", "failing"), ("finished", "failed")])
+def test_a_matrix_of_which_a_cell_has_failed_is_failing_until_the_others_have_ended(other: str, word: str) -> None:
+    run = samples.failed_run()
+    cells = tuple(
+        replace(run.jobs[2], name=f"build[{n}]", ordinal=n, status=JobStatus(status), ended_ms=None, allowed=False)
+        for n, status in enumerate(("failed", other, "finished"))
+    )
+    (line,) = (line for line in shown(replace(run, jobs=cells), None) if line.startswith("✖ build"))
+    assert line.split()[2] == word
+    assert [job["status"] for job in run_json(replace(run, jobs=cells))["jobs"]] == ["failed", other, "finished"]

@@ -53,7 +53,7 @@ def test_the_date_of_a_run(home: Path, tmp_path: Path, zone: str) -> None:
     other = WEST if zone == EAST else EAST
     (tmp_path / "flow.yaml").write_text(flow(other).replace("exit 1", "exit 0"))
     call("retry", "--failed", "--reload")
-    assert call("logs", "a").splitlines() == [f"{day} {date}", "── attempt 2 ──", f"{day} {date}"], (
+    assert call("logs", "a").splitlines() == [f"{day} {date}", "── execution 2 ──", f"{day} {date}"], (
         "a retry keeps the date, whatever the text says now"
     )
     again = call("run", "--again", "@latest")

@@ -251,3 +251,26 @@ def test_a_full_server(cli: Cli, report: str, worker: HandWorker, store: Store) 
     worker.finish(claim)
     assert cli("status", report).err == ""
     assert "maxmemory" not in cli("why", report, "fetch").out
+
+
+def test_a_matrix_of_which_a_cell_has_failed_says_that_others_go_on() -> None:
+    made = compile_text("jobs: {a: {matrix: {n: [1, 2, 3]}, run: x}}").plan
+    assert made is not None
+    jobs = {
+        0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason="error"),
+        1: samples.job(1, JobStatus.STARTED, at=0),
+        2: samples.job(2, JobStatus.QUEUED),
+    }
+    group = next(cell.ordinal for cell in made.cells if cell.group)
+    told = []
+    for now in (jobs, jobs | {1: samples.job(1, JobStatus.FINISHED, at=0, took=1)}):
+        run = samples.view(made, samples.run_record(RunStatus.RUNNING, 3), now, {0: "exit code 1"}, frozenset())
+        told += golden.plain(why_lines(explain(made, run, group, QueueState([CPU], {})), run, Terminal(width=200))).split("\n")[
+            :2
+        ]
+    assert [line.strip() for line in told] == [
+        "· a waiting: 1 of 3 cells failed",
+        "│ 2 have not ended yet",
+        "· a waiting: 1 of 3 cells failed",
+        "│ 1 has not ended yet",
+    ]

@@ -28,8 +28,9 @@ ELSEWHERE = {
 }
 
 
-def compiled(path: Path) -> Compilation:
-    text = path.read_text(encoding="utf-8")
+def compiled(path: Path, changed: str | None = None) -> Compilation:
+    """Compile a case, or a changed text in its place."""
+    text = path.read_text(encoding="utf-8") if changed is None else changed
     head = dict(re.findall(r"^# (params|date): (.*)$", text, re.MULTILINE))
     params = json.loads(head.get("params", "{}"))
     with chdir(MODULES):

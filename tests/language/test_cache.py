@@ -54,7 +54,7 @@ def other_worker(lab: Lab, queue: str) -> WorkerProcess:
 def test_a_job_runs_again_only_after_a_change(lab: Lab, sources: Path) -> None:
     first = lab.run(BUILD)
     assert cache_of(first) == CacheView(hit=False, reason="no earlier result", run=None)
-    assert "cache miss: no earlier result\n" in first.log()
+    assert "cache miss" not in first.log()
     second = lab.run(BUILD)
     assert cache_of(second) == CacheView(hit=True, reason='key "one" and 1 input file unchanged', run=first.id)
     assert f'cache hit: key "one" and 1 input file unchanged since run {first.id}\n' in second.log()

@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+from flowq.compiler import compile_text
 from flowq.flows.actions.retry import plan_retry
+from flowq.flows.actions.selection import select
 from flowq.flows.render.gantt import bars
 from flowq.flows.views.snapshot import read_plan
 from flowq.ids import member_id
-from tests.language.lab import MODULES, Lab
+from flowq.plan import Selection
+from tests.language.lab import MODULES, Lab, plan_of
 
 
 def test_foreach_over_a_result(lab: Lab) -> None:
@@ -127,6 +130,18 @@ def test_a_cell_without_a_result_is_null(lab: Lab) -> None:
     )
     assert run.result("next") == [["1", None, "3"], [None, 2]]
     assert run.warnings == 1
+
+
+def test_a_cell_that_a_part_of_the_flow_leaves_out_is_null(lab: Lab) -> None:
+    flow = """
+        jobs:
+          grid: {matrix: {v: [1, 2, 3]}, call: 'language_jobs:give', args: [{n: "${{ matrix.v }}"}]}
+          next: {depends_on: grid, call: 'language_jobs:give', args: [["${{ jobs.grid.result[*].n }}", "${{ jobs.grid.result[2].n }}"]]}
+        """
+    plan = plan_of(compile_text(flow, file="inline.yaml"))
+    run = lab.submit(select(plan, Selection(without=("grid[v=2]",)))).ended()
+    assert run.result("next") == [[1, None, 3], 3]
+    assert run.result("grid") == [{"n": 1}, None, {"n": 3}]
 
 
 def test_only_failed_cells_run_again(lab: Lab) -> None:

@@ -89,7 +89,10 @@ def test_a_rejection_from_the_drawer_fails_the_run(login: Login, served: Served)
 def test_a_retry_shows_first_what_it_does(login: Login, served: Served, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     run = served.run("fails", "failed", marker=str(marker))
-    page = login(f"/runs/{run}?job=1")
+    page = login("/")
+    failed = page.get_by_role("table", name="Failed runs").get_by_role("row").filter(has_text=run)
+    failed.get_by_text(f"marker={marker}"[:39]).wait_for()
+    page.goto(f"/runs/{run}?job=1")
     page.get_by_text("exit code 3").first.wait_for()
     page.get_by_text("breaks:", exact=True).wait_for()  # the line of the flow
     page.get_by_label("Close the job").click()
@@ -236,6 +239,14 @@ def test_a_schedule_is_paused_resumed_triggered_and_backfilled(login: Login, ser
     assert served.api("GET", path)["pause"]["note"] == "holidays"
     page.get_by_role("button", name=f"Resume {name}").click()
     page.get_by_role("button", name=f"Pause {name}").wait_for()
+    served.api("POST", f"{path}/pause", {"until": "2999-01-01"})
+    page.goto("/")
+    page.get_by_role("table", name="Paused schedules").get_by_role("row").filter(has_text=name).get_by_text(
+        "2999-01-01"
+    ).wait_for()
+    page.goto(f"/schedules?schedule={name}")
+    page.get_by_text("until 2999-01-01").wait_for()
+    page.get_by_role("button", name=f"Resume {name}").click()
     page.get_by_role("button", name=f"Trigger {name}").click()
     page.get_by_text("Started run").wait_for()
     page.get_by_role("button", name=f"Backfill {name}").click()
@@ -247,6 +258,8 @@ def test_a_schedule_is_paused_resumed_triggered_and_backfilled(login: Login, ser
     dialog.get_by_role("button", name="Start 3 runs").click()
     page.get_by_role("table", name="Backfills").wait_for()
     until(lambda: len(served.api("GET", "/runs?cause=backfill")["items"]) == 3, timeout=30, message="three runs")
+    page.goto(f"/schedules?schedule={name}")
+    page.get_by_text("by a backfill").first.wait_for()
 
 
 def test_a_trigger_has_no_slots_and_an_allowed_failure_is_drawn_as_one(login: Login, served: Served) -> None:

@@ -84,3 +84,13 @@ def test_a_server_that_is_away_is_told_and_found_again(login: Login, served: Ser
     page.get_by_text("No answer for").wait_for(state="detached", timeout=20_000)
     page.locator('[data-stream="live"]').wait_for(timeout=20_000)
     assert page.get_by_role("button", name="Suspend all workers …").is_enabled()
+
+
+def test_a_matrix_is_failing_until_its_other_cells_have_ended(login: Login, served: Served, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    run = served.launch("partly", marker=str(marker))
+    page = login(f"/runs/{run}")
+    box = page.locator('[data-box="cells ×2"] title')
+    box.get_by_text("cells ×2: failing, 1/2").wait_for(state="attached")
+    marker.touch()
+    box.get_by_text("cells ×2: failed, 2/2").wait_for(state="attached")

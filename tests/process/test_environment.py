@@ -98,11 +98,28 @@ def test_every_variable_of_flowq_is_a_setting_or_given_to_jobs() -> None:
     assert named == set(PRIVATE) | GIVEN
 
 
-def test_with_warnings_as_errors_nothing_is_warned_of(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("run flow.yaml", 0),
+        ("run flow.yaml --detach", 0),  # the worker outlives the command
+        ("run flow.yaml --ui", 0),  # so does the page
+        ("run missing.yaml", 3),  # the worker is not waited for
+        ("retry --job a", 0),
+        ("retry --job a --detach", 0),
+    ],
+)
+def test_with_warnings_as_errors_nothing_is_warned_of(arguments: str, code: int, home: Path, tmp_path: Path) -> None:
     """As with PYTHONWARNINGS of a project's CI: the processes of a run have it too."""
     (tmp_path / "flow.yaml").write_text("jobs: {a: {run: echo hello}, b: {depends_on: a, call: 'os:getpid'}}\n")
-    command = [sys.executable, "-m", "flowq", "run", "flow.yaml"]
     variables = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+
+    def flowq(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "flowq", *words]
+        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+    if arguments.startswith("retry"):
+        flowq("run", "flow.yaml")
+    done = flowq(*arguments.split())
+    assert done.returncode == code, done.stderr
     assert [line for line in done.stderr.splitlines() if "Warning" in line or "ignored" in line] == []

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from flowq import ids
+from flowq.flows.local_worker.process import default_slots
+from flowq.processes import FEWEST_FILES, FILES_OF_A_JOB
 from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.schema.new_jobs import NewJob
@@ -46,14 +48,46 @@ def work(server: PrivateServer, inherit: Callable[[], object] | None, log: Path)
         )
 
 
-@pytest.mark.parametrize("number", [5, 6, 7, 8, 9, 10])
+@pytest.mark.parametrize("number", [5, 6, 8, 10, 14, 16, 19])
 def test_a_worker_that_cannot_start_reports_why(store: Store, server: PrivateServer, tmp_path: Path, number: int) -> None:
     process = work(server, lambda: resource.setrlimit(LIMIT, (number, number)), tmp_path / "log")
     until(lambda: process.poll() is not None or "listens" in (tmp_path / "log").read_text())
     process.terminate()
     code, log = process.wait(10), (tmp_path / "log").read_text()
     assert "Traceback" not in log
-    assert code == 0 or "oo many open files" in log
+    needs = f"error: a worker needs 23 open files to execute a job, and may have {number} here: `ulimit -n 1024` raises that\n"
+    assert (code, log) == (2, needs) or (number < 10 and "oo many open files" in log)
+
+
+def test_with_the_fewest_files_a_worker_executes_a_job(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    store.jobs.create(NewJob("a", "default", b"\x80\x04\x95\x00", ids.nonce()))
+    process = work(server, lambda: resource.setrlimit(LIMIT, (FEWEST_FILES, FEWEST_FILES)), tmp_path / "log")
+    until(lambda: store.jobs.get("a").status is JobStatus.FAILED)  # type: ignore[union-attr] # its payload is none: it was executed
+    process.terminate()
+    assert process.wait(10) == 0, (tmp_path / "log").read_text()
+
+
+def test_a_run_without_open_files_is_not_submitted(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text("jobs: {a: {run: 'true'}}")
+    server = subprocess.run([sys.executable, "-m", "flowq", "server", "start"], check=False, capture_output=True)
+    assert server.returncode == 0
+    for arguments in (["run", "flow.yaml"], ["run", "flow.yaml", "--detach"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "flowq", *arguments],
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(LIMIT, (16, 16)),
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        needed = FEWEST_FILES + FILES_OF_A_JOB * default_slots()
+        assert (
+            f"error: a worker needs {needed} open files to execute {default_slots()} jobs at once, and may have 16 here"
+            in done.stderr
+        )
+    shown = subprocess.run([sys.executable, "-m", "flowq", "runs", "--json"], check=False, capture_output=True, text=True)
+    assert shown.stdout.strip() == "[]"
 
 
 def test_a_worker_without_descriptors_requeues_and_continues_later(store: Store, server: PrivateServer, tmp_path: Path) -> None:

@@ -153,3 +153,18 @@ def test_a_machine_sleeps_and_wakes(server: PrivateServer, store: Store, tmp_pat
         (record,) = ended(store, run)
     assert (record.status, record.attempt) == ("finished", 1)
     assert lines(tmp_path / "begun") == 1
+
+
+def test_an_end_that_a_full_server_has_not_taken_does_not_count(server: PrivateServer, store: Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    job = script(f"echo >> {tmp_path}/begun; read go < {tmp_path}/go; echo one=1 > $FLOWQ_OUTPUT")
+    run = start(store, flow(node("a", job)), tmp_path)
+    with WorkerProcess(server.url, *WORKER), server.client() as client:
+        until(lambda: lines(tmp_path / "begun") == 1)
+        client.config_set("maxmemory", "1")
+        (tmp_path / "go").write_text("\n")
+        until(lambda: store.workers.live()[0].working_ms > 0, message="a heartbeat that knows of the end")
+        assert store.workers.live()[0].finished == 0
+        client.config_set("maxmemory", "0")
+        assert [record.status for record in ended(store, run)] == ["finished"]
+        until(lambda: store.workers.live()[0].finished == 1, message="a heartbeat that counts it")

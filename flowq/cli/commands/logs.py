@@ -19,6 +19,7 @@ from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
 from flowq.flows.explain.plain_job import is_plain_job
+from flowq.flows.explain.script_lines import names_a_line, script_line
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.run_view import Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from flowq.store import Store
 
+_SCRIPTS: Final = 3  # jobs whose scripts' lines are looked up in the flow file
 _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
@@ -42,7 +44,9 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 @click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("-f", "--follow", is_flag=True, help="Follow: show new output until the run has ended.")
 @click.option("--failed", is_flag=True, help="Show only the output of jobs that failed.")
-@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Show only the output of the N-th execution of each job.")
+@click.option(
+    "--execution", type=click.IntRange(1), metavar="N", help="Show only the output of the N-th execution of each job."
+)
 @click.option("--timestamps", is_flag=True, help="Put the time in front of each line.")
 @click.option("--since", type=TimeAgo(), metavar="TIME", help="Show only output from then on: 10m ago, 2026-01-31T06:00 (UTC).")
 @click.option("--grep", "wanted", metavar="TEXT", help="Show only lines that contain this text.")
@@ -58,7 +62,7 @@ def command(
     *,
     follow: bool,
     failed: bool,
-    attempt: int | None,
+    execution: int | None,
     timestamps: bool,
     since: "float | datetime | None",
     wanted: str | None,
@@ -74,7 +78,7 @@ def command(
     store = session.store()
     chosen = _Filter(
         None,
-        attempt,
+        execution,
         timestamps=timestamps,
         zone=session.zone,
         bad=None,
@@ -101,17 +105,19 @@ def command(
         return
     if store.runs.logs_dropped(run_id):
         complain(f"run {run_id} printed more than is kept (16 MiB of a job, 64 MiB of a run): the oldest output is gone")
-    if attempt is not None and (snapshot.run.ended or not follow):
-        _check_attempt(attempt, plan, snapshot, selection)
+    if execution is not None and (snapshot.run.ended or not follow):
+        _check_execution(execution, plan, snapshot, selection)
     position = _show_past(store, run_id, selection, tail, session.out)
     if not selection.has_output and wanted is None and since is None and not follow:
         complain("nothing was printed" if snapshot.run.ended else "nothing was printed so far")
     if follow:
         tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
+    for sentence in selection.script_lines():
+        complain(sentence)
 
 
-def _check_attempt(wanted: int, plan: Plan, snapshot: Snapshot, selection: "_Selection") -> None:
+def _check_execution(wanted: int, plan: Plan, snapshot: Snapshot, selection: "_Selection") -> None:
     """Check that a selected job has been executed so often.
 
     Raises:
@@ -122,11 +128,11 @@ def _check_attempt(wanted: int, plan: Plan, snapshot: Snapshot, selection: "_Sel
     if last is None or last.execution >= wanted:
         return  # records that have expired do not know
     name = safe_line(plan.cells[last.ordinal or 0].name)
-    had = f"had {plural(last.execution, 'attempt')}" if last.execution else "not been executed"
+    had = f"had {plural(last.execution, 'execution')}" if last.execution else "not been executed"
     if len(selection.ordinals) == 1:
-        raise UsageError(f"job {name} has {had} so far; there is no attempt {wanted}")
+        raise UsageError(f"job {name} has {had} so far; there is no execution {wanted}")
     most = f"; the most are {last.execution}, of {name}" if last.execution else ": none has been executed"
-    raise UsageError(f"no job of these has had an attempt {wanted}{most}")
+    raise UsageError(f"no job of these has had an execution {wanted}{most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,7 @@ class _Output(ABC):
                 yield self._json_line(entry, text) if self._filter.as_json else self._styled(entry, line)
 
     def marked(self, found: "Iterable[tuple[LogEntry, Line]]", terminal: Terminal) -> Iterator[Line]:
-        """Yield the lines to print of those of entries: where another attempt of a job begins, a line says so.
+        """Yield the lines to print of those of entries: where another execution of a job begins, a line says so.
 
         Not in JSON, which has it in each document, nor among lines that were picked by their text.
         """
@@ -184,7 +190,7 @@ class _Output(ABC):
             self._executions[entry.job] = entry.execution
             if before != entry.execution and not self._filter.as_json and self._filter.wanted is None:
                 rule = ("─" if terminal.unicode else "-") * 2
-                yield ((self._prefix(entry) + f"{rule} attempt {entry.execution} {rule}", "dim"),)
+                yield ((self._prefix(entry) + f"{rule} execution {entry.execution} {rule}", "dim"),)
             yield line
 
     def _styled(self, entry: LogEntry, line: Line) -> Line:
@@ -200,7 +206,7 @@ class _Output(ABC):
 
     def _json_line(self, entry: LogEntry, text: str) -> Line:
         document = {"at": iso(entry.at_ms), "run": self._run_id, "job": self._name(entry), "id": entry.job}
-        return ((json.dumps({**document, "attempt": entry.execution, "stream": entry.stream, "line": text}), ""),)
+        return ((json.dumps({**document, "execution": entry.execution, "stream": entry.stream, "line": text}), ""),)
 
 
 class _PlainJob(_Output):
@@ -227,6 +233,7 @@ class _Selection(_Output):
         self._store = store
         self._run = run_id
         self._use_plan(plan)
+        self._naming: dict[int, bytes] = {}  # the last entry of each job in which a line of its script is named
 
     def _use_plan(self, plan: Plan) -> None:
         job = self._filter.job
@@ -237,7 +244,24 @@ class _Selection(_Output):
 
     def failed(self, ordinals: Iterable[int]) -> "_Selection":
         """Return the same selection for jobs that have failed now."""
-        return _Selection(self._store, self._run, replace(self._filter, bad=frozenset(ordinals)), self._plan)
+        other = _Selection(self._store, self._run, replace(self._filter, bad=frozenset(ordinals)), self._plan)
+        other._naming = self._naming
+        return other
+
+    def lines(self, entry: LogEntry) -> Iterator[Line]:
+        """Yield the lines of an entry; remember it if it names a line of the job's script."""
+        ordinal, naming = ordinal_of(entry.job), names_a_line(entry.data)
+        for line in super().lines(entry):
+            if naming and ordinal is not None:
+                self._naming[ordinal] = entry.data
+            yield line
+
+    def script_lines(self) -> Iterator[str]:
+        """Yield which lines of the flow file the output names as lines of scripts: the last one of each of the first jobs."""
+        for ordinal in sorted(self._naming)[:_SCRIPTS]:
+            cell = self._plan.cells[ordinal]
+            if line := script_line(self._plan.place_of(self._plan.node_of(cell)), self._naming[ordinal].split(b"\n")):
+                yield safe_line(f"{cell.name}: {line}" if self._named else line)
 
     @property
     def failed_only(self) -> bool:

@@ -23,6 +23,7 @@ from flowq.flows.actions.approval import user
 from flowq.schedules.requests import Asked, known_schedule
 from flowq.schedules.requests import trigger as start_run
 from flowq.schedules.selection import select_schedule, select_schedules
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import entry_json, read_schedules, schedule_json
 from flowq.store.schema.outcomes import Outcome
 
@@ -80,7 +81,7 @@ def history(session: CliContext, name: str, limit: int, *, as_json: bool) -> Non
     """Show what became of the slots of a schedule, newest first: run, skipped, left out or refused, and why."""
     store = session.store()
     (view,) = read_schedules(store, [select_schedule(store, name)])
-    log = store.schedules.log(view.record.id, limit)
+    log = read_history(store, view.record.id, limit)
     if as_json:
         show_json([entry_json(item) for item in log])
     elif log:

@@ -11,6 +11,7 @@ from flowq.durations import format_duration
 from flowq.flows.forecast.duration import Forecast, forecast
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.outcomes import PredictedEnd, run_status
+from flowq.flows.forecast.resources import describe, expected_resources
 from flowq.flows.local_worker.process import default_slots
 from flowq.flows.views.text import plural, safe_line, safe_params
 from flowq.plan import Cell, Node, Plan
@@ -78,6 +79,7 @@ def plan_json(plan: Plan, ends: Sequence[PredictedEnd], history: History, worker
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
                 "secrets": list(plan.node_of(cell).secrets),
+                "resources": expected_resources(plan, cell),
                 "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
                 "status": str(ends[cell.ordinal].end.status),
@@ -120,7 +122,7 @@ def _table(
     if terminal.width is not None:
         names = [cut(name, _NAME, unicode=terminal.unicode) for name in names]
     queues = [safe_line(plan.queue_of(cell)) for cell in jobs]
-    limits = [_limits(plan.node_of(cell)) for cell in jobs]
+    limits = [_limits(plan, cell) for cell in jobs]
     name, queue, limit = (
         max([columns(text) for text in texts] + [least]) for texts, least in ((names, 3), (queues, 5), (limits, 6))
     )
@@ -151,7 +153,14 @@ def _left_out(plan: Plan, ends: Sequence[PredictedEnd], jobs: Sequence[Cell]) ->
     """Return by ordinal the cells without a row: of each matrix with many that are alike, the last with their number, the others with 0."""
     found: dict[int, int] = {}
     for _what, group in groupby(
-        jobs, key=lambda cell: (cell.node, plan.queue_of(cell), _end(ends[cell.ordinal]), _why(plan, cell, ends[cell.ordinal]))
+        jobs,
+        key=lambda cell: (
+            cell.node,
+            plan.queue_of(cell),
+            _limits(plan, cell),
+            _end(ends[cell.ordinal]),
+            _why(plan, cell, ends[cell.ordinal]),
+        ),
     ):
         cells = list(group)
         if len(cells) > _ALIKE:
@@ -160,7 +169,8 @@ def _left_out(plan: Plan, ends: Sequence[PredictedEnd], jobs: Sequence[Cell]) ->
     return found
 
 
-def _limits(node: Node) -> str:
+def _limits(plan: Plan, cell: Cell) -> str:
+    node = plan.node_of(cell)
     parts = [format_duration(node.timeout)] if node.timeout is not None else []
     if _retries(node):
         parts.append(f"{_retries(node)} {'retry' if _retries(node) == 1 else 'retries'}")
@@ -172,6 +182,8 @@ def _limits(node: Node) -> str:
         parts.append("may fail")
     if node.secrets:
         parts.append(f"secrets {' '.join(node.secrets)}")
+    if node.resources:
+        parts.append(safe_line(describe(expected_resources(plan, cell))))
     return ", ".join(parts)
 
 

@@ -309,7 +309,7 @@ def _rank(job: JobView) -> int:
 def _matrix_rows(name: str, cells: Sequence[JobView], run: RunView, *, unicode: bool) -> Iterator[Row]:
     """Yield the row of the whole matrix, then its cells if their statuses differ."""
     status = matrix_status(cells)
-    state, style = word(status)
+    state, style = word(status, goes_on=not all(job.ended for job in cells))
     yield Row(
         mark=symbol(status, unicode=unicode),
         name=safe_line(name),

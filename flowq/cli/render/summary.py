@@ -19,6 +19,7 @@ from flowq.cli.render.styled_text import Line, wrap
 from flowq.cli.render.summary_table import every_job, group_lines, total_line
 from flowq.cli.render.vocabulary import error_text, item_text, reason_text
 from flowq.cli.terminal import Terminal
+from flowq.flows.explain.script_lines import script_line
 from flowq.flows.views.follow import Update
 from flowq.flows.views.run_summary import RunSummary
 from flowq.flows.views.run_view import JobView, RunView, ordinal_of
@@ -94,7 +95,10 @@ def _failures(run: RunView, bad: int, tails: Tails, terminal: Terminal) -> Itera
     shown = run.bad_jobs[:JOBS]
     for job in shown:
         yield (("", ""),)
-        yield from failure_lines(run, job, tails.of(job.ordinal), terminal)
+        tail = tails.of(job.ordinal)
+        yield from failure_lines(run, job, tail, terminal)
+        if line := script_line(job.place, tail):
+            yield from wrap((("  ", ""), (safe_line(line), "dim")), terminal.width, below="  ", unicode=terminal.unicode)
     if bad > len(shown):
         yield (("", ""),)
         yield ((f"and {plural(bad - len(shown), 'more failed job')}: flowq status {run.id} --failed", "bad"),)

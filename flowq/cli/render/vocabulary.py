@@ -75,10 +75,12 @@ def symbol(status: JobStatus | None, *, unicode: bool) -> str:
     return "?" if status is None else _SYMBOLS[status][0 if unicode else 1]
 
 
-def word(status: JobStatus | None, *, damaged: bool = False) -> tuple[str, str]:
-    """Return the word for a status and its style."""
+def word(status: JobStatus | None, *, damaged: bool = False, goes_on: bool = False) -> tuple[str, str]:
+    """Return the word for a status and its style. `goes_on`: it is that of several jobs of which some have not ended."""
     if status is None:
         return ("damaged", "warn") if damaged else ("expired", "dim")
+    if goes_on and status in {JobStatus.FAILED, JobStatus.STOPPED}:
+        return "failing", WORDS[status][1]
     return WORDS[status]
 
 

@@ -11,12 +11,12 @@ from flowq.compiler.analysis.script_outputs import text_outputs
 from flowq.compiler.binding.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.checks import check_site
+from flowq.compiler.expressions.fallbacks import fallback_help
 from flowq.compiler.expressions.names import Known
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.shell.interpolation import is_posix
 from flowq.compiler.syntax.source import Report
 from flowq.expr import ExprSyntaxError, Reference, parse
-from flowq.expr.defaults import default_for
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
 from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
@@ -266,14 +266,9 @@ class _Checks:
 
     def _maybe_absent(self, use: _Use, job: JobSpec, otherwise: str) -> None:
         why = "is allowed to fail" if job.allow_failure is not False else otherwise
-        text = use.site.expression.source[use.reference.start : use.reference.end]
         span = use.site.span(self._report, use.reference.start, use.reference.end)
-        instead = default_for(use.site.expression, use.reference, use.site.wanted)
-        if use.site.scalar.style == "'":
-            instead = instead.replace("'", '"')
-        whole = use.reference.start == 0 and use.reference.end == len(use.site.expression.source)
-        fix = f"{text} ?? {instead}" if whole else f"({text} ?? {instead})"
-        self._report.add(Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"give a fallback: {fix}")
+        hint = fallback_help(use.site, use.reference)
+        self._report.add(Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", hint)
 
 
 def _type_of(source: str, scope: Mapping[str, Type]) -> Type:

@@ -6,6 +6,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
+from flowq.compiler.expressions.fallbacks import fallback_help
 from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, SCHEDULED_RUN, Context, ExpressionSite
 from flowq.compiler.syntax.source import Report
 from flowq.expr import Reference
@@ -92,7 +93,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
         case "matrix":
             return _axis(reference, key, site, known)
         case "run":
-            return _run(reference, key, site.place, known)
+            return _run(reference, key, site, known)
         case "job":
             return _member("part of job", key, ("name", "attempt"), "")
         case _:
@@ -166,16 +167,17 @@ def _axis(reference: Reference, key: str, site: ExpressionSite, known: Known) ->
         return code, f"the matrix of {known.job} has no `{key[:60]}`" if known.job else message, hint
     if not known.matrix[key] and not reference.guarded:
         where = f" of {known.job}" if site.place.of_cells else ""
-        hint = f"give a fallback: matrix.{key} ?? {_FALLBACKS.get(site.place, repr(''))}"
+        hint = fallback_help(site, reference, _FALLBACKS.get(site.place, ""), "''")
         return Code.MAYBE_ABSENT, f"not every cell of the matrix{where} has `{key}`", hint
     return None
 
 
-def _run(reference: Reference, key: str, place: Context, known: Known) -> tuple[Code, str, str] | None:
+def _run(reference: Reference, key: str, site: ExpressionSite, known: Known) -> tuple[Code, str, str] | None:
+    place = site.place
     if place is Context.NOTICE:
         return _member("part of run", key, place.run_keys, "")
     if key in SCHEDULED_RUN and place is not Context.SCHEDULE and not reference.guarded:
-        return Code.MAYBE_ABSENT, f"only a run of a schedule has `run.{key}`", f"give a fallback: run.{key} ?? ''"
+        return Code.MAYBE_ABSENT, f"only a run of a schedule has `run.{key}`", fallback_help(site, reference, otherwise="''")
     if key in place.run_keys or key in known.run_keys:
         return None
     if key in RUNTIME_RUN:

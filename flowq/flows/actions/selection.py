@@ -1,9 +1,10 @@
 """The selection of a part of a flow: chosen jobs instead of all of them.
 
 `jobs` and `stages` are exactly those; `until` is a job with everything it needs; `without` is taken from these, or from all. What is not selected is
-skipped with the reason `not_selected`, and to the others it is as if it were not there: no job waits for it, a matrix counts only its selected cells. What
-waits for a job that is left out with `without` waits for what that job would have waited for. What a job reads must have been selected with it, which is
-found before anything runs. Handlers have their turn as always.
+skipped with the reason `not_selected`, and to the others it is as if it were not there: no job waits for it, a matrix counts only its
+selected cells; in the list of its results the others are null, as cells are whose `if` is false, so that each result keeps its place. What
+waits for a job that is left out with `without` waits for what that job would have waited for. What a job reads must have been selected with
+it, which is found before anything runs. Handlers have their turn as always.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

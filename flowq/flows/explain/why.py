@@ -184,6 +184,8 @@ class _Explanation:
         none = "it has no cells" if noun == "cells" else "it has no jobs"
         text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none
         details = kinds(bad) if len(bad) > BREADTH else []  # fewer are all shown
+        if bad and open_jobs:
+            details.append(f"{len(open_jobs)} {'has' if len(open_jobs) == 1 else 'have'} not ended yet")
         return text, details, [job.ordinal for job in sorted(some, key=urgency)]
 
     def _flows(self, cell: Cell) -> Answer:

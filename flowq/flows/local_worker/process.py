@@ -8,12 +8,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from flowq.exceptions import UsageError
-from flowq.processes import missing_proc
+from flowq.processes import few_files, missing_proc
 
 
 def default_slots() -> int:
     """Return how many jobs a local run executes at once by default: one per core, at least two."""
     return max(2, os.cpu_count() or 1)
+
+
+class LeftBehind(subprocess.Popen[bytes]):
+    """A process that may outlive this one on purpose, of which Python does not warn (`subprocess … is still running`)."""
+
+    def __del__(self) -> None:
+        """Leave the process to the next `Popen`, which reaps it if it ends before this one does."""
+        super().__del__(_warn=_say_nothing)  # type: ignore[call-arg]
+
+
+def _say_nothing(*_args: object, **_kwargs: object) -> None:
+    """Stand in for `warnings.warn`."""
 
 
 class WorkerProcess:
@@ -24,11 +36,13 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        if lack := missing_proc():  # before a run is submitted that this process could not execute
+        if lack := missing_proc() or few_files(
+            default_slots()
+        ):  # before a run is submitted that this process could not execute
             raise UsageError(lack)
         reading, self._lifeline = os.pipe()
         try:
-            self.process = subprocess.Popen(
+            self.process = LeftBehind(
                 # -P: a file of the user's that is named like a module must not be imported in its place.
                 [sys.executable, "-P", "-m", "flowq.worker.main", "--orders", str(reading)],
                 stdin=subprocess.DEVNULL,

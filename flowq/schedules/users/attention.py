@@ -77,5 +77,5 @@ def _refused(view: ScheduleView) -> dict[str, Json]:
 
 def _paused(view: ScheduleView) -> dict[str, Json]:
     pause = view.record.pause
-    note, by = ("", None) if pause is None else (pause.note, pause.by)
-    return {"schedule": view.record.id, "note": note, "by": by, "by_file": pause is None}
+    note, by, until = ("", None, None) if pause is None else (pause.note, pause.by, iso(pause.until_ms))
+    return {"schedule": view.record.id, "note": note, "by": by, "by_file": pause is None, "until": until}

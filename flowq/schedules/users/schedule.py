@@ -10,6 +10,7 @@ from flowq.flows.run import Run
 from flowq.plan import Json
 from flowq.schedules.requests import Asked, trigger
 from flowq.schedules.selection import select_schedule
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import ScheduleView, read_schedules
 from flowq.store.schedules import SlotEntry
 from flowq.store.schema.outcomes import Outcome
@@ -63,7 +64,7 @@ class Schedule:
 
     def history(self, limit: int = 20) -> list[SlotEntry]:
         """Return what became of its slots or events, newest first."""
-        return self._store.schedules.log(self.id, limit)
+        return read_history(self._store, self.id, limit)
 
     def pause(self, note: str = "", *, until: datetime | None = None, by: str | None = None) -> None:
         """Let it start nothing until it is resumed. Runs that are open go on.

@@ -102,7 +102,7 @@ class ActiveJobs:
 
     @property
     def counters(self) -> tuple[int, int, int]:
-        """How many jobs finished and failed so far, and the milliseconds they took together."""
+        """How many jobs finished and failed so far, of ends that the store has taken, and the milliseconds that executions took together."""
         return self._finished, self._failed, self._working_ms
 
     @property
@@ -171,6 +171,9 @@ class ActiveJobs:
         if outcome is Outcome.FENCED:
             about = {} if held is None else self._about(held.claim)
             _log.warning("job %s: its end was refused, the execution had lost the job", execution.id, extra=about)
+            return
+        self._finished += execution.outcome == "finished"
+        self._failed += execution.outcome == "failed"
 
     def judged(self, verdicts: list[tuple[str, Verdict]]) -> None:
         """Apply the verdicts of a heartbeat: `(token, verdict)`."""
@@ -375,8 +378,6 @@ class ActiveJobs:
 
     def _report(self, held: ActiveJob, execution: ExecutionReport) -> None:
         held.reported = True
-        self._finished += execution.outcome == "finished"
-        self._failed += execution.outcome == "failed"
         _log.info("job %s: %s", execution.id, execution.sentence(), extra=self._about(held.claim, outcome=execution.outcome))
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info, extra=self._about(held.claim))

@@ -206,7 +206,7 @@ def test_a_schedule_is_paused_and_resumed(page: PageServer, store: Store, tick: 
         "2999-01-01T00:00:00.000Z",
     )
     assert page.api("GET", "/attention", token=operator).document["paused"] == [
-        {"schedule": TICK, "note": "migration", "by": "ann", "by_file": False}
+        {"schedule": TICK, "note": "migration", "by": "ann", "by_file": False, "until": "2999-01-01T00:00:00.000Z"}
     ]
     assert page.api("POST", f"{tick}/pause", {"until": "2001-01-01"}, token=operator).status == 400
     assert page.api("POST", f"{tick}/pause", {"until": "soon"}, token=operator).status == 400

@@ -268,7 +268,7 @@ def test_output_is_read_in_parts(page: PageServer, store: Store, flows: Path, op
     assert (part.body, part.headers["flowq-log-range"]) == (whole[7:12], f"7-12/{len(whole)}")
     assert page.api("GET", f"{path}?tail=20", token=operator).body == whole[-20:]
     assert page.api("GET", f"{path}?stream=err", token=operator).body == b""
-    assert page.api("GET", f"{path}?attempt=7", token=operator).body == b""
+    assert page.api("GET", f"{path}?execution=7", token=operator).body == b""
     down = page.api("GET", f"{path}?download=true", token=operator)
     assert (down.body, down.headers["content-disposition"]) == (whole, f'attachment; filename="{run}-0.log"')
     hits = page.api("GET", f"{path}?find=LINE%2042", token=operator).document

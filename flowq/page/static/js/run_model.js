@@ -52,7 +52,9 @@ export function paint(box, states) {
   if (!jobs.length) return { word: "", tone: "plain", mark: "", note: "" };
   if (jobs.length === 1) return { ...look(jobs[0].status, jobs[0]), note: "" };
   const done = jobs.filter((job) => ENDED.has(job.status)).length;
-  return { ...look(statusOf(jobs)), note: `${done}/${jobs.length}` };
+  const shown = look(statusOf(jobs));
+  const word = shown.tone === "bad" && done < jobs.length ? "failing" : shown.word; // others go on
+  return { ...shown, word, note: `${done}/${jobs.length}` };
 }
 
 export function useRun(id) {

@@ -33,7 +33,7 @@ _LOG_QUERY = {
     "tail": integer(0, BYTES),
     "limit": integer(1, BYTES, BYTES),
     "after": text(40, _POSITION),
-    "attempt": integer(0, 10**6),
+    "execution": integer(0, 10**6),
     "stream": one_of("out", "err"),
     "find": {**text(500), "minLength": 1},
     "download": {"type": "boolean", "default": False},
@@ -73,7 +73,7 @@ def _why(call: ApiCall) -> Json:
 def _log(call: ApiCall) -> Reply | Json:
     query = call.query
     cell = find_job(call, read_plan(call.store, call.run.id))
-    choice = LogChoice(cell.ordinal, query.get("attempt"), query.get("stream"))
+    choice = LogChoice(cell.ordinal, query.get("execution"), query.get("stream"))
     if query.get("find"):
         return find_text(call.store, call.run.id, choice, query["find"], _HITS, offset=query["offset"])
     if query["download"]:

@@ -9,6 +9,7 @@ from flowq.plan import Json
 from flowq.schedules.backfill import Range
 from flowq.schedules.coming import coming_slots
 from flowq.schedules.requests import Asked, BackfillWish, known_schedule, plan_backfill, trigger
+from flowq.schedules.users.history import read_history
 from flowq.schedules.views import ScheduleView, backfill_json, entry_json, local_ms, outcome_text, read_schedules, schedule_json
 from flowq.serve.http.calls import ApiCall
 from flowq.serve.http.lists import in_parts, part
@@ -79,7 +80,7 @@ def _schedule(call: ApiCall) -> Json:
 
 
 def _history(call: ApiCall) -> Json:
-    log = call.store.schedules.log(call.target.schedule, call.query["limit"])
+    log = read_history(call.store, call.target.schedule, call.query["limit"])
     statuses = call.store.schedules.existing([item.run for item in log])
     items = [entry_json(item) | {"text": outcome_text(item), "status": statuses.get(item.run)} for item in log]
     return {"items": items, "next": None}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD: Final = 256 * 1024  # bytes kept of one result's outputs, and of what the latest one was made of
 _NAMED: Final = 3  # files or parts named in a reason
+_FIRST: Final = "no earlier result"
 
 
 def through(task: Task, perform: Callable[[], TaskResult]) -> TaskResult:
@@ -35,7 +36,8 @@ def through(task: Task, perform: Callable[[], TaskResult]) -> TaskResult:
         problem = _readable(f"not used: {error}")
     if made_of is not None and not problem:
         return _taken_over(task, made_of)
-    _say(f"miss: {problem}")
+    if problem != _FIRST:  # which is no news; the job's record has it
+        _say(f"miss: {problem}")
     outcome = perform()
     if made_of is None or outcome["outcome"] != "finished":
         return _told(outcome, problem)
@@ -145,7 +147,7 @@ def _difference(latest: bytes | None, made_of: Fingerprint) -> str:
     import json
 
     if latest is None:
-        return "no earlier result"
+        return _FIRST
     before = json.loads(latest)
     if before["parts"] is None:
         return "something has changed"

@@ -26,7 +26,7 @@ export function HomePage() {
       ]} /><//>` : null}
     ${failed.length ? html`<${Card} title="Failed in the last 24 hours" count=${failed.length}>
       <${Table} caption="Failed runs" rows=${failed} rowKey=${(row) => row.id} columns=${[
-        column("Run"), column("Status"), column("Jobs"), column("Ended"), column("Took"),
+        column("Run"), column("Status"), column("Jobs"), column("Params"), column("Ended"), column("Took"),
       ]} /><//>` : null}
     ${refused.length ? html`<${Card} title="Refused slots" count=${refused.length}>
       <${Table} caption="Refused slots" rows=${refused} rowKey=${(row) => `${row.flow} ${row.schedule} ${row.slot}`} columns=${[
@@ -43,6 +43,7 @@ export function HomePage() {
       <${Table} caption="Paused schedules" rows=${paused} rowKey=${(row) => row.schedule} columns=${[
         ["Schedule", (row) => html`<${Link} to="/schedules" search=${{ schedule: row.schedule }}>${row.schedule}<//>`, { main: true }],
         ["Note", (row) => html`<span class="wraps">${row.by_file ? "by its file" : row.note}${row.by ? html` <span class="muted">by ${row.by}</span>` : null}</span>`],
+        ["Until", (row) => html`<${Time} at=${row.until} empty=${row.by_file ? "" : "it is resumed"} />`],
         ["", (row) => (row.by_file ? null : html`<${Action} small run=${() => post(`/schedules/${segment(row.schedule)}/resume`).then(reload)}>Resume<//>`), { class: "actions" }],
       ]} /><//>` : null}
     <${Card} title="Running" count=${running.length}>

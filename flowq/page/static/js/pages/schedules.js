@@ -68,7 +68,7 @@ function Details({ row }) {
   const history = useDocument(`${schedulePath(row.id)}/history`, { topic: "schedules" });
   return html`<${Card} title=${row.id} tools=${row.file ? html`<span class="muted mono small wraps">${row.file}</span>` : null}><div class="body stack">
     ${row.problem ? html`<p class="note note-bad wraps">${row.problem}</p>` : null}
-    ${row.pause ? html`<p class="note note-wait wraps">Paused by ${row.pause.by}${row.pause.note ? `: ${row.pause.note}` : ""} <${Time} at=${row.pause.at} /></p>` : null}
+    ${row.pause ? html`<p class="note note-wait wraps">Paused by ${row.pause.by}${row.pause.note ? `: ${row.pause.note}` : ""} <${Time} at=${row.pause.at} />${row.pause.until ? html`, until <${Time} at=${row.pause.until} />` : null}</p>` : null}
     ${!history.data ? html`<${Waiting} error=${history.error} />` : history.data.items.length ? html`<${Table} caption=${`What became of its ${row.events ? "events" : "slots"}, latest first`} rows=${history.data.items} rowKey=${(item) => `${item.slot} ${item.at} ${item.outcome}`} columns=${[
       [row.events ? "Event" : "Slot", (item) => html`<${Time} at=${item.slot} zone=${row.timezone} slot />`, { main: true }],
       ["Outcome", (item) => html`<${Badge} tone=${(OUTCOMES[item.outcome] ?? ["", "idle"])[1]} mark=${(OUTCOMES[item.outcome] ?? ["·"])[0]}>${item.outcome.replaceAll("_", " ")}<//>${item.count > 1 ? html` <span class="muted">${item.count} slots</span>` : null}`],
