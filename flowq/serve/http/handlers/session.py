@@ -41,8 +41,9 @@ def _close(call: ApiCall) -> Reply:
     if call.principal.cookie:
         call.store.accesses.revoke(call.principal.digest)
         call.site.doorkeeper.forget(call.principal.digest)
-    headers = {"Clear-Site-Data": '"cache", "cookies", "storage"'}
-    return Reply(204, headers=headers, cookies=(_cookie(call, "", 0),))
+    # Not "cookies": these are those of all ports and programs of the host, so it would sign the user out of all of them. "storage" is that of an origin.
+    data = '"cache", "storage"' if not call.site.options.prefix else '"cache"'
+    return Reply(204, headers={"Clear-Site-Data": data}, cookies=(_cookie(call, "", 0),))
 
 
 def _cookie(call: ApiCall, value: str, age: int) -> str:
