@@ -1,16 +1,20 @@
 """What a client has to send or take has a deadline: a connection that is held costs it nothing, and the page has a thousand of them."""
 
 import asyncio
+import resource
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from flowq.serve.http.process import protocol, server
+from flowq.store import Store
+from tests.support.page_server import PageServer
 from tests.support.wait import until
 
 DEADLINE = 0.5  # s, in place of those of the page
@@ -141,3 +145,20 @@ def peers(port: int) -> int:
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table][1:]
     return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+def test_more_connections_than_descriptors_leave_the_page_as_it_was(page: PageServer, store: Store) -> None:
+    """None of them needs credentials. Without a limit, each wait for a descriptor wrote a traceback for each connection, megabytes in a second."""
+    before = resource.prlimit(page.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(page.process.pid, resource.RLIMIT_NOFILE, (200, before[1]))
+    written = len(page.output)
+    try:
+        with ExitStack() as opened:
+            for _ in range(400):
+                opened.enter_context(socket.create_connection(("127.0.0.1", page.port), timeout=10))
+            until(lambda: 0 < peers(page.port) <= 200, message="the refusal of some of the connections")
+            assert page.output[written:] == ""
+        until(lambda: peers(page.port) == 0, message="the end of the connections")
+        assert page.ask("GET", "/healthz").status == 200
+    finally:
+        resource.prlimit(page.process.pid, resource.RLIMIT_NOFILE, before)

@@ -4,16 +4,25 @@ A client that sends a byte a second holds no connection, nor does one that has i
 read: without deadlines, a thousand of these would keep all others out, and none of them needs credentials. One that is refused in the middle of its body (413) still reads the answer: a socket
 closed with unread input is reset, and a reset discards what the client has not read yet (RFC 9112, 9.6). So the sending side is closed
 first, and what still comes is discarded for a while.
+
+There are never more connections than descriptors for them: where a process has none left, asyncio's `accept` writes a traceback for each
+connection that waits, thousands in a second.
 """
 
 import asyncio
-from typing import Any, Final, cast
+import resource
+from typing import Any, ClassVar, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD: Final = 10.0  # s for the head of a request, and for the rest of a body that has been answered
 STALLED: Final = 60.0  # s in which a client has to take some of what waits for it
+AT_ONCE: Final = 16
+"""Connections that are accepted at once. Some such batches are under way before the first of them is known, and closed, here."""
+
+_MOST: Final = 1064  # connections; beyond a thousand they are told so
+_OTHERS: Final = 64 + 8 * AT_ONCE  # descriptors that are left for connections to the store, files, and what has just been accepted
 _LINGER: Final = 2.0  # s for which what comes after an early answer is discarded
 _DISCARDED: Final = 16 * 2**20  # bytes of it
 
@@ -22,11 +31,16 @@ class Protocol(H11Protocol):
     """One connection."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _open: ClassVar[int] = 0  # connections of all servers of the process
 
     def connection_made(self, transport: Any) -> None:
-        """Begin: the first request has to come soon."""
+        """Begin, unless there are too many already: the first request has to come soon."""
         super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]
-        self._arm()
+        Protocol._open += 1
+        if Protocol._open > _most():
+            self._transport.abort()
+        else:
+            self._arm()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; a head that has begun has to be complete soon, and so has a body that nobody waits for."""
@@ -52,6 +66,7 @@ class Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
+        Protocol._open -= 1
         self._disarm()
         self._transport.lost()
         super().connection_lost(exc)
@@ -75,6 +90,12 @@ class Protocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _most() -> int:
+    """Return how many connections there may be. The limit of descriptors can be changed from outside (`prlimit`)."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST if descriptors == resource.RLIM_INFINITY else min(_MOST, max(descriptors - _OTHERS, 16))
 
 
 class _Transport:
