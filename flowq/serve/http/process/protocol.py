@@ -22,7 +22,9 @@ AT_ONCE: Final = 16
 """Connections that are accepted at once. Some such batches are under way before the first of them is known, and closed, here."""
 
 _MOST: Final = 1064  # connections; beyond a thousand they are told so
-_OTHERS: Final = 64 + 8 * AT_ONCE  # descriptors that are left for connections to the store, files, and what has just been accepted
+_OTHERS: Final = (
+    64 + 8 * AT_ONCE
+)  # descriptors that are left for connections to the store, files, and what has just been accepted
 _LINGER: Final = 2.0  # s for which what comes after an early answer is discarded
 _DISCARDED: Final = 16 * 2**20  # bytes of it
 
