@@ -14,12 +14,13 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowq import Callback, Job, Queue, SimpleWorker, signing
+from flowq import Callback, Job, Queue, SimpleWorker, Webhook, Worker, signing
 from flowq.compiler import compile_text
 from flowq.exceptions import ConfigError, DeserializationError, SignatureError
 from flowq.flows.actions.submit import submit
 from flowq.worker.horse.allowlist import refusal
 from tests.api import samples
+from tests.support.endpoint import Endpoint
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended
 
@@ -188,6 +189,48 @@ def test_no_bit_can_be_changed(data: bytes, context: list[str], place: int, bit:
         signing.unseal(bytes(sealed), *context)
     with pytest.raises(SignatureError):
         signing.unseal(signing.seal(data, *context), *context, "more")
+
+
+@pytest.mark.parametrize("attack", ["one more", "another address", "another header", "no signature"])
+def test_a_webhook_that_was_changed_on_the_server_is_not_sent(queue: Queue, connection: redis.Redis, attack: str) -> None:
+    """A worker is in a network in which one who writes to the server may not be."""
+    with Endpoint() as endpoint:
+        forge_webhook(connection, endpoint.url, attack)
+        queue.enqueue(samples.add, 1, 2, webhooks=[Webhook(f"{endpoint.url}/fine", "finished")])
+        Worker([queue], connection=connection).work(burst=True)
+        assert [asked.path for asked in endpoint.asked] == ["/fine"]
+        assert connection.hget("{flowq}:webhook:x|1|1", "tries") == b"1"  # it was looked at
+
+
+def forge_webhook(connection: redis.Redis, url: str, attack: str) -> None:
+    """Put a delivery on the list as one can who writes to the server and has seen another one."""
+    spec = json.loads(Webhook(f"{url}/seen", "finished").stored().split(" ", 2)[2])
+    match attack:
+        case "one more":
+            spec = {**spec, **Webhook(f"{url}/evil", "finished", method="POST").to_dict()}
+        case "another address":
+            spec["url"] = f"{url}/evil"
+        case "another header":
+            spec["headers"] = {"X-Evil": "1"}
+        case "no signature":
+            spec.pop("signed", None)
+    fields = {"timeout": "10000", "job": "x", "func": "f", "status": "finished", "execution": "1", "enqueued_at": ""}
+    for name, value in {**fields, "ended_at": "1", "tries": "0", "spec": json.dumps(spec)}.items():
+        connection.hset("{flowq}:webhook:x|1|1", name, value)
+    connection.zadd("{flowq}:webhooks", {"x|1|1": 0})
+
+
+def test_a_signed_webhook_is_sent_by_sync_queues_and_by_workers_that_have_a_second_key(
+    connection: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Endpoint() as endpoint:
+        hooks = [Webhook(f"{endpoint.url}/fine", "finished", method="POST", headers={"X-Own": "yes"}, timeout="5s")]
+        Queue(is_async=False, connection=connection).enqueue(samples.add, 1, webhooks=hooks)
+        job = queue.enqueue(samples.add, 1, webhooks=hooks)
+        assert Job.fetch(job.id, connection=connection).webhooks == hooks
+        monkeypatch.setenv(signing.VARIABLE, f"{OTHER},{KEY}")
+        Worker([queue], connection=connection).work(burst=True)
+        assert [asked.path for asked in endpoint.asked] == ["/fine"] * 2
 
 
 # -- flows ---------------------------------------------------------------------------------------------------------------------
