@@ -1,4 +1,8 @@
-"""`Webhook`: an HTTP request that is made when a job has finished or failed."""
+"""`Webhook`: an HTTP request that is made when a job has finished or failed.
+
+A worker makes it from inside its network, by what the store says. So with a secret key each is signed for itself: the job's record, whose
+signature covers its webhooks, may be gone when a request is made.
+"""
 
 import json
 import math
@@ -6,11 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from flowq import signing
 from flowq.durations import milliseconds, parse_duration, whole
 from flowq.exceptions import UsageError
 
 _STATUSES: Final = ("finished", "failed")
 _METHODS: Final = ("GET", "POST")
+_SIGNED: Final = "webhook of a job"
 
 
 class Webhook:
@@ -68,9 +74,23 @@ class Webhook:
             rest["timeout"] = math.ceil(rest["timeout"])
         return cls(data["url"], data["job_status"], **rest)
 
+    @classmethod
+    def verified(cls, spec: str) -> "Webhook":
+        """Return a webhook from the JSON of its stored form.
+
+        Raises:
+            SignatureError: there is a secret key, and it was not signed with it.
+        """
+        data = json.loads(spec)
+        found = cls.from_dict(data)
+        signing.verify(_plain(found), str(data.get("signed", "")), _SIGNED)
+        return found
+
     def stored(self) -> str:
         """Return its stored form, one line."""
-        return f"{self.job_status} {milliseconds(self.timeout)} {json.dumps(self.to_dict())}"
+        signed = signing.signature(_plain(self), _SIGNED)
+        spec = json.dumps({**self.to_dict(), **({"signed": signed} if signed else {})})
+        return f"{self.job_status} {milliseconds(self.timeout)} {spec}"
 
     @classmethod
     def restored(cls, text: str | None) -> "tuple[Webhook, ...]":
@@ -98,10 +118,15 @@ class Webhook:
         return isinstance(other, Webhook) and other.to_dict() == self.to_dict()
 
     def __hash__(self) -> int:
-        return hash(self.stored())
+        return hash(_plain(self))
 
     def __repr__(self) -> str:
         return f"Webhook({self.url!r}, {self.job_status!r}, method={self.method!r})"
+
+
+def _plain(webhook: Webhook) -> bytes:
+    """Return what is signed of a webhook."""
+    return json.dumps(webhook.to_dict()).encode()
 
 
 def _checked_url(url: Any) -> str:

@@ -1,10 +1,14 @@
-"""The manifest of an artifact: its files, without their contents."""
+"""The manifest of an artifact: its files, without their contents.
+
+Files that a job fetches may be executed, so with a secret key the list of them is signed, and with it, by their SHA-256, what is in them.
+"""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from flowq import signing
 from flowq.artifacts.paths import problem_of, readable
 from flowq.exceptions import CorruptRecordError
 
@@ -35,11 +39,13 @@ class Manifest:
         files: sorted by path.
         remote: whether their contents are in the file store; else on the server.
         until_ms: when they are removed, by the server's clock; None: with the record of the job.
+        signature: "" if it was made without a key.
     """
 
     files: tuple[ArtifactFile, ...]
     remote: bool = False
     until_ms: int | None = None
+    signature: str = ""
 
     @property
     def size(self) -> int:
@@ -50,14 +56,35 @@ class Manifest:
         """Return whether the files are kept no longer."""
         return self.until_ms is not None and self.until_ms <= now_ms
 
+    def verify(self, job: str, name: str) -> None:
+        """Check that the worker which kept the files has signed the list of them, if there is a key.
+
+        Raises:
+            SignatureError: it has not, or the list is another one now, or that of another artifact.
+        """
+        if signing.is_on():  # a list may be long
+            signing.verify(_listed(file.row() for file in self.files), self.signature, *_context(job, name))
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the files for programs and expressions."""
         return [file.to_json() for file in self.files]
 
 
-def written(rows: Iterable[list[Any]], *, remote: bool) -> str:
-    """Return the stored form of a manifest."""
-    return json.dumps({"remote": remote, "files": list(rows)}, separators=(",", ":"))
+def written(rows: Iterable[list[Any]], *, remote: bool, job: str, name: str) -> str:
+    """Return the stored form of the manifest of an artifact of a job."""
+    files = list(rows)
+    document: dict[str, Any] = {"remote": remote, "files": files}
+    if signing.is_on():
+        document["signature"] = signing.signature(_listed(ArtifactFile(*row).row() for row in files), *_context(job, name))
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _listed(rows: Iterable[list[Any]]) -> bytes:
+    return json.dumps(list(rows), separators=(",", ":")).encode()
+
+
+def _context(job: str, name: str) -> tuple[str, ...]:
+    return f"artifact {name} of job", job
 
 
 def read(stored: bytes, job: str) -> Manifest:
@@ -71,7 +98,7 @@ def read(stored: bytes, job: str) -> Manifest:
         document = json.loads(text)
         files = tuple(ArtifactFile(*row) for row in document["files"])
         until_ms = None if until == b"-" else int(until)
-        found = Manifest(files, bool(document["remote"]), until_ms)
+        found = Manifest(files, bool(document["remote"]), until_ms, str(document.get("signature", "")))
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptRecordError(f"an artifact of job {job} cannot be read: {type(error).__name__}: {error}") from error
     for file in files:

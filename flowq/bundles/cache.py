@@ -187,12 +187,15 @@ class BundleCache:
                 f"the home directory of this user, {absent}, does not exist, and the files of runs would be below it: set {VARIABLE} to a directory"
             )
         path = os.path.join(self.root, folder)
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        for each in (self.root, path):
+        os.makedirs(os.path.dirname(self.root), exist_ok=True)
+        for each in (self.root, path):  # one by one: `makedirs` gives a mode to the last directory only
+            with suppress(FileExistsError):
+                os.mkdir(each, 0o700)
             status = os.stat(each)
             if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
                 raise UsageError(
-                    f"{each}: other users can write there, and jobs execute what is in it: set {VARIABLE} to another directory"
+                    f"{each}: other users can write there, and jobs execute what is in it: `chmod go-w {each}` if all in it is yours, or set"
+                    f" {VARIABLE} to another directory"
                 )
 
 

@@ -1,5 +1,7 @@
 """With a secret key, only signed data from the server is decoded or executed; `allow` limits the functions that a worker calls."""
 
+import hashlib
+import json
 import os
 import pickle
 import re
@@ -12,12 +14,13 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowq import Callback, Job, Queue, SimpleWorker, signing
+from flowq import Callback, Job, Queue, SimpleWorker, Webhook, Worker, signing
 from flowq.compiler import compile_text
 from flowq.exceptions import ConfigError, DeserializationError, SignatureError
 from flowq.flows.actions.submit import submit
 from flowq.worker.horse.allowlist import refusal
 from tests.api import samples
+from tests.support.endpoint import Endpoint
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended
 
@@ -188,6 +191,48 @@ def test_no_bit_can_be_changed(data: bytes, context: list[str], place: int, bit:
         signing.unseal(signing.seal(data, *context), *context, "more")
 
 
+@pytest.mark.parametrize("attack", ["one more", "another address", "another header", "no signature"])
+def test_a_webhook_that_was_changed_on_the_server_is_not_sent(queue: Queue, connection: redis.Redis, attack: str) -> None:
+    """A worker is in a network in which one who writes to the server may not be."""
+    with Endpoint() as endpoint:
+        forge_webhook(connection, endpoint.url, attack)
+        queue.enqueue(samples.add, 1, 2, webhooks=[Webhook(f"{endpoint.url}/fine", "finished")])
+        Worker([queue], connection=connection).work(burst=True)
+        assert [asked.path for asked in endpoint.asked] == ["/fine"]
+        assert connection.hget("{flowq}:webhook:x|1|1", "tries") == b"1"  # it was looked at
+
+
+def forge_webhook(connection: redis.Redis, url: str, attack: str) -> None:
+    """Put a delivery on the list as one can who writes to the server and has seen another one."""
+    spec = json.loads(Webhook(f"{url}/seen", "finished").stored().split(" ", 2)[2])
+    match attack:
+        case "one more":
+            spec = {**spec, **Webhook(f"{url}/evil", "finished", method="POST").to_dict()}
+        case "another address":
+            spec["url"] = f"{url}/evil"
+        case "another header":
+            spec["headers"] = {"X-Evil": "1"}
+        case "no signature":
+            spec.pop("signed", None)
+    fields = {"timeout": "10000", "job": "x", "func": "f", "status": "finished", "execution": "1", "enqueued_at": ""}
+    for name, value in {**fields, "ended_at": "1", "tries": "0", "spec": json.dumps(spec)}.items():
+        connection.hset("{flowq}:webhook:x|1|1", name, value)
+    connection.zadd("{flowq}:webhooks", {"x|1|1": 0})
+
+
+def test_a_signed_webhook_is_sent_by_sync_queues_and_by_workers_that_have_a_second_key(
+    connection: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Endpoint() as endpoint:
+        hooks = [Webhook(f"{endpoint.url}/fine", "finished", method="POST", headers={"X-Own": "yes"}, timeout="5s")]
+        Queue(is_async=False, connection=connection).enqueue(samples.add, 1, webhooks=hooks)
+        job = queue.enqueue(samples.add, 1, webhooks=hooks)
+        assert Job.fetch(job.id, connection=connection).webhooks == hooks
+        monkeypatch.setenv(signing.VARIABLE, f"{OTHER},{KEY}")
+        Worker([queue], connection=connection).work(burst=True)
+        assert [asked.path for asked in endpoint.asked] == ["/fine"] * 2
+
+
 # -- flows ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +270,70 @@ def test_a_changed_flow_does_not_run(queue: Queue, connection: redis.Redis, tmp_
     assert result is not None
     assert f"plan of run {run} is" in str(result.value)
     assert not (tmp_path / "fine").exists()
+
+
+FETCHING = """
+jobs:
+  made: {workdir: made, run: "printf 'echo fine > {place}/fine' > script", artifacts: {tool: script}}
+  other: {workdir: other, run: "printf 'echo evil > {place}/evil' > script", artifacts: {tool: script}}
+  use: {queue: later, depends_on: [made, other], fetch: {made.tool: tool/}, run: sh tool/script}
+"""
+
+
+@pytest.mark.parametrize(("attack", "says"), [
+    ("none", None),
+    ("files of another job", "signature of the artifact tool of job .* is wrong"),
+    ("other files", "signature of the artifact tool of job .* is wrong"),
+    ("another path", "signature of the artifact tool of job .* is wrong"),
+    ("no signature", "the artifact tool of job .* is not signed"),
+])  # fmt: skip
+def test_files_that_were_changed_on_the_server_do_not_reach_a_job(
+    queue: Queue, connection: redis.Redis, tmp_path: Path, attack: str, says: str | None
+) -> None:
+    for name in ("made", "other"):
+        (tmp_path / name).mkdir()
+    plan = compile_text(FETCHING.replace("{place}", str(tmp_path))).plan
+    assert plan is not None
+    run = submit(queue.store, plan, directory=tmp_path)
+    url = f"unix://{connection.connection_pool.connection_kwargs['path']}"
+    made, other, use = (f"{run}-{plan.cells_of()[name][0]}" for name in ("made", "other", "use"))
+    with WorkerProcess(url, namespace="flowq"):
+        until(
+            lambda: (job := queue.store.jobs.get(use)) is not None and str(job.status) == "queued",
+            message="the job that fetches",
+        )
+    forge(connection, made, other, attack)
+    with WorkerProcess(url, "later", namespace="flowq"):
+        ended(queue.store, run)
+    assert not (tmp_path / "evil").exists()
+    assert (tmp_path / "fine").exists() == (says is None)
+    result = queue.store.jobs.result(use)
+    assert result is not None
+    assert says is None or re.search(says, str(result.value)), result.value
+
+
+def forge(connection: redis.Redis, made: str, other: str, attack: str) -> None:
+    """Change the artifact of a job as one can who writes to the server."""
+    place, files = f"{{flowq}}:artifacts:{made}", f"{{flowq}}:artifact-files:{made}:tool"
+    row = connection.hget(place, "tool")
+    assert isinstance(row, bytes)
+    until_ms, _, stored = row.partition(b" ")
+    manifest = json.loads(stored)
+    match attack:
+        case "files of another job":
+            connection.copy(f"{{flowq}}:artifacts:{other}", place, replace=True)
+            connection.copy(f"{{flowq}}:artifact-files:{other}:tool", files, replace=True)
+            return
+        case "other files":
+            (content,) = connection.hvals(f"{{flowq}}:artifact-files:{other}:tool")
+            assert isinstance(content, bytes)
+            manifest["files"][0][1:3] = [len(content), hashlib.sha256(content).hexdigest()]
+            connection.hset(files, manifest["files"][0][2], content)
+        case "another path":
+            manifest["files"][0][0] = "Makefile"
+        case "no signature":
+            manifest.pop("signature", None)
+    connection.hset(place, "tool", until_ms + b" " + json.dumps(manifest).encode())
 
 
 # -- allowed functions ----------------------------------------------------------------------------------------------------

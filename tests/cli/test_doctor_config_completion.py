@@ -369,6 +369,38 @@ def test_typed_words_are_completed(
         person.close(force=True)
 
 
+HOSTILE = "params: {kind: {enum: [two words, 'x$(touch pwned)`touch pwned`;touch pwned', 'ü&touch pwned']}}\njobs: {a: {run: 'true'}}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "inserted"),
+    [
+        ("two", r"\ words"),
+        ("x", r"\$\(touch\ pwned\)\`touch\ pwned\`\;touch\ pwned"),
+        ("ü", r"\&touch\ pwned"),
+    ],
+)
+def test_values_of_a_flow_are_completed_as_one_word_and_never_executed(
+    typing: dict[str, str], tmp_path: Path, typed: str, inserted: str
+) -> None:
+    (tmp_path / "kinds.yaml").write_text(HOSTILE)
+    environment = typing | {"LC_ALL": "C.UTF-8"}
+    person = pexpect.spawn("bash", ["--norc", "-i"], cwd=str(tmp_path), env=environment, encoding="utf-8", timeout=30)
+    try:
+        person.setwinsize(24, 200)
+        person.sendline("PS1='> '; source ./completion.bash")
+        person.sendline("echo NO''W")
+        person.expect_exact("NOW\r\n")
+        person.send(f"flowq plan kinds.yaml -p kind={typed}\t")
+        person.expect_exact(inserted)
+        person.send("\recho EXIT $? NO''W\r")
+        person.expect_exact("EXIT 0 NOW")
+    finally:
+        person.close(force=True)
+    assert not (tmp_path / "pwned").exists()
+
+
 @pytest.mark.slow
 def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("fish") is None:

@@ -171,6 +171,16 @@ def test_the_printed_address_signs_in_and_leaves_no_token_behind(login: Login, s
     assert "token" not in page.url
 
 
+def test_signing_out_leaves_the_cookies_of_other_programs_of_the_host(login: Login, served: Served) -> None:
+    """Cookies belong to all ports of a host."""
+    page = login("/runs")
+    page.context.add_cookies([{"name": "notebook", "value": "signed-in", "domain": "127.0.0.1", "path": "/"}])
+    assert {cookie["name"] for cookie in page.context.cookies()} == {"notebook", f"flowq-{served.port}"}
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Token").wait_for()
+    assert [cookie["name"] for cookie in page.context.cookies()] == ["notebook"]
+
+
 def test_what_is_not_there_says_so(login: Login) -> None:
     page = login("/runs/nothere")
     shows(page, "is not here")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowq.compiler import compile_file
-from flowq.exceptions import TooLargeError, UsageError
+from flowq.exceptions import ConfigError, TooLargeError, UsageError
 from flowq.flows.actions import shipment
 from flowq.flows.actions.garbage_collection import find_garbage
 from flowq.flows.actions.submit import submit
@@ -149,6 +149,24 @@ def _target(link: str) -> str:
         return os.readlink(link)
     except OSError:
         return ""
+
+
+def test_the_server_cannot_name_a_place_outside_of_the_file_store(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    """Who writes to the server must not have files removed that are none of flowq's."""
+    stray = tmp_path / "mine" / "blobs" / ("0" * 64)
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    os.utime(stray, (1, 1))
+    meta, own = store.session.keys("meta"), store.session.incarnation
+    store.client.hset(meta, "incarnation", "../mine")
+    try:
+        with server.user_client() as client:
+            other = Store(client, namespace=store.namespace)
+            with pytest.raises(ConfigError, match=r"file store cannot be '\.\./mine'"):
+                find_garbage(other).remove(other)
+    finally:
+        store.client.hset(meta, "incarnation", own)
+    assert stray.exists()
 
 
 @pytest.mark.usefixtures("worker")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +166,18 @@ def test_a_directory_that_others_can_write_to_is_refused(place: BundleCache, pro
     (tmp_path / "cache").chmod(0o777)
     with pytest.raises(Exception, match="other users can write there"):
         bundle_cache_add(place, project)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o000, 0o077])
+def test_a_directory_that_is_made_is_one_that_only_its_user_enters(place: BundleCache, project: Path, mask: int) -> None:
+    """Also with the mask of systems on which each user has a group of their own."""
+    before = os.umask(mask)
+    try:
+        os.close(place.prepare("run", bundle_cache_add(place, project)))
+    finally:
+        os.umask(before)
+    modes = {folder: stat.S_IMODE(os.stat(os.path.join(place.root, folder)).st_mode) for folder in ("", "runs", "archives")}
+    assert set(modes.values()) == {0o700}, modes
 
 
 def bundle_cache_add(place: BundleCache, project: Path) -> str:

@@ -2,7 +2,8 @@
 
 They use the protocol of click's shell completion, with one more type of candidates, `path`. click's own scripts break names like
 `build[fmt=pdf,lang=en]`: bash splits words at `=`, and the fish script cuts the answer at its first comma. They also put a space after
-`sub/` and `name=`, which are to be continued.
+`sub/` and `name=`, which are to be continued. Names and values are those of files, which may be of others: what the shell would take for
+syntax is quoted, in bash by the script; zsh and fish quote what they insert.
 """
 
 from typing import Final
@@ -11,6 +12,7 @@ BASH: Final = r"""
 _flowq_completion() {
     local line="${COMP_LINE:0:COMP_POINT}" part="${COMP_WORDS[COMP_CWORD]}" current prefix response type value
     local -a words
+    local safe='^[][:alnum:]_.,:/=@%+[^-]*$'
     read -ra words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
     current="${words[-1]}"
@@ -25,7 +27,10 @@ _flowq_completion() {
             file) COMPREPLY=(); compopt -o default ;;
             dir) COMPREPLY=(); compopt -o dirnames ;;
             path) compopt -o filenames; COMPREPLY+=("${value#"$prefix"}") ;;
-            plain) COMPREPLY+=("${value#"$prefix"}") ;;
+            plain)
+                value="${value#"$prefix"}"
+                [[ $value =~ $safe ]] || printf -v value %q "$value"
+                COMPREPLY+=("$value") ;;
         esac
     done <<< "$response"
     # what ends so is to be continued, without a space

@@ -90,12 +90,14 @@ def open_file(store: "Store", item: JobArtifact, digest: str) -> Iterator[bytes]
 
     Raises:
         InvalidJobOperation: there is no such file, or its content is missing or was altered; before anything is yielded.
+        SignatureError: there is a secret key, and the list of files is not signed with it.
     """
     file = next((file for file in item.manifest.files if file.sha256 == digest), None)
     if file is None or item.manifest.expired(store.now_ms()):
         raise InvalidJobOperation(
             f"artifact {item.name} of job {item.job.name} has no file with this SHA-256, or it is not kept any more"
         )
+    item.manifest.verify(item.job.id, item.name)
     content = _Contents(store).read(item, file)
     try:
         first = next(content, b"")
@@ -109,6 +111,7 @@ def extract(store: "Store", items: Sequence[JobArtifact], directory: str) -> Ite
 
     Raises:
         UsageError: a file is missing or was altered, or cannot be written.
+        SignatureError: as of `open_file`.
     """
     root = os.path.realpath(directory)
     files = _Contents(store)
@@ -116,6 +119,7 @@ def extract(store: "Store", items: Sequence[JobArtifact], directory: str) -> Ite
     for item in items:
         if item.manifest.expired(now_ms):
             raise UsageError(f"artifact {item.name} of job {item.job.name} is not kept any more: its `keep` has passed")
+        item.manifest.verify(item.job.id, item.name)
         for file in item.manifest.files:
             place = f"{_as_name(item.job.name)}/{item.name}/{file.path}"
             try:

@@ -6,6 +6,7 @@ from typing import Final
 
 from flowq.artifacts.manifest import Manifest, read
 from flowq.config import load_settings
+from flowq.exceptions import ConfigError
 from flowq.store.client.session import Session
 
 _DIGEST: Final = re.compile(rb"[0-9a-f]{64}")
@@ -66,11 +67,16 @@ class Artifacts:
         Each incarnation of the data has a place of its own: what its records do not name can be removed there, whatever else is in the store.
 
         Raises:
-            ConfigError: the setting is wrong.
+            ConfigError: the setting is wrong, or the incarnation is no name of a directory.
         """
         setting = load_settings().store
         if setting is None:
             return ""
         if not self._session.incarnation:
             self._session.open()
-        return f"{setting.value.rstrip('/')}/{self._session.incarnation}"
+        incarnation = self._session.incarnation
+        if not (incarnation.isascii() and incarnation.isalnum()):  # it comes from the server, and files are removed there
+            raise ConfigError(
+                f"the place of the server's data in the file store cannot be {incarnation[:100]!r}: it was changed"
+            )
+        return f"{setting.value.rstrip('/')}/{incarnation}"

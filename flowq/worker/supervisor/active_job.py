@@ -86,7 +86,7 @@ class ActiveJob:
                     exit_code=outcome["exit_code"],
                     result_ttl_ms=None if self.result_ttl is None else milliseconds(self.result_ttl),
                     cache=cache_report(outcome),
-                    artifacts=artifact_reports(outcome),
+                    artifacts=artifact_reports(claim.id, outcome),
                 )
             case "retry":
                 returns = int(claim.fields.get("returns") or 0)
@@ -100,7 +100,7 @@ class ActiveJob:
                     max_returns=outcome["max"],
                     at_front=outcome["at_front"],
                     value=_asked(outcome).encode(),
-                    artifacts=artifact_reports(outcome),
+                    artifacts=artifact_reports(claim.id, outcome),
                 )
             case _:
                 failure = self._execution(
@@ -111,7 +111,7 @@ class ActiveJob:
                     retryable=retryable,
                     exit_code=outcome["exit_code"],
                 )
-                return replace(failure, cache=cache_report(outcome), artifacts=artifact_reports(outcome))
+                return replace(failure, cache=cache_report(outcome), artifacts=artifact_reports(claim.id, outcome))
 
     def _execution(
         self, outcome: str, reason: str, text: str, *, allowed: bool, retryable: bool = True, exit_code: int | None = None
@@ -149,7 +149,7 @@ def cache_report(outcome: TaskResult) -> CacheReport | None:
     return CacheReport(info, said["id"], said["digest"], said.get("record", ""), said.get("latest", ""), said["ttl"])
 
 
-def artifact_reports(outcome: TaskResult) -> tuple[ArtifactReport, ...]:
+def artifact_reports(job: str, outcome: TaskResult) -> tuple[ArtifactReport, ...]:
     """Return the files that an execution has left."""
     said = outcome.get("artifacts")
     if said is None:
@@ -160,7 +160,7 @@ def artifact_reports(outcome: TaskResult) -> tuple[ArtifactReport, ...]:
     return tuple(
         ArtifactReport(
             item["name"],
-            written(item["files"], remote=item["remote"]),
+            written(item["files"], remote=item["remote"], job=job, name=item["name"]),
             {row[2]: contents[row[2]] for row in item["files"] if row[2] in contents},
             item["keep"],
         )

@@ -125,7 +125,7 @@ class Deliveries:
             request = request_for(self._store, delivery)
         except ServerError:
             raise
-        except FlowqError as error:  # of a notice: its address is not available here, for one
+        except FlowqError as error:  # it is not signed, or the address of a notice is not available here, for one
             self._results.append((delivery, sender.AGAIN, str(error)))
             return
         self._numbers += 1
@@ -189,14 +189,18 @@ def request_for(store: Store, delivery: Taken) -> dict[str, Any]:
     """Return the request of a delivery, as `sender.send` takes it.
 
     Raises:
-        FlowqError: of a message: there can be none.
+        FlowqError: it is not signed, or of a message: there can be none.
     """
     return request_of(delivery) if isinstance(delivery, Delivery) else request_of_notice(store, delivery)
 
 
 def request_of(delivery: Delivery) -> dict[str, Any]:
-    """Return the HTTP request of a delivery, as `sender.send` takes it."""
-    webhook = Webhook.from_dict(json.loads(delivery.spec))
+    """Return the HTTP request of a delivery, as `sender.send` takes it.
+
+    Raises:
+        SignatureError: the webhook is not signed, and there is a secret key.
+    """
+    webhook = Webhook.verified(delivery.spec)
     headers = {
         "User-Agent": f"flowq/{__version__}",
         "X-Flowq-Delivery": quote(delivery.id, safe="|:@"),
@@ -253,7 +257,13 @@ def _about(delivery: Taken) -> dict[str, str]:
 def deliver_here(store: Store, job: str) -> None:
     """Deliver the webhooks of one job in this thread, each once; what does not go well is left to workers."""
     for delivery in store.webhooks.take(_AT_ONCE, job=job):
-        report(store, delivery, *sender.send(request_for(store, delivery)))
+        try:
+            verdict, text = sender.send(request_for(store, delivery))
+        except ServerError:
+            raise
+        except FlowqError as error:  # as above
+            verdict, text = sender.AGAIN, str(error)
+        report(store, delivery, verdict, text)
 
 
 def _iso(millis: int | None) -> str | None:

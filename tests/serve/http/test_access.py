@@ -1,5 +1,6 @@
 """Who may do what: the table of all routes, with each role, in and out of scope."""
 
+import secrets
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from flowq.serve.http.route import API, Route, checked
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.segments import quoted
 from flowq.store import Store
-from flowq.store.page.access import AccessRecord
+from flowq.store.page.access import AccessRecord, digest_of
 from tests.serve.http.conftest import start
 from tests.support.page_server import PageServer, token_of
 from tests.support.wait import until
@@ -166,7 +167,8 @@ def test_a_token_opens_a_session(page: PageServer, store: Store) -> None:
     answer = page.api("GET", "/session", headers=headers)
     assert answer.document == {"name": "ann", "role": "operator", "flows": ["flows/*"], "signed_in": True}
     left = page.api("DELETE", "/session", headers=headers)
-    assert (left.status, left.headers["clear-site-data"]) == (204, '"cache", "cookies", "storage"')
+    assert (left.status, left.headers["clear-site-data"]) == (204, '"cache", "storage"')
+    assert left.headers["set-cookie"].startswith(f"flowq-{page.port}=;")
     assert "Max-Age=0" in left.headers["set-cookie"]
     assert page.api("GET", "/session", headers=headers).status == 401
 
@@ -293,6 +295,26 @@ def test_guesses_are_slowed_down(page: PageServer, store: Store) -> None:
     assert 0 < int(answer.headers["retry-after"]) <= 61
     assert page.api("GET", "/info", token=token, headers=headers).status == 429
     assert page.api("GET", "/info", token=token, headers={"X-Forwarded-For": "10.1.1.2"}).status == 200
+
+
+def test_guesses_of_others_at_an_address_do_not_keep_out_a_token_that_was_right_before(page: PageServer, store: Store) -> None:
+    token, headers = token_of(store, "viewer"), {"X-Forwarded-For": "10.1.1.3"}
+    revoked = token_of(store, "viewer")
+    for known in (token, revoked):
+        assert page.api("GET", "/info", token=known, headers=headers).status == 200
+    while page.api("GET", "/info", token=f"fqt_{secrets.token_urlsafe(8)}", headers=headers).status == 401:
+        pass
+    assert page.api("GET", "/info", token=token, headers=headers).status == 200
+    store.accesses.revoke(digest_of(revoked))
+    until(lambda: page.api("GET", "/info", token=revoked, headers=headers).status == 429, message="a guess like any other")
+
+
+def test_a_program_whose_token_does_not_count_any_more_keeps_nobody_out(page: PageServer, store: Store) -> None:
+    headers = {"X-Forwarded-For": "10.1.1.4"}
+    for _ in range(2 * MOST):
+        assert page.api("GET", "/info", token="fqt_expired", headers=headers).status == 401
+        assert page.api("POST", "/session", {"token": "fqt_mistyped"}, headers=headers).status == 401
+    assert page.api("POST", "/session", {"token": token_of(store, "viewer")}, headers=headers).status == 200
 
 
 def test_attempts_are_forgotten_after_a_minute() -> None:

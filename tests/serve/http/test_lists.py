@@ -57,7 +57,7 @@ def test_a_part_of_the_artifacts_of_a_run_is_a_number_of_files(page: PageServer,
         store.client.hset(store.session.keys("job", f"{run}-{ordinal}"), "artifacts", "1")
         for name, count in counts.items():
             rows = [[f"f{number}", number, "0" * 64, False] for number in range(count)]
-            stored = b"- " + written(rows, remote=False).encode()
+            stored = b"- " + written(rows, remote=False, job=f"{run}-{ordinal}", name=name).encode()
             store.client.hset(store.session.keys("artifacts", f"{run}-{ordinal}"), name, stored)
     found = parts(page, f"/runs/{run}/artifacts", token, 2)
     shown = [[(item["ordinal"], item["name"], [file["path"] for file in item["files"]]) for item in some] for some in found]

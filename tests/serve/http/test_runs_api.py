@@ -83,7 +83,9 @@ def test_files_of_artifacts_are_listed_and_downloaded(
     digest = hashlib.sha256(content).hexdigest()
     rows = [['out/a"\r\nb.svg', len(content), digest, False]]
     store.client.hset(store.session.keys("job", job), "artifacts", "1")
-    store.client.hset(store.session.keys("artifacts", job), "pictures", b"- " + written(rows, remote=False).encode())
+    store.client.hset(
+        store.session.keys("artifacts", job), "pictures", b"- " + written(rows, remote=False, job=job, name="pictures").encode()
+    )
     store.client.hset(store.session.keys("artifact_files", job, "pictures"), digest, content)
     document = page.api("GET", f"/runs/{run}/jobs/0", token=operator).document
     assert document["artifacts"] == {"pictures": [{"path": rows[0][0], "size": len(content), "sha256": digest}]}

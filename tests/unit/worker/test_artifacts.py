@@ -150,9 +150,9 @@ def test_what_is_not_put_in_place(base: Path, found: dict[str, Any], expected: s
 
 def test_a_stored_manifest() -> None:
     rows = [["a\nb", 3, "d", False], ["c", 4, "e", True]]
-    found = read(b"- " + written(rows, remote=True).encode(), "j")
+    found = read(b"- " + written(rows, remote=True, job="j", name="a").encode(), "j")
     assert ([file.row() for file in found.files], found.remote, found.until_ms, found.size) == (rows, True, None, 7)
-    assert read(b"17 " + written([], remote=False).encode(), "j").expired(17)
+    assert read(b"17 " + written([], remote=False, job="j", name="a").encode(), "j").expired(17)
     for stored in (
         b"",
         b"- {}",

@@ -49,7 +49,8 @@ class Doorkeeper:
             return self._everyone
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            self.check(address)
+            if not self._has_counted(token.strip()):
+                self.check(address)
             return self._known_one(token.strip(), "token", address) or self._wrong(address, token.strip())
         secret = _cookies(headers.get("cookie", "")).get(self.cookie)
         found = None if secret is None else self._known_one(secret, "session", address)
@@ -75,11 +76,16 @@ class Doorkeeper:
         return not principal.digest or self._store.accesses.find(principal.digest) is not None
 
     def _wrong(self, address: str, secret: str) -> Principal:
-        self.attempts.fail(address)
+        self.attempts.fail(address, digest_of(secret))
         text = "the token is unknown, has expired or was revoked"
         if is_link(secret):
             text = "this is the secret of a link that signs a browser in, and no token: `flowq token new NAME` makes one"
         raise RefusedError(401, "unauthorized", text, headers=_CHALLENGE)
+
+    def _has_counted(self, secret: str) -> bool:
+        """Return whether a token was right before: guesses of others at its address do not keep it out."""
+        with self._lock:
+            return digest_of(secret) in self._touched
 
     def _known_one(self, secret: str, kind: str, address: str) -> Principal | None:
         digest, now = digest_of(secret), time.monotonic()
@@ -89,7 +95,9 @@ class Doorkeeper:
             return principal
         record = find(self._store, secret, (kind,))
         if record is None:
-            self.forget(digest)
+            with self._lock:
+                self._known.pop(digest, None)
+                self._touched.pop(digest, None)
             return None
         principal = principal_of(record)
         with self._lock:

@@ -7,6 +7,7 @@ from flowq.serve.http.principals import Principal, Role
 from flowq.serve.http.replies import RefusedError, Reply
 from flowq.serve.http.route import API, Route
 from flowq.serve.http.schemas import FLAG, TEXT, array, body, document, text
+from flowq.store.page.access import digest_of
 
 PRINCIPAL = document({"name": TEXT, "role": TEXT, "flows": array(TEXT), "signed_in": FLAG})
 
@@ -25,7 +26,7 @@ def _open(call: ApiCall) -> Reply:
     call.site.doorkeeper.check(call.address)
     record = find(call.store, call.body["token"].strip(), ("token", "link"))
     if record is None:
-        call.site.doorkeeper.attempts.fail(call.address)
+        call.site.doorkeeper.attempts.fail(call.address, digest_of(call.body["token"].strip()))
         raise RefusedError(401, "unauthorized", "the token is unknown, has expired or was revoked")
     secret, opened = session(call.store, record, call.address)
     user = principal_of(opened)
@@ -40,8 +41,9 @@ def _close(call: ApiCall) -> Reply:
     if call.principal.cookie:
         call.store.accesses.revoke(call.principal.digest)
         call.site.doorkeeper.forget(call.principal.digest)
-    headers = {"Clear-Site-Data": '"cache", "cookies", "storage"'}
-    return Reply(204, headers=headers, cookies=(_cookie(call, "", 0),))
+    # Not "cookies": these are those of all ports and programs of the host, so it would sign the user out of all of them. "storage" is that of an origin.
+    data = '"cache", "storage"' if not call.site.options.prefix else '"cache"'
+    return Reply(204, headers={"Clear-Site-Data": data}, cookies=(_cookie(call, "", 0),))
 
 
 def _cookie(call: ApiCall, value: str, age: int) -> str:

@@ -24,13 +24,14 @@ from flowq.serve.http.gate import HEAD
 from flowq.serve.http.handlers.metrics import metrics_text
 from flowq.serve.http.live.hub import Hub
 from flowq.serve.http.process.open_metrics import OpenMetrics, read_place
-from flowq.serve.http.process.protocol import Protocol
+from flowq.serve.http.process.protocol import AT_ONCE, Protocol
 from flowq.serve.http.routes import ROUTES
 from flowq.serve.http.site import Site, SiteOptions, catalog_of, checked_options
 from flowq.store import Store
 
 PORT: Final = 8470
 _NEXT: Final = 20  # ports that are tried where none is asked for
+_WAITING: Final = 1024  # connections that wait to be accepted
 _CONNECTIONS: Final = 1000
 _IDLE: Final = 15  # s that a connection may stay without a request
 _GRACE: Final = 3  # s for answers that are under way at the end
@@ -113,7 +114,7 @@ def _listen(host: str, port: int | None, option: str = "--port") -> socket.socke
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(place)
-            listener.listen(1024)
+            listener.listen(_WAITING)
         except OSError as error:
             listener.close()
             if number == ports[-1]:
@@ -126,6 +127,12 @@ def _listen(host: str, port: int | None, option: str = "--port") -> socket.socke
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signals."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections; more may wait than are accepted at once, which for asyncio is one number."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_WAITING)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -146,6 +153,7 @@ def _server(application: ASGIApp) -> _Server:
             server_header=False,
             proxy_headers=False,
             h11_max_incomplete_event_size=HEAD,
+            backlog=AT_ONCE,
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=_GRACE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowq.artifacts.limits import MAX_FETCHED
 from flowq.artifacts.manifest import ArtifactFile, Manifest
 from flowq.artifacts.paths import readable
-from flowq.exceptions import ConfigError
+from flowq.exceptions import ConfigError, SignatureError
 from flowq.expr import render, to_text
 from flowq.ids import member_id
 from flowq.plan import Artifact, Fetch, Json
@@ -94,6 +94,10 @@ class _Fetches:
                 if item.optional:
                     continue
                 raise self._problem(f"artifact {item.artifact} of job {item.job} is not kept any more: its `keep` has passed")
+            try:
+                manifest.verify(job, item.artifact)
+            except SignatureError as error:
+                raise self._problem(str(error)) from error
             self._take_places(item, job, to, manifest)
             parts.append(self._part(item, job, to, manifest))
         return parts
