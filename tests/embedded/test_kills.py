@@ -15,7 +15,7 @@ from flowq.embedded import attach as attach_module
 from flowq.embedded.attach import attach
 from flowq.embedded.control import server_status, stop_server
 from flowq.exceptions import ServerError, ServerUnavailableError
-from tests.embedded.users import attached, client, gone, processes, server_pid, watchdog_pid
+from tests.embedded.users import attached, client, gone, processes, server_pid, until_ended, watchdog_pid
 from tests.support.wait import until
 
 
@@ -61,7 +61,7 @@ def test_a_server_that_dies_unused_is_not_restarted(clean_home: Path, monkeypatc
     monkeypatch.setenv("FLOWQ_LINGER", "30")
     attach().close()
     kill9(server_pid(clean_home))
-    until(lambda: not processes(clean_home), message="the watchdog to leave")
+    until_ended(clean_home)
 
 
 def test_a_killed_watchdog_is_followed_by_another_that_adopts_the_server(clean_home: Path) -> None:

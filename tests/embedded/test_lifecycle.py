@@ -13,7 +13,7 @@ import redis
 from flowq.embedded.attach import attach
 from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
 from flowq.exceptions import ConfigError
-from tests.embedded.users import User, attached, client, gone, processes, server_pid, watchdog_pid
+from tests.embedded.users import User, attached, client, gone, processes, server_pid, until_ended, watchdog_pid
 from tests.support import namespaces
 from tests.support.wait import until
 
@@ -49,7 +49,7 @@ def test_the_server_stops_when_no_user_is_left(clean_home: Path, monkeypatch: py
     assert server_status().in_use
     two.close()
     until(lambda: gone(pid), message="the server to end")
-    until(lambda: not processes(clean_home), message="watchdog and witness to end")
+    until_ended(clean_home)
 
 
 def test_a_user_that_is_killed_does_not_keep_the_server(clean_home: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_pinned_server_ends_when_its_directory_is_removed(home: Path, monkeypa
     with attach():
         until(lambda: gone(first), message="the server of the removed directory to end")
         assert client(home).ping(), "the one that was made in its place stays"
-    until(lambda: not processes(home), message="the processes of the removed directory to end")
+    until_ended(home)
 
 
 def test_stop_refuses_while_the_server_is_used_and_says_by_whom(clean_home: Path) -> None:
