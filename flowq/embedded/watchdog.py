@@ -23,6 +23,7 @@ from contextlib import suppress
 from flowq import processes
 from flowq.embedded.directory import NO_ROOM, Home, unusable
 from flowq.embedded.locks import LockFile, take_unused
+from flowq.embedded.patience import Patience
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
 LOCK_DESCRIPTOR = 3  # where `attach` puts the locked keeper.lock
@@ -31,6 +32,7 @@ STOPPING = "stopping"
 HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell of a dead watchdog
 
 _STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
+_LOOK_WHILE_IT_STOPS = 1.0  # s
 _CRASH_WINDOW = 60.0  # s; repeated crashes within them lengthen the pause before a restart
 _LONGEST_PAUSE = 2.0  # s between attempts to restart a server
 _SOONEST_LOOK = 1.0  # s between looks whether the directory of an unused, pinned server is still there; else it is `linger`
@@ -217,12 +219,12 @@ class Watchdog:
             self.lock.write(f"{_here()} {STOPPING}")
         in_place = self.lock.is_in_place()  # else the directory was removed, and the files there may be those of another server
         self.server.signal(signal.SIGTERM if in_place else signal.SIGKILL)  # at SIGTERM it would remove the socket
-        deadline = time.monotonic() + _STOP_LIMIT
-        while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
-            if not event:
+        patience = Patience(_STOP_LIMIT)
+        while self._next(min(_LOOK_WHILE_IT_STOPS, max(0.0, patience.left))) != _DIED:
+            if patience.over():
                 log("the server does not stop: killing it")
                 self.server.signal(signal.SIGKILL)
-                deadline = time.monotonic() + _STOP_LIMIT
+                patience = Patience(_STOP_LIMIT)
         if in_place:
             self.home.tidy()
         elif os.path.dirname(self._socket) != self.home.root:
