@@ -38,11 +38,17 @@ def stand_still(request):
         os.kill(watcher, signal.SIGCONT)
     return stop
 
+@pytest.fixture(scope="module")
+def shared():
+    return []
+
 def test_before(tries):
     assert tries == 2, "it fails, and is not run again"
 
-def test_passes_then(tries, stand_still):
+def test_passes_then(tries, stand_still, shared):
+    assert not shared, "what was broken by the first try"
     if tries == 1:
+        shared.append("broken")
         stand_still()
     assert tries == 2, "the first time"
 

@@ -77,6 +77,7 @@ class Standstills:
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [report for report in reports if report.failed]
         if failed and (seconds := self.since(begun)):
+            item.session._setupstate.teardown_exact(None)
             reports = runtestprotocol(item, log=False, nextitem=nextitem)
             for report in reports:
                 report.user_properties.append((_PROPERTY, seconds))
