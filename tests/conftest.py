@@ -189,7 +189,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     directory = Path(tempfile.mkdtemp(prefix="fq-home-", dir="/tmp"))
     monkeypatch.setenv("FLOWQ_HOME", str(directory))
-    monkeypatch.setenv("FLOWQ_LINGER", "1")
+    monkeypatch.setenv("FLOWQ_LINGER", "60")  # for tests that look at it when its user has left, also on a busy machine
     yield directory
     stop_server(str(directory), force=True)
     assert not server_status(str(directory)).running, "the embedded server is still running after the test"
