@@ -25,6 +25,7 @@ import redis
 from flowq.isolation import BATCH, JOB
 from tests.support import kinds
 from tests.support.server import PrivateServer
+from tests.support.standstill import Standstills
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -50,6 +51,11 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests that fail while the machine stands still be run again."""
+    config.pluginmanager.register(Standstills())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -183,7 +189,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     directory = Path(tempfile.mkdtemp(prefix="fq-home-", dir="/tmp"))
     monkeypatch.setenv("FLOWQ_HOME", str(directory))
-    monkeypatch.setenv("FLOWQ_LINGER", "1")
+    monkeypatch.setenv("FLOWQ_LINGER", "60")  # for tests that look at it when its user has left, also on a busy machine
     yield directory
     stop_server(str(directory), force=True)
     assert not server_status(str(directory)).running, "the embedded server is still running after the test"

@@ -17,6 +17,6 @@ shell that starts the next one (see `watchdog.Witness`), which adopts the runnin
 Invariants, whichever processes are killed in any order: at most one watchdog and one server per directory; a server with users runs
 or is being restarted; a server without users stops; data acknowledged more than a second ago is not lost (append-only file).
 
-The watchdog loads the modules `directory`, `locks`, `resp`, `process` and `watchdog`. They have no slow imports, because the first
+The watchdog loads the modules `directory`, `locks`, `patience`, `resp`, `process` and `watchdog`. They have no slow imports, because the first
 command waits for the watchdog.
 """

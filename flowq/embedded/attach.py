@@ -14,6 +14,7 @@ from flowq.embedded import resp, watchdog
 from flowq.embedded.binary import ServerBinary, find_server
 from flowq.embedded.directory import NO_ROOM, Home, locate, prepare, unusable
 from flowq.embedded.locks import LockFile, is_held
+from flowq.embedded.patience import Patience
 from flowq.embedded.process import last_words
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 
@@ -91,31 +92,30 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
 
 def _attach(place: Home, environ: Mapping[str, str]) -> Attachment:
     prepare(place)
-    deadline = time.monotonic() + _START_LIMIT
+    patience = Patience(_START_LIMIT)
     users = LockFile(place.users_lock)
     try:
-        users.shared(deadline)  # waits while a watchdog is stopping the server
+        users.shared(patience)  # waits while a watchdog is stopping the server
         users.touch()
-        _wait_until_alive(place, deadline, environ)
+        _wait_until_alive(place, patience, environ)
     except BaseException:
         users.close()
         raise
     return Attachment(place, place.socket, users, _linger(environ))
 
 
-def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -> None:
-    loading_deadline = time.monotonic() + _LOAD_LIMIT
-    silent_since: float | None = None
+def _wait_until_alive(home: Home, patience: Patience, environ: Mapping[str, str]) -> None:
+    loading = Patience(_LOAD_LIMIT)
+    silence: Patience | None = None
     pause = 0.001
     while True:
-        kept, asked = _ensure_watchdog(home, environ), time.monotonic()
+        kept = _ensure_watchdog(home, environ)
         answer = resp.ping(home.socket)
         if kept and answer == resp.ALIVE:
             return
-        now = time.monotonic()
-        silent_since = (silent_since or asked) if kept and answer == resp.SILENT else None
-        hangs = silent_since is not None and now - silent_since > _SILENT_LIMIT
-        if hangs or now > (loading_deadline if answer == resp.LOADING else deadline):
+        silence = (silence or Patience(_SILENT_LIMIT)) if kept and answer == resp.SILENT else None
+        hangs = silence is not None and silence.over()
+        if hangs or (loading if answer == resp.LOADING else patience).over():
             raise ServerUnavailableError(
                 f"the embedded server in {home.root} does not answer ({answer}; watchdog: {last_words(home.watchdog_log)}):"
                 " see server.log there, or stop it with `flowq server stop --force` and try again"

@@ -14,6 +14,7 @@ from flowq.embedded import resp
 from flowq.embedded.attach import attach
 from flowq.embedded.directory import Home, check_readable, locate
 from flowq.embedded.locks import LockFile, is_held, take_unused
+from flowq.embedded.patience import Patience
 from flowq.embedded.watchdog import STOPPING
 from flowq.exceptions import ServerError
 
@@ -101,7 +102,7 @@ def _place(home: str | None) -> Home:
 
 
 def _end(home: Home) -> None:
-    deadline = time.monotonic() + _STOP_LIMIT
+    patience = Patience(_STOP_LIMIT)
     asked: set[int] = set()
     while _running(home):
         watchdog, where = _watchdog(home)
@@ -115,7 +116,7 @@ def _end(home: Home) -> None:
             asked.add(pid)
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGTERM)
-        if time.monotonic() > deadline:
+        if patience.over():
             raise ServerError(
                 f"the embedded server in {home.root} did not stop within {_STOP_LIMIT:g} s: see {home.watchdog_log}"
             )

@@ -8,6 +8,7 @@ import fcntl
 import os
 import time
 
+from flowq.embedded.patience import Patience
 from flowq.exceptions import ConfigError, ServerUnavailableError
 
 _PAUSE = 0.002  # s between attempts when a deadline forbids blocking
@@ -48,17 +49,17 @@ class LockFile:
         """Take the lock exclusively; block while others hold it."""
         self._flock(fcntl.LOCK_EX)
 
-    def shared(self, deadline: float) -> None:
+    def shared(self, patience: Patience) -> None:
         """Take the lock shared.
 
         Args:
-            deadline: on the monotonic clock, in seconds.
+            patience: how long to wait.
 
         Raises:
-            ServerUnavailableError: another process held the lock exclusively until the deadline.
+            ServerUnavailableError: another process held the lock exclusively for all of that time.
         """
         while not self.try_shared():
-            if time.monotonic() > deadline:
+            if patience.over():
                 raise ServerUnavailableError(
                     f"the embedded server has been stopping for too long ({self.path} is locked): try again"
                 )

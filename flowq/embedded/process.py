@@ -9,6 +9,7 @@ from contextlib import suppress
 from flowq.embedded import resp
 from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile
+from flowq.embedded.patience import Patience
 
 _START_LIMIT = 20.0  # s to wait for a running server that does not answer
 _CUT = b"Truncating the AOF"  # what the log says of a file that a power cut has left without its end
@@ -106,7 +107,7 @@ class ServerProcess:
 
     def _adopt(self) -> None:
         path = self.home.socket
-        deadline = time.monotonic() + _START_LIMIT
+        patience = Patience(_START_LIMIT)
         while True:
             if resp.info(path) or resp.ping(path) == resp.LOADING:
                 self.pid = resp.server_pid(path)
@@ -118,7 +119,7 @@ class ServerProcess:
             if gone:
                 self.ensure()
                 return
-            if time.monotonic() > deadline:
+            if patience.over():
                 raise StartError(
                     f"a server that an earlier flowq started for {self.home.root} is running but does not answer:"
                     " look for it with `ps` and end it"
@@ -127,23 +128,29 @@ class ServerProcess:
 
     def _wait_until_it_answers(self, path: str) -> None:
         """Wait until the server is ready. LOADING is not enough: loading may take long, and may fail."""
-        deadline = time.monotonic() + _START_LIMIT
+        patience = Patience(_START_LIMIT)
         pause = 0.001
+        killed = False
         while (answer := resp.ping(path)) != resp.ALIVE:
             if os.waitpid(self.pid, os.WNOHANG)[0]:
-                log = self.home.server_log
-                why = (
-                    f"{last_words(log)}; its log is {log}"
-                    if _has_room(self.home.root)
-                    else f"the disk of {log} is full: make room"
-                )
-                raise StartError(f"the embedded server ended as it started: {why}")
+                raise StartError(f"the embedded server {self._what_it_did(killed)}")
             if answer == resp.LOADING:
-                deadline = time.monotonic() + _START_LIMIT
-            if self.unwanted or time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGTERM if self.unwanted else signal.SIGKILL)
+                patience = Patience(_START_LIMIT)
+            if self.unwanted:
+                os.kill(self.pid, signal.SIGTERM)
+            elif patience.over():
+                os.kill(self.pid, signal.SIGKILL)
+                killed = True
             time.sleep(pause)
             pause = min(pause * 1.5, 0.02)
+
+    def _what_it_did(self, killed: bool) -> str:
+        log = self.home.server_log
+        if not _has_room(self.home.root):
+            return f"ended as it started: the disk of {log} is full: make room"
+        if killed:
+            return f"did not answer for {_START_LIMIT:g} s after its start, and was killed: try again on a machine that is less busy; its log is {log}"
+        return f"ended as it started: {last_words(log)}; its log is {log}"
 
     def signal(self, number: int) -> None:
         """Send the server a signal if it is alive; to a server in another pid namespace, as in a container, send a command."""

@@ -23,6 +23,7 @@ from contextlib import suppress
 from flowq import processes
 from flowq.embedded.directory import NO_ROOM, Home, unusable
 from flowq.embedded.locks import LockFile, take_unused
+from flowq.embedded.patience import Patience
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
 LOCK_DESCRIPTOR = 3  # where `attach` puts the locked keeper.lock
@@ -31,6 +32,7 @@ STOPPING = "stopping"
 HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell of a dead watchdog
 
 _STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
+_LOOK_WHILE_IT_STOPS = 1.0  # s
 _CRASH_WINDOW = 60.0  # s; repeated crashes within them lengthen the pause before a restart
 _LONGEST_PAUSE = 2.0  # s between attempts to restart a server
 _SOONEST_LOOK = 1.0  # s between looks whether the directory of an unused, pinned server is still there; else it is `linger`
@@ -88,6 +90,7 @@ class Watchdog:
         self.witness = witness
         self.linger = linger
         self._deaths: list[float] = []
+        self._died = False
         self._socket = ""  # of the running server
         self._events, self._post = os.pipe()
         os.set_blocking(self._post, False)
@@ -100,10 +103,18 @@ class Watchdog:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def serve(self) -> None:
-        """Keep the server running until it has been unused for `linger` seconds or a signal stops it."""
+        """Keep the server running until it has been unused for `linger` seconds, its directory was removed, or a signal stops it."""
         self._watch(self.home.alive_lock, _DIED)
-        self._watch(self.home.users_lock, _UNUSED)
         self._socket = self.home.socket
+        try:
+            self._serve()
+        except FileNotFoundError:  # between two looks
+            if self.lock.is_in_place():
+                raise
+            self._leave()
+
+    def _serve(self) -> None:
+        self._watch(self.home.users_lock, _UNUSED)
         unused = pinned = False
         while True:
             event = self._next((max(self.linger, _SOONEST_LOOK) if pinned else self._remaining()) if unused else None)
@@ -113,35 +124,32 @@ class Watchdog:
             if event == _CHILD:
                 self._reap()
             elif event == _DIED:
-                if not self._restart():
-                    self.home.tidy()
+                if not self._revive():
                     return
             elif event == _UNUSED:
                 unused = True
             elif not self.lock.is_in_place():
-                log(f"{self.home.root} was removed")
-                self._stop()  # no process can find it any more
+                self._leave()
                 return
             elif not self._remaining():
-                was, pinned = pinned, os.path.exists(self.home.pin)
+                pinned = self._is_pinned(pinned)
                 if pinned:
-                    if not was:
-                        log("the server is unused, but pinned")
                     continue
-                unused = False
                 users = take_unused(self.home.users_lock)
                 if users is not None:
                     self._stop()
                     return  # still holding the lock: a process that attaches now waits, and starts the next watchdog
-                self._watch(self.home.users_lock, _UNUSED)
+                if self.lock.is_in_place():  # else these are the users of another server, and the next look tells it
+                    unused = False
+                    self._watch(self.home.users_lock, _UNUSED)
 
     # -- events
 
     def _watch(self, path: str, event: bytes) -> None:
         """Start a thread that waits until this lock is free, and reports it."""
+        lock = LockFile(path)
 
         def wait() -> None:
-            lock = LockFile(path)
             lock.exclusive()
             lock.close()
             os.write(self._post, event)
@@ -156,6 +164,12 @@ class Watchdog:
         ready, _, _ = select.select([self._events], [], [], timeout)
         return os.read(self._events, 1) if ready else b""
 
+    def _is_pinned(self, was: bool) -> bool:
+        pinned = os.path.exists(self.home.pin)
+        if pinned and not was:
+            log("the server is unused, but pinned")
+        return pinned
+
     def _remaining(self) -> float:
         """Return the seconds until an unused server is stopped: users touch their lock file when they attach and detach."""
         try:
@@ -165,6 +179,22 @@ class Watchdog:
         return min(max(self.linger - age, 0.0), self.linger)  # the clock may have been set
 
     # -- reactions
+
+    def _leave(self) -> None:
+        """Stop a server that no process can find any more."""
+        log(f"{self.home.root} was removed")
+        self._stop()
+
+    def _revive(self) -> bool:
+        """Restart the server after its death if it is needed, else tidy up; return whether it runs."""
+        self._died = True
+        if not self.lock.is_in_place():  # another server may have its place
+            self._leave()
+        elif self._restart():
+            return True
+        else:
+            self.home.tidy()
+        return False
 
     def _restart(self) -> bool:
         """Restart the server after its death, trying as long as it is needed; return whether it runs.
@@ -184,6 +214,7 @@ class Watchdog:
                 continue
             log(f"started it again (process {self.server.pid})")
             self._socket = self.home.socket
+            self._died = False
             self._watch(self.home.alive_lock, _DIED)
             return True
         return False
@@ -216,19 +247,24 @@ class Watchdog:
         ):  # the disk may be full. Before the server ends, so that a process that attaches now does not use it
             self.lock.write(f"{_here()} {STOPPING}")
         in_place = self.lock.is_in_place()  # else the directory was removed, and the files there may be those of another server
-        self.server.signal(signal.SIGTERM if in_place else signal.SIGKILL)  # at SIGTERM it would remove the socket
-        deadline = time.monotonic() + _STOP_LIMIT
-        while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
-            if not event:
-                log("the server does not stop: killing it")
-                self.server.signal(signal.SIGKILL)
-                deadline = time.monotonic() + _STOP_LIMIT
+        if not self._died:
+            self._end(signal.SIGTERM if in_place else signal.SIGKILL)  # at SIGTERM it would remove the socket
         if in_place:
             self.home.tidy()
         elif os.path.dirname(self._socket) != self.home.root:
             with suppress(OSError):
                 os.unlink(self._socket)
             self.home.remove_place_of(self._socket)
+
+    def _end(self, number: int) -> None:
+        """Send the server a signal that ends it, and wait for its end."""
+        self.server.signal(number)
+        patience = Patience(_STOP_LIMIT)
+        while self._next(min(_LOOK_WHILE_IT_STOPS, max(0.0, patience.left))) != _DIED:
+            if patience.over():
+                log("the server does not stop: killing it")
+                self.server.signal(signal.SIGKILL)
+                patience = Patience(_STOP_LIMIT)
 
 
 def log(text: str) -> None:

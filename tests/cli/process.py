@@ -100,7 +100,11 @@ class Process:
 
     def expect(self, text: str, timeout: float = 20) -> None:
         """Wait until the text appears on standard output or error."""
-        until(lambda: text in self.out or text in self.err, timeout=timeout, message=f"{text!r} in\n{self.out}\n--\n{self.err}")
+        until(
+            lambda: text in self.out or text in self.err,
+            timeout=timeout,
+            message=lambda: f"{text!r} in\n{self.out}\n--\n{self.err}",
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -20,6 +20,7 @@ from flowq.connections.clients import open_store
 from flowq.embedded.control import server_status
 from tests.cli.process import FLOWQ, Process
 from tests.embedded.users import gone
+from tests.support.launcher import IMPATIENT
 from tests.support.leases import lapse
 from tests.support.wait import until
 
@@ -252,7 +253,7 @@ def test_the_file_of_a_flow_cannot_be_served(project: Path) -> None:
 def test_a_server_that_does_not_answer_is_named_before_it_is_given_up(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it never answers
         url = f"redis://:canary@127.0.0.1:{silent.getsockname()[1]}"
-        command = Process("-u", f"{url}?socket_timeout=60", "status", cwd=project)
+        command = Process("-u", f"{url}?socket_timeout=60", "status", cwd=project, env={IMPATIENT: "1"})
         until(lambda: "\n" in command.err, timeout=20)
         assert "waiting for the server at redis://:***@127.0.0.1:" in command.err
         assert command.err.endswith(", which has not answered yet; Ctrl+C ends the wait\n")

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from flowq.embedded.attach import attach
 from flowq.embedded.backup import back_up
 from flowq.embedded.control import stop_server
 from flowq.exceptions import UsageError
-from tests.embedded.users import client, processes
+from tests.embedded.users import client, until_ended
 from tests.examples.running import flowq
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -28,11 +27,7 @@ def kept(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "kept"
     for home in filter(Path.is_dir, (tmp_path / "kept").glob("*")):
         stop_server(str(home), force=True)
-        until(partial(_is_gone, home), message=f"the processes of {home} to end")
-
-
-def _is_gone(home: Path) -> bool:
-    return not processes(home)
+        until_ended(home)
 
 
 def test_a_copy_made_while_the_data_changes_is_whole(clean_home: Path, kept: Path) -> None:

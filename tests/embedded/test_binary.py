@@ -13,8 +13,7 @@ from flowq.embedded.binary import ServerBinary, find_server, packaged_server
 from flowq.embedded.control import server_status, stop_server
 from flowq.embedded.process import pieces_aside
 from flowq.exceptions import ServerError, ServerNotFoundError
-from tests.embedded.users import client, processes
-from tests.support.wait import until
+from tests.embedded.users import client, processes, until_ended
 
 
 def claims(path: Path, text: str) -> str:
@@ -119,7 +118,7 @@ def test_a_server_that_cannot_start_is_an_error_with_the_reason(
     )  # prints its version and ends, whatever its arguments
     with pytest.raises(ServerError, match="ended as it started: it left no log"):
         attach()
-    until(lambda: not processes(home), message="the watchdog that reported the error to exit")
+    until_ended(home)
 
 
 def test_redis_and_valkey_read_the_same_data(home: Path, redis_binary: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,10 @@ import pytest
 from flowq.embedded import attach as attach_module
 from flowq.embedded.attach import attach
 from flowq.embedded.control import server_status, stop_server
+from flowq.embedded.directory import Home, prepare
+from flowq.embedded.process import ServerProcess, StartError
 from flowq.exceptions import ServerError, ServerUnavailableError
-from tests.embedded.users import attached, client, gone, processes, server_pid, watchdog_pid
+from tests.embedded.users import attached, client, gone, processes, server_pid, until_ended, watchdog_pid
 from tests.support.wait import until
 
 
@@ -61,7 +63,7 @@ def test_a_server_that_dies_unused_is_not_restarted(clean_home: Path, monkeypatc
     monkeypatch.setenv("FLOWQ_LINGER", "30")
     attach().close()
     kill9(server_pid(clean_home))
-    until(lambda: not processes(clean_home), message="the watchdog to leave")
+    until_ended(clean_home)
 
 
 def test_a_killed_watchdog_is_followed_by_another_that_adopts_the_server(clean_home: Path) -> None:
@@ -151,6 +153,23 @@ def test_unreadable_data_is_an_error(clean_home: Path) -> None:
     with pytest.raises(ServerError, match=r"ended as it started: .*its log is .*server\.log"):
         attach()
     assert not processes(clean_home)
+
+
+def test_a_server_that_never_answers_is_killed_and_the_error_says_so(
+    clean_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line of its log was named as the reason, which was any warning."""
+    monkeypatch.setattr("flowq.embedded.process._START_LIMIT", 0.2)
+    (tmp_path / "server").write_text("#!/bin/sh\nexec sleep 61\n")
+    (tmp_path / "server").chmod(0o755)
+    home = Home(str(clean_home))
+    prepare(home)
+    server = ServerProcess(home, str(tmp_path / "server"))
+    with pytest.raises(
+        StartError, match=r"the embedded server did not answer for 0\.2 s after its start, and was killed: .*log"
+    ):
+        server.ensure()
+    assert gone(server.pid)
 
 
 def test_the_next_user_gets_the_error_of_data_that_became_unreadable(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
+from flowq.embedded import watchdog as watchdog_module
 from flowq.embedded.attach import attach
 from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
 from flowq.exceptions import ConfigError
-from tests.embedded.users import User, attached, client, gone, processes, server_pid, watchdog_pid
+from tests.embedded.users import User, attached, client, gone, processes, server_pid, until_ended, watchdog_pid
 from tests.support import namespaces
 from tests.support.wait import until
 
@@ -49,7 +51,7 @@ def test_the_server_stops_when_no_user_is_left(clean_home: Path, monkeypatch: py
     assert server_status().in_use
     two.close()
     until(lambda: gone(pid), message="the server to end")
-    until(lambda: not processes(clean_home), message="watchdog and witness to end")
+    until_ended(clean_home)
 
 
 def test_a_user_that_is_killed_does_not_keep_the_server(clean_home: Path) -> None:
@@ -141,7 +143,62 @@ def test_a_pinned_server_ends_when_its_directory_is_removed(home: Path, monkeypa
     with attach():
         until(lambda: gone(first), message="the server of the removed directory to end")
         assert client(home).ping(), "the one that was made in its place stays"
-    until(lambda: not processes(home), message="the processes of the removed directory to end")
+    until_ended(home)
+
+
+def test_a_server_that_dies_after_its_directory_was_made_again_is_not_mistaken_for_the_one_there(clean_home: Path) -> None:
+    """Its watchdog took the other server for its own, or removed its socket."""
+    with attached():
+        first, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+        shutil.rmtree(clean_home)
+        with attach():
+            other = server_status()
+            assert other.pid not in {None, first}
+            os.kill(first, signal.SIGKILL)
+            until(lambda: gone(watchdog), message="the watchdog of the dead server to end")
+            assert client(clean_home).ping()
+            assert (server_status().pid, server_status().watchdog) == (other.pid, other.watchdog)
+
+
+_REMOVES = """
+import os, shutil
+from flowq.embedded import watchdog
+from flowq.embedded.locks import LockFile
+
+def take_unused(path):
+    if watchdog.take_unused is not take_unused:
+        return taken(path)
+    watchdog.take_unused = taken
+    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+    if AGAIN:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        users.append(LockFile(path))
+        users[0].try_shared()
+    return taken(path)
+
+users, taken = [], watchdog.take_unused
+watchdog.take_unused = take_unused
+watchdog.main()
+"""
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "made again"])
+def test_a_directory_that_is_removed_between_two_looks_ends_its_server(
+    clean_home: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Just before the watchdog looks for users. It ended without its server, or watched over the users of another one."""
+    monkeypatch.setenv("FLOWQ_LINGER", "0")
+    command = watchdog_module.command
+
+    def removing(*arguments: Any) -> list[str]:
+        words = command(*arguments)
+        return [_REMOVES.replace("AGAIN", repr(again)) if "import main" in word else word for word in words]
+
+    monkeypatch.setattr(watchdog_module, "command", removing)
+    with attach():
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+    until(lambda: gone(server) and gone(watchdog), message=lambda: f"both to end: {gone(server)} {gone(watchdog)}")
+    clean_home.mkdir(mode=0o700, exist_ok=True)
 
 
 def test_stop_refuses_while_the_server_is_used_and_says_by_whom(clean_home: Path) -> None:

@@ -106,3 +106,15 @@ def processes(home: Path) -> list[str]:
     """Return the command lines of all processes that belong to this home."""
     answer = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, check=True)
     return [line for line in answer.stdout.splitlines() if str(home) in line]
+
+
+def until_ended(home: Path) -> None:
+    """Wait until no process belongs to this home any more."""
+
+    def left() -> str:
+        log = home / "keeper.log"
+        return "\n".join(
+            [f"the processes of {home} to end:", *processes(home), log.read_text() if log.exists() else "no keeper.log"]
+        )
+
+    until(lambda: not processes(home), message=left)

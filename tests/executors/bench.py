@@ -81,14 +81,18 @@ class Bench:
 
     def ended(self, run: str, timeout: float = 30.0) -> "Ran":
         """Wait for the end of a run."""
-        until(lambda: self.store.runs.require(run).ended, timeout=timeout, message=f"the run to end; {self.tail()}")
+        until(lambda: self.store.runs.require(run).ended, timeout=timeout, message=lambda: f"the run to end; {self.tail()}")
         return Ran(self, run)
 
     def begun(self, run: str, name: str = "pid") -> int:
         """Wait until a job has written its pid into a file of the directory, and return the pid."""
         path = self.directory / name
         return int(
-            until(lambda: path.exists() and path.read_text(), timeout=20, message=f"a job of {run} to begin; {self.tail()}")
+            until(
+                lambda: path.exists() and path.read_text(),
+                timeout=20,
+                message=lambda: f"a job of {run} to begin; {self.tail()}",
+            )
         )
 
     def tail(self) -> str:

@@ -53,7 +53,7 @@ def turn(bench: Bench, mode: str) -> None:
 
 def waits(bench: Bench, run: str, word: str) -> None:
     """Wait until the worker has said a word about a job that is in its queue again; then let it be executed."""
-    until(lambda: word in bench.log.read_text(), timeout=20, message=f"the worker to say {word!r}; {bench.tail()}")
+    until(lambda: word in bench.log.read_text(), timeout=20, message=lambda: f"the worker to say {word!r}; {bench.tail()}")
     until(lambda: records(bench.store, run)[0].status is JobStatus.QUEUED, message="the job to be in its queue")
     until(lambda: bench.store.workers.live()[0].state == "away", message="the worker to say that the engine is away")
     assert (codes(bench), up(bench)) == ({"D509"}, [0.0])

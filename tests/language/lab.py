@@ -51,7 +51,7 @@ class Started:
             found = [job for job in self.view.jobs if job.name == name and states_of(job) & set(states)]
             return found[0] if found else None
 
-        found = until(there, timeout=TIMEOUT, message=f"{name} to be {' or '.join(states)} in {self.states()}")
+        found = until(there, timeout=TIMEOUT, message=lambda: f"{name} to be {' or '.join(states)} in {self.states()}")
         assert found is not None
         return found
 

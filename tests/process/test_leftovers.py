@@ -14,7 +14,7 @@ from flowq.embedded.attach import attach
 from flowq.embedded.control import stop_server
 from flowq.worker.ipc.platform import has_ended
 from flowq.worker.supervisor.ends import KillCause
-from tests.embedded.users import gone, processes, server_pid
+from tests.embedded.users import gone, processes, server_pid, until_ended
 from tests.support.supervisor_stub import Stand, shell, task
 from tests.support.wait import until
 
@@ -142,7 +142,7 @@ def test_an_embedded_server_that_a_job_has_started_is_no_leftover(tmp_path: Path
         assert processes(home)
     finally:
         stop_server(str(home), force=True)
-    until(lambda: not processes(home))
+    until_ended(home)
 
 
 @pytest.mark.parametrize("horse", ["becomes the shell", "stays: setsid"])

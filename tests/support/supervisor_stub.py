@@ -1,7 +1,6 @@
 """A supervisor without a store: slots and a fork server under the test's control, and a search for surviving processes."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.slot import Slot
 from flowq.worker.supervisor.task_builder import _ALONE
 from tests.support.launcher import MARK
+from tests.support.wait import Deadline
 
 MODULES = str(Path(__file__).parent.parent / "process" / "modules")
 
@@ -86,16 +86,16 @@ class Stand:
         alone = self._clone or task["kind"] not in {"call", "pickle"} or not _ALONE.isdisjoint(task)
         return task if alone or os.environ.get("FLOWQ_ISOLATION") != BATCH else {"batch": MOST} | task
 
-    def turn(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
+    def turn(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
         """Run the loop until the condition holds."""
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while not condition():
-            assert time.monotonic() < deadline, "the slots did not get there in time"
+            assert not deadline.passed(), "the slots did not get there in time"
             self.loop.turn(0.02)
             for slot in self.slots:
                 slot.tick()
 
-    def run(self, task: dict[str, Any], timeout: float = 15.0) -> Execution:
+    def run(self, task: dict[str, Any], timeout: float = 30.0) -> Execution:
         """Execute a task until its slot is free and its horse has exited."""
         execution = self.start(task)
         self.turn(lambda: execution.freed and self.slots[0].settled, timeout)
