@@ -3,13 +3,14 @@
 import os
 import re
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flowq.compiler import compile_file, render
 from tests.support.pages import commands_of
+from tests.support.shells import flowq_on_path
 from tests.support.wait import until
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,9 +25,16 @@ def files(page: str) -> dict[str, str]:
     return {name: text for text, name in found}
 
 
+@pytest.fixture(scope="module")
+def of_a_reader() -> Iterator[dict[str, str]]:
+    """The variables of a reader's shell that are the same for each page."""
+    with flowq_on_path({"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}) as environment:
+        yield environment
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_page_does_what_it_says(path: Path, home: Path, tmp_path: Path) -> None:
+def test_a_page_does_what_it_says(path: Path, home: Path, tmp_path: Path, of_a_reader: dict[str, str]) -> None:
     page = path.read_text(encoding="utf-8")
     for name, text in files(page).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -35,8 +43,7 @@ def test_a_page_does_what_it_says(path: Path, home: Path, tmp_path: Path) -> Non
             required = {key: value for key, value in VALUES.items() if f"  {key}: {{" in files(page)[name]}
             compiled = compile_file(tmp_path / name, params=required, date="2026-01-31")
             assert compiled.diagnostics == (), "\n".join(map(render, compiled.diagnostics))
-    search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {"PATH": search, "HOME": str(tmp_path), "FLOWQ_HOME": str(home), "FLOWQ_LINGER": "30", "LANG": "C.UTF-8"}
+    environment = {**of_a_reader, "HOME": str(tmp_path), "FLOWQ_HOME": str(home), "FLOWQ_LINGER": "30"}
 
     def typed(command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

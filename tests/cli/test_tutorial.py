@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages import commands_of
+from tests.support.shells import flowq_on_path
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 FAILS = ("flowq run --workers 2",)  # according to the page
@@ -43,29 +44,22 @@ def test_every_command_has_the_output_of_the_page(new_environment: Path, home: P
     files = re.findall(r"^```(?:yaml|python)\n# (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for name, text in files:
         (tmp_path / name).write_text(f"# {name}\n{text}", encoding="utf-8")
-    environment = {
-        "PATH": f"{new_environment}:/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "FLOWQ_HOME": str(home),
-        "FLOWQ_LINGER": "30",
-        "LANG": "C.UTF-8",
-    }
-    where = subprocess.run(
-        [new_environment / "python", "-c", "import flowq; print(flowq.__file__)"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert Path(where.stdout).is_relative_to(new_environment.parent)  # not this checkout
-    for command, expected in commands_of(PAGE):
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == (1 if command in FAILS else 0), (command, done.stdout, done.stderr)
-        shown = " ".join(done.stdout.split())
-        for line in expected:
-            assert " ".join(line.split()) in shown, (command, line, done.stdout, done.stderr)
+    reader = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "FLOWQ_HOME": str(home), "FLOWQ_LINGER": "30", "LANG": "C.UTF-8"}
+    with flowq_on_path(reader, new_environment) as environment:
+
+        def typed(command: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+            )
+
+        where = typed("python -c 'import flowq; print(flowq.__file__)'").stdout
+        assert Path(where).is_relative_to(new_environment.parent)  # not this checkout
+        assert typed(f"{new_environment}/flowq version").stdout == typed("flowq version").stdout != ""
+        for command, expected in commands_of(PAGE):
+            done = typed(command)
+            assert done.returncode == (1 if command in FAILS else 0), (command, done.stdout, done.stderr)
+            shown = " ".join(done.stdout.split())
+            for line in expected:
+                assert " ".join(line.split()) in shown, (command, line, done.stdout, done.stderr)
     assert (tmp_path / "report.svg").read_text(encoding="utf-8").startswith("<svg")
     assert os.listdir(home)

@@ -9,8 +9,8 @@ import atexit
 import ctypes
 import fcntl
 import gc
-import json
 import logging
+import marshal
 import os
 import runpy
 import select
@@ -32,8 +32,8 @@ MARK: Final = "FLOWQ_TEST_MARK"
 """A variable that tells processes of a test, and their descendants, from others: see `survivors`."""
 
 _NO_MARK: Final = "0" * 16
-_PID: Final = 10  # bytes of a process id, which the exit code follows
-_BEFORE_IMPORTS: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
+PID: Final = 10  # bytes of a process id, which the exit code follows
+BEFORE_IMPORTS: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
 _WORKER: Final = "flowq.worker.main"
 _PRELOADED: Final = (
     "flowq.worker.program",
@@ -62,7 +62,7 @@ class Launched:
 
     def __init__(self, status: int) -> None:
         self._status = status
-        self.pid = int(os.read(status, _PID))
+        self.pid = int(os.read(status, PID))
         self.returncode: int | None = None
 
     def __del__(self) -> None:
@@ -105,25 +105,45 @@ class Launched:
         return self.returncode is not None
 
 
-class _Launcher:
-    """The process that forks, started when it is first needed; it ends with this one."""
+class Launcher:
+    """The process that forks, started when it is first needed; it ends with this one.
 
-    def __init__(self) -> None:
-        self.environment = {**os.environ, MARK: _NO_MARK}
+    Args:
+        python: its interpreter.
+        environment: all its variables; by default those of this process.
+        listens: the path of a socket at which it is asked, too.
+    """
+
+    def __init__(
+        self, python: str = sys.executable, environment: Mapping[str, str] | None = None, listens: str | None = None
+    ) -> None:
+        self.environment = {**(os.environ if environment is None else environment), MARK: _NO_MARK}
         self._control, theirs = socket.socketpair()
+        listener = None if listens is None else socket.socket(socket.AF_UNIX)
+        if listener is not None and listens is not None:
+            listener.bind(listens)
+            listener.listen()
         with theirs:
+            fds = [end.fileno() for end in (theirs, listener) if end is not None]
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [python, __file__, *map(str, fds)],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=fds,
             )
+        if listener is not None:
+            listener.close()
+
+    def close(self) -> None:
+        """End it; what it has started goes on."""
+        self._control.close()
+        self._process.wait()
 
     def start(self, request: dict[str, Any], streams: tuple[int, int, int]) -> Launched:
         status, theirs = os.pipe()
         with tempfile.TemporaryFile() as file:
-            file.write(json.dumps(request).encode())
+            marshal.dump(request, file)
             file.flush()
             file.seek(0)
             socket.send_fds(self._control, [b"!"], [file.fileno(), theirs, *streams])
@@ -135,13 +155,13 @@ class _Launcher:
         if IMPATIENT in environment:
             return False
         mine, wanted = (
-            {name: value for name, value in names.items() if name.startswith(_BEFORE_IMPORTS)}
+            {name: value for name, value in names.items() if name.startswith(BEFORE_IMPORTS)}
             for names in (self.environment, environment)
         )
         return mine == wanted
 
 
-_launchers: Final[list[_Launcher]] = []
+_launchers: Final[list[Launcher]] = []
 
 
 def start(
@@ -154,6 +174,7 @@ def start(
     errors: int | None = None,
     session: bool = False,
     terminal: bool = False,
+    safe_path: bool = False,
 ) -> "Launched | subprocess.Popen[bytes]":
     """Start `python -m MODULE ARGUMENTS…`.
 
@@ -167,12 +188,13 @@ def start(
         errors: the descriptor of standard error; by default that of this process.
         session: give it a session of its own.
         terminal: and let standard input be the terminal of that session.
+        safe_path: with `-P`: modules are not looked for in its directory.
     """
     if not _launchers and sys.platform == "linux":
-        _launchers.append(_Launcher())
+        _launchers.append(Launcher())
     if not _launchers or not _launchers[0].can(env):
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, *(["-P"] if safe_path else []), "-m", module, *arguments],
             env=env,
             cwd=cwd,
             stdin=subprocess.DEVNULL if stdin is None else stdin,
@@ -183,11 +205,12 @@ def start(
         )
     request = {
         "module": module,
-        "arguments": arguments,
+        "arguments": list(arguments),
         "environment": dict(env),
         "directory": os.fspath(cwd or os.getcwd()),
         "session": session or terminal,
         "terminal": terminal,
+        "safe_path": safe_path,
     }
     with open(os.devnull, "rb") as nothing:
         return _launchers[0].start(
@@ -199,7 +222,7 @@ def start(
 # -- the launcher's own process --------------------------------------------------------------------------------------------------
 
 
-def _serve(control: socket.socket) -> dict[str, Any]:
+def _serve(control: socket.socket, listener: socket.socket | None) -> dict[str, Any]:
     """Fork for each request until the control ends; return, in a fork, what it is asked for."""
     running: dict[int, int] = {}
     waking, wake = os.pipe()
@@ -208,23 +231,34 @@ def _serve(control: socket.socket) -> dict[str, Any]:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     while True:
-        ready, _, _ = select.select([control.fileno(), waking], [], [])
+        ready, _, _ = select.select([end for end in (control, listener, waking) if end is not None], [], [])
         if waking in ready:
             os.read(waking, 4096)
             _report(running)
-        if control.fileno() not in ready:
+        if control in ready:
+            message, fds, _, _ = socket.recv_fds(control, 1, 8)
+            if not message:
+                sys.exit(0)
+        elif listener in ready and listener is not None:
+            status, _ = listener.accept()
+            message, fds, _, _ = socket.recv_fds(status, 1, 8)
+            fds.insert(1, status.detach())
+            if not message:  # killed before it has asked
+                os.close(fds[1])
+                continue
+        else:
             continue
-        message, fds, _, _ = socket.recv_fds(control, 1, 8)
-        if not message:
-            sys.exit(0)
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            control.detach()
+            for end in (control, listener):
+                if end is not None:
+                    end.detach()
             return _become(fds)
         running[pid] = fds.pop(1)
-        os.write(running[pid], b"%*d" % (_PID, pid))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            os.write(running[pid], b"%*d" % (PID, pid))
         for fd in fds:
             os.close(fd)
 
@@ -234,7 +268,7 @@ def _report(running: dict[int, int]) -> None:
     for pid, status in list(running.items()):
         ended, code = os.waitpid(pid, os.WNOHANG)
         if ended:
-            with suppress(BrokenPipeError):
+            with suppress(BrokenPipeError, ConnectionResetError):
                 os.write(status, b"%d" % os.waitstatus_to_exitcode(code))
             os.close(running.pop(pid))
 
@@ -242,7 +276,7 @@ def _report(running: dict[int, int]) -> None:
 def _become(fds: list[int]) -> dict[str, Any]:
     """Make this fork the process that the request, the first of the descriptors, describes."""
     with open(fds[0], "rb") as file:
-        request: dict[str, Any] = json.load(file)
+        request: dict[str, Any] = marshal.load(file)  # noqa: S302 - the tests' own
     for number, fd in enumerate(fds[2:]):
         os.dup2(fd, number, inheritable=True)
     os.closerange(3, 4096)
@@ -261,7 +295,7 @@ def _become(fds: list[int]) -> dict[str, Any]:
         stream = open(number, "w", buffering, of_launcher.encoding, of_launcher.errors, closefd=False)  # noqa: SIM115 - until the end
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    sys.path[:] = [request["directory"], *_PATH]
+    sys.path[:] = _PATH if request["safe_path"] else [request["directory"], *_PATH]
     sys.argv[:] = ["-m", *request["arguments"]]
     return request
 
@@ -363,7 +397,7 @@ if __name__ == "__main__":
     _PATH = sys.path[1:]  # the first is the directory
     gc.collect()
     gc.freeze()
-    _wanted = _serve(socket.socket(fileno=int(sys.argv[1])))
+    _wanted = _serve(*[socket.socket(fileno=int(fd)) for fd in sys.argv[1:3]], *[None] * (3 - len(sys.argv)))
     vars(import_module("flowq.flows.local_worker.process"))["subprocess"] = SimpleNamespace(
         Popen=_Worker, DEVNULL=subprocess.DEVNULL
     )
