@@ -25,7 +25,6 @@ import redis
 from flowq.isolation import BATCH, JOB
 from tests.support import kinds
 from tests.support.server import PrivateServer
-from tests.support.standstill import Standstills
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -51,11 +50,6 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Let tests that fail while the machine stands still be run again."""
-    config.pluginmanager.register(Standstills())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
