@@ -98,13 +98,24 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave the tests themselves out of garbage collections: their count is a million objects.
+    """Collect garbage again, but for the tests themselves."""
+    _set_apart()
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _set_apart_what_is_left() -> None:
+    """Leave what the tests before have left (imported modules, caches, reports) out of garbage collections, too."""
+    _set_apart()
+
+
+def _set_apart() -> None:
+    """Leave what there is out of garbage collections: the tests alone are half a million objects.
 
     Hundreds of tests fork, and a collection in the child writes to all that it looks at: the kernel copies the memory of the test process.
     """
     gc.collect()
     gc.freeze()
-    gc.enable()
 
 
 @pytest.fixture(scope="session")
