@@ -19,6 +19,7 @@ from flowq.flows.render.graph.model import Drawing, Vertex, graph_json, graph_of
 from flowq.flows.render.graph.svg import to_svg
 from flowq.flows.render.graph.text import Pen, draw
 from flowq.plan import Plan, SourcePlace
+from flowq.states import JobStatus, RunStatus
 from tests.cli import golden, samples
 from tests.examples.corpora import CORPORA
 
@@ -294,3 +295,14 @@ def corpus(name: str, *, hard: bool = False) -> Plan:
     compilation = compile_text(convert(read(path)), date="2026-01-31")
     assert compilation.plan is not None
     return compilation.plan
+
+
+@pytest.mark.parametrize(("other", "word"), [(JobStatus.STARTED, "failing"), (JobStatus.FINISHED, "failed")])
+def test_a_matrix_of_which_a_cell_has_failed_is_failing_while_others_go_on(other: JobStatus, word: str) -> None:
+    made = compile_text("jobs: {a: {matrix: {n: [1, 2]}, run: x}}").plan
+    assert made is not None
+    jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason="error"), 1: samples.job(1, other, at=0)}
+    run = samples.view(made, samples.run_record(RunStatus.RUNNING, 2), jobs, {0: "exit code 1"}, frozenset())
+    drawing = graph_of(made, run)
+    assert f"<title>a ×2: {word}, " in to_svg(drawing, "a")
+    assert graph_json(drawing)["nodes"][0]["status"] == "failed"

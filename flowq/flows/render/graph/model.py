@@ -30,6 +30,7 @@ class Vertex:
     group: bool = False
     duration: float | None = None  # s
     ordinals: tuple[int, ...] = ()  # of the jobs whose states it shows
+    goes_on: bool = False  # some of these have not ended
 
     @property
     def label(self) -> str:
@@ -120,6 +121,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 group=not own and not node.matrix and node.foreach is None,
                 duration=_duration(views),
                 ordinals=tuple(own),
+                goes_on=not all(view.ended for view in views),
             )
         )
     edges: dict[tuple[int, int, str], None] = {}
@@ -158,6 +160,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 group=cell.group,
                 duration=view.duration if view else None,
                 ordinals=tuple(edge.parent for edge in cell.parents) if cell.group else (cell.ordinal,),
+                goes_on=not all(view.ended for view in views),
             )
         )
     edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())

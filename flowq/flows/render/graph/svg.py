@@ -8,6 +8,7 @@ from flowq.flows.render.graph.dot_mermaid import colors_of
 from flowq.flows.render.graph.layout import Layout, lay_out
 from flowq.flows.render.graph.model import Drawing, Vertex
 from flowq.flows.views.text import safe_line
+from flowq.states import JobStatus
 
 _CHAR: Final = 7.3  # px of an average character at 12 px
 _HIGH: Final = 26  # px of a box
@@ -104,7 +105,8 @@ def _boxes(
 
 
 def _tooltip(vertex: Vertex, file: str) -> str:
-    state = "" if vertex.status is None else f": {vertex.status}" + (" (allowed)" if vertex.allowed else "")
+    shown = "failing" if vertex.goes_on and vertex.status in {JobStatus.FAILED, JobStatus.STOPPED} else vertex.status
+    state = "" if shown is None else f": {shown}" + (" (allowed)" if vertex.allowed else "")
     took = "" if vertex.duration is None else f", {vertex.duration:.2f} s"
     queue = "" if vertex.queue is None else f", queue {vertex.queue}"
     if vertex.queues:
