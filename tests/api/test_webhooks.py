@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -83,6 +84,37 @@ def test_a_failure_is_delivered_once_no_retries_are_left(queue: Queue, endpoint:
     assert asked.path == "/failed?a=1"
     assert asked.document["status"] == "failed"
     assert "ZeroDivisionError" in asked.document["exc_info"]
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_redirect_to_another_server_gets_no_headers_that_are_for_the_first(
+    queue: Queue, endpoint: Endpoint, work: Callable[..., None], elsewhere: bool
+) -> None:
+    with Endpoint() as other:
+        endpoint.redirects["/x"] = f"{other.url if elsewhere else endpoint.url}/y"
+        queue.enqueue(
+            samples.add,
+            1,
+            webhooks=[Webhook(f"{endpoint.url}/x", "finished", headers={"Authorization": "Bearer s", "X-Key": "s"})],
+        )
+        work()
+        assert endpoint.asked[0].headers["Authorization"] == "Bearer s"
+        asked = (other if elsewhere else endpoint).asked[-1]
+        assert (asked.path, "X-Flowq-Delivery" in asked.headers) == ("/y", True)
+        assert [asked.headers.get(name) for name in ("Authorization", "X-Key")] == (
+            [None, None] if elsewhere else ["Bearer s", "s"]
+        )
+
+
+def test_a_redirect_to_what_is_not_http_is_given_up(queue: Queue, endpoint: Endpoint, work: Callable[..., None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0)
+        endpoint.redirects["/x"] = f"ftp://127.0.0.1:{other.getsockname()[1]}/y"
+        queue.enqueue(samples.add, 1, webhooks=[Webhook(f"{endpoint.url}/x", "finished", timeout=1)])
+        work()
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    assert left(queue) == []
 
 
 def test_a_get_has_no_body(queue: Queue, endpoint: Endpoint, work: Callable[..., None]) -> None:

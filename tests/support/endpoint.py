@@ -27,11 +27,12 @@ class Asked:
 
 @dataclass
 class Endpoint:
-    """A web server, used as a context manager. `answers` are the statuses of the first requests, then 200; `before` runs before each."""
+    """A web server, used as a context manager. `answers` are the statuses of the first requests, then 200; `before` runs before each. `redirects`: from paths to addresses."""
 
     answers: list[int] = field(default_factory=list)
     before: Callable[[], object] = lambda: None
     asked: list[Asked] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         endpoint = self
@@ -42,8 +43,11 @@ class Endpoint:
                 endpoint.asked.append(Asked(self.command, self.path, dict(self.headers), body))
                 status = endpoint.answers.pop(0) if endpoint.answers else 200
                 endpoint.before()
+                away = endpoint.redirects.get(self.path)
                 try:
-                    self.send_response(status)
+                    self.send_response(status if away is None else 302)
+                    if away is not None:
+                        self.send_header("Location", away)
                     self.end_headers()
                 except (BrokenPipeError, ConnectionResetError):
                     return  # the client has closed the connection

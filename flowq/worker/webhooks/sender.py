@@ -14,6 +14,7 @@ from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.request import OpenerDirector, Request
 
 DONE: Final = "done"
 AGAIN: Final = "again"  # a later try may succeed
@@ -24,16 +25,16 @@ _LATER: Final = frozenset({408, 425, 429})  # answers below 500 after which a la
 def send(request: Mapping[str, Any]) -> tuple[str, str]:
     """Make one HTTP request (`url`, `method`, `headers`, `body`, `timeout` in seconds); return the outcome and a description.
 
-    Redirects are followed and proxies of the environment used, as urllib does.
+    Redirects are followed and proxies of the environment used, as urllib does; see `_opener`.
     """
     from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
 
     if "apprise" in request:
         return _send_text(request)
     try:
         prepared = Request(request["url"], data=request["body"], headers=request["headers"], method=request["method"])  # noqa: S310 - http and https only, `Webhook` sees to it
-        with urlopen(prepared, timeout=request["timeout"]) as response:  # noqa: S310 - as above; urllib leaves them on no redirect
+        with _opener().open(prepared, timeout=request["timeout"]) as response:
             return DONE, str(response.status)
     except HTTPError as error:
         error.close()
@@ -43,6 +44,32 @@ def send(request: Mapping[str, Any]) -> tuple[str, str]:
         return HOPELESS, _masked(str(error), request)
     except Exception as error:  # noqa: BLE001 - names that do not resolve, refusals, time-outs, TLS, answers that are no HTTP
         return AGAIN, _masked(f"{type(error).__name__}: {error}", request)
+
+
+def _opener() -> OpenerDirector:
+    """Return what makes requests. A redirect leads to http or https only, and another server does not get the headers that are for the first."""
+    from urllib.parse import urlsplit
+    from urllib.request import HTTPRedirectHandler, build_opener
+
+    def origin(url: str) -> tuple[str, str]:
+        parts = urlsplit(url)
+        return parts.scheme, parts.netloc.lower()
+
+    class Redirects(HTTPRedirectHandler):
+        def redirect_request(  # noqa: PLR0917 - it is urllib's
+            self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> Request | None:
+            made = super().redirect_request(req, fp, code, msg, headers, newurl)
+            if made is None or made.type not in {"http", "https"}:
+                return None  # its answer is that of the redirect
+            if origin(newurl) != origin(req.full_url):
+                kept = {
+                    name: text for name, text in made.headers.items() if name.lower().startswith(("user-agent", "x-flowq-"))
+                }
+                made.headers = kept
+            return made
+
+    return build_opener(Redirects)
 
 
 def _masked(text: str, request: Mapping[str, Any]) -> str:
