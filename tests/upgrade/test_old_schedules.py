@@ -44,8 +44,12 @@ def test_it_is_read_as_it_was_written(home: OldHome) -> None:
     listed = {item["id"]: item for item in read(home, "schedule", "list")}
     for expected in EXPECTED["schedules"].values():
         assert contained(expected, listed[expected["id"]], expected["id"]) == []
+    backfilled = set()
     for name, entries in EXPECTED["history"].items():
-        assert contained(entries, read(home, "schedule", "history", name, "--limit", "1000"), name) == []
+        found = read(home, "schedule", "history", name, "--limit", "1000")
+        assert contained(entries, [item for item in found if item["reason"] != "backfill"], name) == []
+        backfilled |= {item["run"] for item in found if item["reason"] == "backfill"}  # that version did not list them
+    assert backfilled == {run["id"] for run in EXPECTED["runs"] if run["cause"] == "backfill"} != set()
     assert contained(EXPECTED["backfills"], read(home, "schedule", "backfills")) == []
     runs = sorted(read(home, "runs", "--limit", "1000"), key=lambda run: str(run["id"]))
     expected = [{name: run[name] for name in LASTING} for run in EXPECTED["runs"]]
