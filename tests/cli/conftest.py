@@ -12,6 +12,7 @@ from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import samples
 from tests.cli.manual_worker import HandWorker
+from tests.support import launcher
 from tests.support.server import PrivateServer
 
 
@@ -32,6 +33,7 @@ def cli(
     server: PrivateServer, namespace: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Cli:
     """Run `flowq` with arguments, on the server of the fixture `store`, in an empty directory, without a terminal."""
+    launcher.say_late(monkeypatch.setattr)
     monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
     monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
     monkeypatch.chdir(tmp_path)
