@@ -28,12 +28,17 @@ class Outcome:
 Cli = Callable[..., Outcome]
 
 
+@pytest.fixture(autouse=True)
+def _say_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process say late what they wait for, like those of the launcher."""
+    launcher.say_late(monkeypatch.setattr)
+
+
 @pytest.fixture
 def cli(
     server: PrivateServer, namespace: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Cli:
     """Run `flowq` with arguments, on the server of the fixture `store`, in an empty directory, without a terminal."""
-    launcher.say_late(monkeypatch.setattr)
     monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
     monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
     monkeypatch.chdir(tmp_path)
