@@ -12,6 +12,7 @@ from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import samples
 from tests.cli.manual_worker import HandWorker
+from tests.support import launcher
 from tests.support.server import PrivateServer
 
 
@@ -25,6 +26,12 @@ class Outcome:
 
 
 Cli = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def _say_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process say late what they wait for, like those of the launcher."""
+    launcher.say_late(monkeypatch.setattr)
 
 
 @pytest.fixture

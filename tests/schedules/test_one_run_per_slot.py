@@ -58,7 +58,7 @@ def check(store: Store, every: int) -> int:
     A scheduler that was killed in the middle of an upload of another text holds its slot until the upload expires, after a minute.
     """
     last, end = Scheduler(store, Flows.of(flow(every))), store.now_ms() // every * every
-    until(lambda: last.turn() >= 0 and latest_slot(store) >= end, timeout=90, message="what the killed ones left")
+    until(lambda: last.turn() >= 0 and latest_slot(store) >= end, timeout=200, message="what the killed ones left")
     record = store.schedules.get_many([NAME])[0]
     assert record is not None
     assert record.slot is not None
@@ -73,6 +73,7 @@ def check(store: Store, every: int) -> int:
     return len(slots)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("seconds", "count", "every", "restarts"),
     [
@@ -92,7 +93,13 @@ def test_killed_schedulers_make_one_run_per_slot(
 ) -> None:
     rng = random.Random(seconds + every)
     proxy = Proxy(durable.socket, lambda _number: rng.random() < 0.05)
-    settings = {"urls": [durable.url, proxy.url], "namespace": namespace, "schedulers": count, "seconds": seconds}
+    settings = {
+        "urls": [durable.url, proxy.url],
+        "namespace": namespace,
+        "schedulers": count,
+        "seconds": seconds,
+        "deaths": 2 * seconds + 1,
+    }
     store = open_store(durable.url, namespace)
     Scheduler(store, Flows.of(flow(every))).turn()
     begun = store.now_ms()
@@ -102,7 +109,7 @@ def test_killed_schedulers_make_one_run_per_slot(
             until(lambda due=begun + number * seconds * 1000 // (restarts + 1): store.now_ms() > due, timeout=seconds)  # type: ignore[misc]
             durable.stop(keep=True)
             durable.restart()
-        deaths = int(process.communicate(timeout=seconds + 30)[0] or 0)
+        deaths = int(process.communicate(timeout=seconds + 90)[0] or 0)
     finally:
         process.kill()
         proxy.close()

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -173,3 +176,27 @@ def test_the_embedded_server_is_held_open_and_queues_have_a_prefix(flows: Path, 
         served.signal()
         assert served.wait() == 0
     assert home.is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads in /proc what a process waits for")
+def test_a_stop_before_the_children_are_started_is_a_stop_like_any_other(flows: Path, env: dict[str, str]) -> None:
+    """While it writes its first line, for which nobody has room: the signal killed it."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(1024))
+    os.set_blocking(write, True)
+    command = [sys.executable, "-m", "flowq", "serve", str(flows), "--no-page", "--no-scheduler"]
+    process = subprocess.Popen(command, env={**os.environ, **env}, stdout=write, start_new_session=True)
+    os.close(write)
+    try:
+        until(lambda: "pipe_write" in Path(f"/proc/{process.pid}/wchan").read_text(), message="serve to write")
+        process.terminate()
+        while os.read(read, 1 << 20):
+            pass
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(read)

@@ -1,6 +1,6 @@
 """A process that runs schedulers as its children and kills them at random: `python -m tests.schedules.victims SETTINGS`.
 
-SETTINGS is JSON: `urls` (each scheduler takes one of them), `namespace`, `schedulers`, `seconds`, `seed`, `every` (ms between two slots), `name`.
+SETTINGS is JSON: `urls` (each scheduler takes one of them), `namespace`, `schedulers`, `seconds` and `deaths` (at least), `seed`, `every` (ms between two slots), `name`.
 Besides the random kills, a scheduler kills itself at a point of its own: before or after a call that stages a run, publishes it or notes a slot, or
 when it has the reply.
 """
@@ -36,7 +36,7 @@ def main() -> None:
     children = {child(settings, rng.random()) for _ in range(settings["schedulers"])}
     end = time.monotonic() + settings["seconds"]
     deaths = 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or deaths < settings.get("deaths", 0):
         select.select((), (), (), rng.uniform(0.02, 0.3))
         os.kill(rng.choice(sorted(children)), signal.SIGKILL)
         while True:

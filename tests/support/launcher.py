@@ -22,10 +22,11 @@ import tempfile
 import termios
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from itertools import pairwise
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 MARK: Final = "FLOWQ_TEST_MARK"
@@ -50,11 +51,22 @@ _LIBRARIES: Final = ("email.parser", "jsonschema", "jsonschema_rs", "networkx", 
 """What those import only when they need it."""
 
 _SAID_AFTER: Final = {"flowq.cli.context": "_SILENT", "flowq.worker.supervisor.slot": "_TOLD_AFTER"}
-"""Seconds after which commands and workers say what they wait for. On a busy machine that would be a line more in outputs that tests compare, so
-the launcher sets them to a minute."""
+"""Seconds after which commands and workers say what they wait for. On a busy machine that would be a line more in outputs that tests compare."""
 
 IMPATIENT: Final = "FLOWQ_TEST_IMPATIENT"
 """A variable of processes that are to say it as they do otherwise."""
+
+
+def say_late(put: Callable[[ModuleType, str, float], object]) -> None:
+    """Let flowq say after a minute what it waits for. The launcher does so, and tests that call the command line in their own process.
+
+    Args:
+        put: sets a constant of a module.
+    """
+    for name, seconds in _SAID_AFTER.items():
+        module = import_module(name)
+        assert isinstance(getattr(module, seconds), float)
+        put(module, seconds, 60.0)
 
 
 class Launched:
@@ -380,7 +392,6 @@ def _show(mark: str) -> None:
 
 
 if __name__ == "__main__":
-    from importlib import import_module
     from pkgutil import walk_packages
 
     from flowq.connections.imports import import_less
@@ -391,9 +402,7 @@ if __name__ == "__main__":
         if _name in _PRELOADED and hasattr(_module, "__path__"):
             for _found in walk_packages(_module.__path__, f"{_name}."):
                 import_module(_found.name)
-    for _name, _seconds in _SAID_AFTER.items():
-        assert isinstance(getattr(import_module(_name), _seconds), float)
-        setattr(import_module(_name), _seconds, 60.0)
+    say_late(setattr)
     _PATH = sys.path[1:]  # the first is the directory
     gc.collect()
     gc.freeze()

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -96,32 +97,45 @@ def command(
     catalog = catalog_name(served, name)
     _log_as(log)
     embedded = _embedded_server(session)
-    if embedded is None and (code := await_server(lambda: open_store(session.url).close())) is not None:
-        return code
-    whose = (*(() if name is None else (f"--name={name}",)), *(("--ship",) if ships else ()))
-    options = ServeOptions(
-        served,
-        catalog,
-        embedded is not None,
-        concurrency or default_slots(),
-        queues,
-        scheduler=not no_scheduler,
-        worker=not no_workers,
-        page=None if no_page else _page(page, *whose),
-        traces=bool(endpoint()),
-        drain=drain,
-        lease=worker_ttl,
-        scheduling=(*whose, *(() if polls else ("--reload=never",))),
-        log=log,
-    )
-    announcement = _Announcement(served, executes=not no_workers, as_log=log["format"] == "json")
-    if no_scheduler:
-        announcement.say(f"serving the jobs of {served}")
+    with _held_stops():
+        if embedded is None and (code := await_server(lambda: open_store(session.url).close())) is not None:
+            return code
+        whose = (*(() if name is None else (f"--name={name}",)), *(("--ship",) if ships else ()))
+        options = ServeOptions(
+            served,
+            catalog,
+            embedded is not None,
+            concurrency or default_slots(),
+            queues,
+            scheduler=not no_scheduler,
+            worker=not no_workers,
+            page=None if no_page else _page(page, *whose),
+            traces=bool(endpoint()),
+            drain=drain,
+            lease=worker_ttl,
+            scheduling=(*whose, *(() if polls else ("--reload=never",))),
+            log=log,
+        )
+        announcement = _Announcement(served, executes=not no_workers, as_log=log["format"] == "json")
+        if no_scheduler:
+            announcement.say(f"serving the jobs of {served}")
+        try:
+            return Service(options, announcement.told, announcement.shown).run()
+        finally:
+            if embedded is not None:
+                embedded.close()
+
+
+@contextmanager
+def _held_stops() -> Iterator[None]:
+    """Let a stop signal that comes while none are counted wait until they are: between the wait for the server, the first lines and the children."""
+    from flowq.worker.signals import hold, release
+
+    hold()
     try:
-        return Service(options, announcement.told, announcement.shown).run()
+        yield
     finally:
-        if embedded is not None:
-            embedded.close()
+        release()
 
 
 def _page(page: PageOptions, *more: str) -> tuple[str, ...] | None:
