@@ -47,6 +47,29 @@ def test_a_rehearsal_calls_no_code_of_the_users(tmp_path: Path) -> None:
     assert calls.read_text().split() == [str(horse)]
 
 
+def test_garbage_of_a_program_is_left_to_it(tmp_path: Path) -> None:
+    """A finalizer may close what the program's own will close, or write to what both share."""
+    calls = tmp_path / "calls"
+    program = os.getpid()
+
+    class Circle:
+        def __init__(self) -> None:
+            self.myself = self
+
+        def __del__(self) -> None:
+            if os.getpid() != program:
+                calls.touch()
+
+    gc.disable()
+    try:
+        Circle()
+        with Stand(clone=True) as stand:
+            assert stand.run(PLAIN).outcome["outcome"] == "finished"
+    finally:
+        gc.enable()
+    assert not calls.exists()
+
+
 def test_a_rehearsal_performs_no_job_of_a_patched_class(monkeypatch: pytest.MonkeyPatch) -> None:
     def perform(_job: Job) -> None:
         pytest.fail("performed by a fork server")

@@ -264,9 +264,9 @@ def _serve(control: socket.socket, listener: socket.socket | None) -> dict[str, 
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for inherited in (control, listener):
-                if inherited is not None:
-                    inherited.detach()
+            for asked in (control, listener):
+                if asked is not None:
+                    asked.detach()
             return _become(fds)
         running[pid] = fds.pop(1)
         with suppress(BrokenPipeError, ConnectionResetError):

@@ -8,6 +8,7 @@ be harmless (`preload`).
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import select
 import signal
@@ -224,6 +225,7 @@ def serve_clone(control: Channel, warm_after: float) -> NoReturn:
     """Turn this copy of a user's process into a fork server; it ends with the control channel."""
     user_code = at_fork.UserCode()
     user_code.hooks = at_fork.program_has_some()
+    gc.freeze()  # a collection would copy all memory that the program shares with this, and call finalizers of its garbage a second time
     _serve(control, user_code, warm_after)
 
 
