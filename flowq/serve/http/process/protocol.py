@@ -45,7 +45,7 @@ class Protocol(H11Protocol):
             self._arm()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; a head that has begun has to be complete soon, and so has a body that nobody waits for."""
+        """Take what has come; a head that has begun has to be complete soon, and so has the rest of a body that was answered."""
         if self.transport.is_closing():
             self._transport.discard(len(data))
             return
@@ -62,7 +62,7 @@ class Protocol(H11Protocol):
             self._arm()
 
     def pause_writing(self) -> None:
-        """Wait until the client has read, but not for ever."""
+        """Wait until the client has read, but no longer than `STALLED` without any progress."""
         super().pause_writing()
         self._transport.watch()
 
