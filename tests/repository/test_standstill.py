@@ -42,10 +42,18 @@ def stand_still(request):
 def shared():
     return []
 
-def test_before(tries):
+@pytest.fixture(scope="session")
+def opened():
+    state = ["open"]
+    yield state
+    state.clear()
+    raise ValueError("it cannot be closed")
+
+def test_before(tries, opened):
     assert tries == 2, "it fails, and is not run again"
 
-def test_passes_then(tries, stand_still, shared):
+def test_passes_then(tries, stand_still, shared, opened):
+    assert opened
     assert not shared, "what was broken by the first try"
     if tries == 1:
         shared.append("broken")
@@ -57,7 +65,8 @@ def test_fails_again(tries, stand_still):
         stand_still()
     assert tries == 3, "always"
 
-def test_passes(tries):
+def test_passes(tries, opened):
+    assert opened
     assert tries == 1
 """
 
@@ -78,7 +87,7 @@ def test_a_test_that_failed_while_the_machine_stood_still_is_run_again(tmp_path:
     )
     tries = {path.name: len(path.read_text()) for path in tmp_path.glob("test_*") if not path.suffix}
     assert tries == {"test_before": 1, "test_passes_then": 2, "test_fails_again": 2, "test_passes": 1}, done.stdout
-    assert "2 failed, 2 passed" in done.stdout
+    assert "2 failed, 2 passed, 1 error" in done.stdout
     again = [
         line.partition(": it had failed while the machine stood still for ")[0]
         for line in done.stdout.splitlines()
