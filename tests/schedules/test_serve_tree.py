@@ -180,7 +180,7 @@ def test_the_embedded_server_is_held_open_and_queues_have_a_prefix(flows: Path, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads in /proc what a process waits for")
 def test_a_stop_before_the_children_are_started_is_a_stop_like_any_other(flows: Path, env: dict[str, str]) -> None:
-    """While it writes its first line, for which nobody has room: the signal killed it."""
+    """While it writes its first line into a pipe that is full: the signal killed it."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     with suppress(BlockingIOError):

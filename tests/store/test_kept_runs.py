@@ -124,7 +124,6 @@ def test_an_entry_has_its_own_number(
         made.turn()
         driver.end(driver.take())
         driver.settle()
-    ended = [
-        record for run in kept(store) if (record := store.runs.require(run)).ended
-    ]  # a minute may have begun: its run is open
+    # A minute may have begun meanwhile: its run is open.
+    ended = [record for run in kept(store) if (record := store.runs.require(run)).ended]
     assert {record.slot for record in ended} == {last - number * MINUTE for number in range(left)}

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flowq.worker.fork_server import server
+from flowq.worker.fork_server import huge_pages, server
 from flowq.worker.ipc.channel import Channel, PeerGoneError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE
 from flowq.worker.supervisor.fork_servers.interpreters import describe_end, program_of, refuse_program
@@ -117,6 +117,7 @@ def start_clone(warm_after: float) -> tuple[Channel, int]:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()  # or the horses would write the buffered text once more
+    huge_pages.gather()  # now: what the clone gathered itself it would no longer share with this process
     pid = os.fork()
     if pid == 0:
         try:
