@@ -27,7 +27,12 @@ FLOWQ = (sys.executable, "-m", MODULE)
 
 
 def flowq(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, text: str = "", timeout: float = 60
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    text: str = "",
+    timeout: float = 60,
+    safe_path: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end, without a terminal.
 
@@ -37,6 +42,7 @@ def flowq(
         env: all its variables; by default those of this process.
         text: its standard input.
         timeout: seconds that it may take.
+        safe_path: as the installed command: without its directory on the import path.
     """
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         stdin.write(text.encode())
@@ -49,6 +55,7 @@ def flowq(
             stdin=stdin.fileno(),
             output=output.fileno(),
             errors=errors.fileno(),
+            safe_path=safe_path,
         )
         try:
             code = process.wait(timeout)

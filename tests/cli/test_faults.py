@@ -18,6 +18,7 @@ import redis
 
 from flowq.connections.clients import open_store
 from flowq.embedded.control import server_status
+from tests.cli import process
 from tests.cli.process import FLOWQ, Process
 from tests.embedded.users import gone
 from tests.support.launcher import IMPATIENT
@@ -31,7 +32,11 @@ QUICK = "jobs: {a: {run: echo hi}}\n"
 WAITING = "jobs: {a: {run: 'while [ ! -e go ]; do sleep 0.05; done'}}\n"
 
 
-def flowq(*arguments: str, cwd: Path, **more: object) -> "subprocess.CompletedProcess[str]":
+flowq = partial(process.flowq, safe_path=True)
+
+
+def started(*arguments: str, cwd: Path, **more: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command in an interpreter of its own: for tests of imports, and of streams that are closed or full."""
     settings: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     return subprocess.run([*COMMAND, *arguments], cwd=cwd, text=True, timeout=60, check=False, **settings)  # type: ignore[call-overload,no-any-return]
 
@@ -52,7 +57,7 @@ def without_waits(said: str) -> str:
 @pytest.mark.parametrize("name", ["random", "redis", "queue", "types"])
 def test_a_file_named_like_a_module_is_not_imported(project: Path, name: str) -> None:
     (project / f"{name}.py").write_text("raise SystemExit('imported')\n")
-    done = flowq("run", "quick.yaml", cwd=project)
+    done = started("run", "quick.yaml", cwd=project)
     assert (done.returncode, without_waits(done.stderr)) == (0, "")
 
 
@@ -60,14 +65,14 @@ def test_a_file_named_like_a_module_is_not_imported(project: Path, name: str) ->
 def test_a_full_disk_is_not_reported_as_a_bug(project: Path, command: tuple[str, ...]) -> None:
     assert flowq("run", "quick.yaml", cwd=project).returncode == 0
     with Path("/dev/full").open("w") as full:
-        done = flowq(*command, cwd=project, stdout=full)
+        done = started(*command, cwd=project, stdout=full)
     assert done.returncode == 2
     assert without_waits(done.stderr) == "error: cannot write: No space left on device: make room, or write somewhere else\n"
 
 
 def test_a_full_disk_for_the_output_does_not_end_the_run(project: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        done = flowq("run", "quick.yaml", cwd=project, stdout=full)
+        done = started("run", "quick.yaml", cwd=project, stdout=full)
     assert done.returncode == 0, done.stderr
     assert flowq("status", "--exit-status", cwd=project).returncode == 0
 
