@@ -1,9 +1,9 @@
-"""Huge pages for a fork server that holds much.
+"""Huge pages for a process that holds much, and is forked for each job.
 
 A fork copies an entry for each page of 4 KiB, and the end of the child drops it: together some 0.1 us each, for a program of 100 MB more than a job
 that does nothing takes otherwise. For memory that lies in pages of 2 MiB the kernel does that several times as fast. A horse still copies only the
-4 KiB around what it writes. So a server with much memory asks for such pages (`MADV_COLLAPSE`, Linux 6.1 and newer), once it has
-forked often enough for that to pay: to gather a huge page takes about a millisecond.
+4 KiB around what it writes. So a server with much memory asks for such pages (`MADV_COLLAPSE`, Linux 6.1 and newer) once it has forked often
+enough for that to pay: to gather a huge page takes about a millisecond. A program does it before it is cloned, so that the clone shares them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HUGE: Final = 512 * _PAGE
 _ENTRY: Final = 8  # bytes of a page in /proc/self/pagemap
 _LEAST: Final = 16 << 20  # bytes of the process's own: with less, too little lies in whole huge pages
 _DENSE: Final = 480  # pages that are there, of 512: the others would be filled with zeros, for nothing
-_MOST: Final = 128  # blocks: what a clone shares with its program is there twice then, and each takes a millisecond
+_MOST: Final = 128  # blocks, each of which takes a millisecond
 _seen = 0  # bytes that this process, or one that it is a copy of, held when it gathered last
 
 
