@@ -3,13 +3,24 @@
 import sys
 from typing import Final
 
-from flowq import distribution
+from flowq import distribution, processes
 
 _SERVICES: Final = frozenset({"worker", "worker-pool", "cron"})  # they are stopped by signals, with exit code 0
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line."""
+    leave = processes.leaving()
+    try:
+        _run()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            leave(end.code)
+        raise
+
+
+def _run() -> None:
+    """Run the command of `sys.argv`.
 
     Where an argument may be the name of a service, stop signals wait until the command is known: the imports before that take a tenth of
     a second. The other commands need neither that nor the import of `signal`.

@@ -4,10 +4,14 @@ A process id alone does not tell: it is true within one pid namespace (container
 alike), until the machine starts again, and until the id is used for another process. So a record keeps an identity: the boot of the
 kernel, the namespaces, the id, and the time at which the process started. What cannot be told from here (another machine, another
 container, a system without `/proc`) is unknown, never gone: a lease or a lock decides then.
+
+And how a process of flowq ends itself.
 """
 
+import atexit
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 FEWEST_FILES: Final = 20
@@ -111,3 +115,32 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def leaving() -> Callable[[int], int]:
+    """Let this process end without taking its modules apart, which takes more than ten milliseconds, and a user waits for it.
+
+    Call it before anything else that has to be done at the end is registered: threads are awaited and such functions called as usual, before.
+
+    Returns:
+        What is to be called with the exit code, and returns it. Without that, the process ends as usual.
+    """
+    codes: list[int] = []
+
+    def leave() -> None:
+        if not codes:
+            return
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+        except (OSError, ValueError):
+            return  # Python tells that
+        os._exit(codes[-1])
+
+    def note(code: int) -> int:
+        codes.append(code)
+        return code
+
+    atexit.register(leave)
+    return note

@@ -5,6 +5,7 @@ A stop signal may come in the first instants, and what a worker is made of takes
 
 import sys
 
+from flowq import processes
 from flowq.worker import signals
 
 
@@ -24,4 +25,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave = processes.leaving()
+    sys.exit(leave(main()))

@@ -395,6 +395,7 @@ if __name__ == "__main__":
     from pkgutil import walk_packages
 
     from flowq.connections.imports import import_less
+    from flowq.worker.fork_server import huge_pages
 
     import_less()
     for _name in (*_PRELOADED, *_LIBRARIES):
@@ -406,6 +407,7 @@ if __name__ == "__main__":
     _PATH = sys.path[1:]  # the first is the directory
     gc.collect()
     gc.freeze()
+    huge_pages.gather()
     _wanted = _serve(*[socket.socket(fileno=int(fd)) for fd in sys.argv[1:3]], *[None] * (3 - len(sys.argv)))
     vars(import_module("flowq.flows.local_worker.process"))["subprocess"] = SimpleNamespace(
         Popen=_Worker, DEVNULL=subprocess.DEVNULL
