@@ -52,6 +52,7 @@ def look():
 """
 
 
+@pytest.mark.not_on("batch", "a process for each job is what it looks at")
 def test_much_memory_lies_in_huge_pages_after_some_turns_and_is_not_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
