@@ -191,6 +191,7 @@ def test_a_backup_is_the_data_of_a_server_of_ones_own(clean_home: Path, kept: Pa
     """The steps of docs/server.md, with a run that waits for a decision meanwhile."""
     (tmp_path / "flow.yaml").write_text("jobs: {a: {approval: go?}, b: {depends_on: a, run: echo on}}\n")
     assert flowq("run", "--detach", "--run-id", "open", cwd=tmp_path).code == 0
+    until(lambda: "flowq approve open a" in flowq("status", "open", cwd=tmp_path).out, message="the job to wait for a decision")
     assert flowq("server", "backup", str(kept / "moved"), cwd=tmp_path).code == 0
     assert flowq("cancel", "open", cwd=tmp_path).code == 0
     until(lambda: flowq("server", "stop", cwd=tmp_path).code == 0, message="the worker of the canceled run to leave the server")
