@@ -41,9 +41,11 @@ def opened(
 def alarmed(handler: Callable[[], None]) -> Iterator[None]:
     """Call the handler in the main thread when the alarm goes off."""
     before = signal.signal(signal.SIGALRM, lambda *_: handler())
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def create(store: Store, name: str) -> str:

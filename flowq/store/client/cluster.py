@@ -15,6 +15,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
 from redis.retry import Retry
 
+from flowq.store.client.locking import taker
 from flowq.store.schema.keys import Keys
 
 Address: TypeAlias = tuple[str, int]
@@ -51,20 +52,25 @@ class SlotFinder:
             ClusterDownError: no node serves it.
             ConnectionError: no node answers.
         """
-        with self._lock:
+        [_] = taker(self._lock)
+        try:
             if self._owner is None:
                 self._owner = self._discover()
             return self._owner
+        finally:
+            self._lock.release()
 
     def is_elsewhere(self, address: Address) -> bool:
         """Return whether the owner is known, and has another address."""
-        with self._lock:
-            return self._owner not in (None, address)
+        return self._owner not in (None, address)
 
     def forget(self) -> None:
         """Forget the owner, which does not answer or has changed; the next call asks the cluster again."""
-        with self._lock:
+        [_] = taker(self._lock)  # what is being looked for just now may be it
+        try:
             self._owner = None
+        finally:
+            self._lock.release()
 
     def _discover(self) -> Address:
         # What was learnt comes first: the seeds may be a name that leads to some node, or nodes that are gone by now.

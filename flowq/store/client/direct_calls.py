@@ -14,6 +14,7 @@ from typing import Any, Final
 import hiredis
 import redis
 
+from flowq.store.client.locking import taker
 from flowq.store.client.short_wait import ShortWait
 
 _PLAIN: Final = (
@@ -45,24 +46,29 @@ class DirectCalls:
         self._own = _OfThread()
         self._is_plain = _is_plain(self._pool)
 
-    def execute_command(self, *command: str | bytes) -> Any:
+    def execute_command(self, *command: str | bytes) -> Any:  # noqa: PLR0912 - in a helper it could be interrupted with a connection in its hands
         """Send a command and return its reply; if that is lost, with the retries of the client.
 
         A time limit or Ctrl+C may interrupt this anywhere: a connection is closed unless the whole reply was read, and put back. Python interrupts
-        at calls, so there is none between the statements that move a connection.
+        at calls, so there is none between the statements that move a connection; and none while the pool's lock is taken (`taker`).
 
         Raises:
             redis.exceptions.RedisError: the server refuses the command or cannot be reached.
         """
         pool, asked, clean = self._pool, False, False
         connection: Any = None
+        lock: Any = pool._lock if self._is_plain else threading.Lock()
+        before, after = taker(lock), taker(lock)
         try:
             if self._is_plain and pool.pid == os.getpid():
-                with pool._lock:
+                [_] = before
+                try:
                     if pool._available_connections:
                         connection = pool._available_connections[-1]
                         pool._in_use_connections |= {connection}
                         del pool._available_connections[-1]
+                finally:
+                    lock.release()
             if connection is None:
                 connection = pool.get_connection()
             elif not _is_ready(connection, pool):
@@ -84,9 +90,12 @@ class DirectCalls:
                 if not clean:
                     connection.disconnect()  # if that is interrupted too, no call gets the connection
                 if self._is_plain and connection in pool._in_use_connections:
-                    with pool._lock:
+                    [_] = after
+                    try:
                         pool._available_connections += (connection,)
                         pool._in_use_connections -= {connection}
+                    finally:
+                        lock.release()
                 else:
                     pool.release(connection)
         return self._client.execute_command(*command)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from flowq.exceptions import ServerError
+from flowq.store.client.locking import taker
 from flowq.store.schema.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
 from flowq.worker.signals import STOP
@@ -100,8 +101,11 @@ class HeartbeatThread(Heartbeat):
 
     def end(self) -> None:
         """Stop interrupting the job, because it has ended. (A call that is itself interrupted must be repeated.)"""
-        with self._lock:
+        [_] = taker(self._lock)
+        try:
             self._claim = None
+        finally:
+            self._lock.release()
 
     def _interrupt(self, *_: object) -> None:
         if self._claim is not None:
