@@ -13,7 +13,9 @@ from flowq.bundles.listing import MAX_BYTES, MAX_FILES, BundleFile, describe, ha
 from flowq.exceptions import FlowqError
 
 _LEVEL: Final = 6  # of the compression
-_ONE_READ: Final = 1024 * 1024  # bytes; a file is read in smaller pieces, and a header is not as long
+_ONE_READ: Final = (
+    64 * 1024
+)  # bytes; a file is read in pieces of 16 KiB, a header is not as long, and one that claims to be, in pieces of 1 MiB
 
 
 _POINTER: Final = b"blob "  # no archive begins so

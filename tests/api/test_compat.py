@@ -125,7 +125,7 @@ def test_no_warning_where_rq_is_not_installed(tmp_path: Path) -> None:
 
 def test_it_is_light() -> None:
     """Every fork server loads it: only what user code imports from rq loads the rest."""
-    code = "import sys; before = set(sys.modules); import flowq.compat.auto; print(*sorted(set(sys.modules) - before))"
+    code = "import logging, sys; before = set(sys.modules); import flowq.compat.auto; print(*sorted(set(sys.modules) - before))"
     loaded = printed(code).split()
     assert not {"redis", "typing", "dataclasses", "pathlib", "flowq.job", "importlib.metadata"} & set(loaded)
 

@@ -61,7 +61,7 @@ class Unspeakable:
     ("args", "shown"),
     [
         ((Unspeakable(),), "<Unspeakable"),
-        ((10**5000,), "<int>"),
+        ((10**5000,), "<int"),
         (("x" * 10_000,), "'xxxx"),
         ((list(range(100_000)),), "[0, 1, 2"),
         (tuple(range(100_000)), "0, 1, 2"),

@@ -154,10 +154,10 @@ def test_an_interpreter_that_cannot_go_on(project: Path) -> None:
     environment(project / "venv")
     (project / "flow.yaml").write_text("python: venv\njobs: {who: {call: steps:who}}\n")
     (packages,) = (project / "venv").glob("lib/python3.*/site-packages")
-    (packages / "sitecustomize.py").write_text("import os\nos.set_inheritable = None\n")
+    (packages / "first.pth").write_text("import os; os.set_inheritable = None\n")
     early = flowq(project, "run", "--output", "quiet", code=1)
     assert "one that does not start (exit code 1): TypeError: 'NoneType' object is not callable" in early.stdout
-    (packages / "sitecustomize.py").write_text("import os\nos.fork = lambda: os._exit(os.write(2, b'late\\n'))\n")
+    (packages / "first.pth").write_text("import os; os.fork = lambda: os._exit(os.write(2, b'late\\n'))\n")
     late = flowq(project, "run", "--output", "quiet", code=1)
     assert "could not start flowq's process for jobs (exit code 5)" in late.stdout
     assert late.stderr == "late\n"

@@ -37,6 +37,7 @@ _SHORT: Final[dict[tuple[str, str], CodeType]] = {
 _HARMLESS: Final = frozenset(
     ("concurrent.futures.thread", "logging", "random", "threading")
 )  # modules with hooks that wait for nothing here
+_OF_FUTURES: Final = ("_global_shutdown_lock", "_threads_queues")  # objects of the first of them, whose methods are its hooks
 _LISTS: Final = 3  # before a fork, after it in the child, and in the parent
 replaced: list[tuple[Any, CodeType]] = []
 """The functions that are shortened now, each with the code that is its own."""
@@ -79,7 +80,7 @@ def program_has_some() -> bool:
 
 def _is_harmless(hook: Any) -> bool:
     futures = sys.modules.get("concurrent.futures.thread")
-    if futures is not None and getattr(hook, "__self__", None) is getattr(futures, "_global_shutdown_lock", hook):
+    if any(getattr(hook, "__self__", None) is getattr(futures, name, hook) for name in _OF_FUTURES):
         return True
     return getattr(hook, "__module__", None) in _HARMLESS
 

@@ -13,7 +13,7 @@ from types import CoroutineType
 from flowq.jobs import context
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.horse.allowlist import refusal
-from flowq.worker.horse.own_process import OwnProcess
+from flowq.worker.horse.own_process import OwnProcess, run
 from flowq.worker.ipc.messages import failed, finished
 
 TYPE_CHECKING = False
@@ -250,9 +250,7 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
     with UnixSignalDeathPenalty(seconds, what=f"the {which} callback {name}"):
         answer = function(*arguments)
         if isinstance(answer, CoroutineType):
-            import asyncio
-
-            asyncio.run(answer)
+            run(answer)
 
 
 def after_death(task: Task) -> TaskResult:

@@ -7,7 +7,7 @@ import sys
 from types import CoroutineType
 
 from flowq.timeouts import JobStopped, JobTimeoutException
-from flowq.worker.horse import allowlist, callbacks, result_encoding
+from flowq.worker.horse import allowlist, callbacks, own_process, result_encoding
 from flowq.worker.horse.own_process import OWN_FRAMES, OwnProcess
 from flowq.worker.horse.result_encoding import InvalidResultError
 from flowq.worker.ipc.messages import failed, finished, retry
@@ -122,11 +122,7 @@ def _call(task: Task) -> object:
 
 def awaited(value: object) -> object:
     """Return the result of a coroutine, other values as they are."""
-    if isinstance(value, CoroutineType):
-        import asyncio
-
-        return asyncio.run(value)
-    return value
+    return own_process.run(value) if isinstance(value, CoroutineType) else value
 
 
 def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str, object]]:

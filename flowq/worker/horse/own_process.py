@@ -13,8 +13,9 @@ from flowq.worker.ipc.platform import PACKAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import TracebackType
-    from typing import Final, NoReturn, Self
+    from typing import Any, Final, NoReturn, Self
 
 OWN_FRAMES: Final = PACKAGE + os.sep
 """How the files of flowq's own frames begin, which are cut from tracebacks: only the user's own code is of interest."""
@@ -36,6 +37,17 @@ class OwnProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if os.getpid() != self._pid:
             leave(error, trace)
+
+
+def run(coroutine: Coroutine[Any, Any, object]) -> object:
+    """Run a coroutine to its end, and return its result. A process that it forks ends where the coroutine does: asyncio of Python 3.14 hangs in a fork."""
+    import asyncio
+
+    async def alone() -> object:
+        with OwnProcess():
+            return await coroutine
+
+    return asyncio.run(alone())
 
 
 def leave(error: BaseException | None, trace: TracebackType | None) -> NoReturn:
