@@ -373,29 +373,36 @@ HOSTILE = "params: {kind: {enum: [two words, 'x$(touch pwned)`touch pwned`;touch
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("typed", ["two", "x", "ü"])
 @pytest.mark.parametrize(
-    ("typed", "inserted"),
+    ("shell", "opening"),
     [
-        ("two", r"\ words"),
-        ("x", r"\$\(touch\ pwned\)\`touch\ pwned\`\;touch\ pwned"),
-        ("ü", r"\&touch\ pwned"),
+        (("bash", "--norc", "-i"), "source ./completion.bash"),
+        (("zsh", "-f", "-i"), "autoload -U compinit; compinit -u -D; source ./completion.zsh"),
+        (("fish", "--no-config", "-i"), "source ./completion.fish"),
     ],
 )
 def test_values_of_a_flow_are_completed_as_one_word_and_never_executed(
-    typing: dict[str, str], tmp_path: Path, typed: str, inserted: str
+    typing: dict[str, str], tmp_path: Path, shell: tuple[str, ...], opening: str, typed: str
 ) -> None:
+    """A value that is no whole word, or not the one of the flow, would let the command fail."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"no {shell[0]} on PATH")
     (tmp_path / "kinds.yaml").write_text(HOSTILE)
-    environment = typing | {"LC_ALL": "C.UTF-8"}
-    person = pexpect.spawn("bash", ["--norc", "-i"], cwd=str(tmp_path), env=environment, encoding="utf-8", timeout=30)
+    environment = typing | {"LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
+    code = "$status" if shell[0] == "fish" else "$?"
+    person = pexpect.spawn(
+        shell[0], list(shell[1:]), cwd=str(tmp_path), env=environment, encoding="utf-8", timeout=30, dimensions=(24, 200)
+    )
     try:
-        person.setwinsize(24, 200)
-        person.sendline("PS1='> '; source ./completion.bash")
+        person.sendline(opening)
         person.sendline("echo NO''W")
-        person.expect_exact("NOW\r\n")
+        person.expect("NOW\r*\n")
         person.send(f"flowq plan kinds.yaml -p kind={typed}\t")
-        person.expect_exact(inserted)
-        person.send("\recho EXIT $? NO''W\r")
-        person.expect_exact("EXIT 0 NOW")
+        person.expect(["words", "touch.*pwned", "touch.*pwned"])
+        person.send(f"\recho EXIT {code} NO''W\r")
+        person.expect(r"EXIT (\d+) NOW")
+        assert person.match.group(1) == "0", person.before
     finally:
         person.close(force=True)
     assert not (tmp_path / "pwned").exists()
