@@ -269,8 +269,8 @@ def test_a_matrix_of_which_a_cell_has_failed_says_that_others_go_on() -> None:
             :2
         ]
     assert [line.strip() for line in told] == [
-        "· a waiting: 1 of 3 cells failed",
+        "✖ a failing: 1 of 3 cells failed",
         "│ 2 have not ended yet",
-        "· a waiting: 1 of 3 cells failed",
+        "✖ a failing: 1 of 3 cells failed",
         "│ 1 has not ended yet",
     ]

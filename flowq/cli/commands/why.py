@@ -129,12 +129,13 @@ def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
 
 
 def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
-    text, style = word(cause.status, damaged=cause.damaged)
+    status = JobStatus.FAILED if cause.failing else cause.status
+    text, style = word(status, damaged=cause.damaged, goes_on=cause.failing)
     place = where(run, cause.place)
     branch, corner, bar = ("├ ", "└ ", "│ ") if terminal.unicode else ("|- ", "`- ", "|  ")
     inner = below + (bar if cause.causes else "  ")
     head: Line = (
-        (f"{symbol(cause.status, unicode=terminal.unicode)} ", style),
+        (f"{symbol(status, unicode=terminal.unicode)} ", style),
         (safe_line(cause.name), "bold"),
         (f" {text}: ", style),
         (safe_line(cause.text), "bad" if style == "badbold" else ""),

@@ -53,6 +53,7 @@ class Cause:
     more: int = 0
     skipped: int = 0
     damaged: bool = False  # not all of its record could be read
+    failing: bool = False  # a group: some of its jobs have failed, and others have not ended
 
     def leaves(self) -> list["Cause"]:
         """Return the ends of the chains, which the user can act on."""
@@ -124,6 +125,7 @@ class _Explanation:
             more=len(before) - len(causes),
             skipped=skipped,
             damaged=job is not None and bool(job.damaged),
+            failing=bool(cell.group) and end is None and any(member.bad for member in self._members(cell)),
         )
 
     # -- the causes of a cell: a sentence, more facts, and the ordinals of its causes ----------------------------------------
