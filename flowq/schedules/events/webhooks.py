@@ -105,6 +105,11 @@ def _same(wanted: str, given: str) -> bool:
     return hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace"))
 
 
+def _sent(header: str) -> bytes:
+    """Return the bytes of a header, of which HTTP makes text by Latin-1: a secret may have letters of any language, in UTF-8."""
+    return header.encode("latin-1", "replace")
+
+
 def _digest(secret: bytes, content: bytes) -> str:
     return hmac.new(secret, content, hashlib.sha256).hexdigest()
 
@@ -114,7 +119,7 @@ def _github(secret: bytes, delivery: HookDelivery) -> bool:
 
 
 def _gitlab(secret: bytes, delivery: HookDelivery) -> bool:
-    return hmac.compare_digest(secret, delivery.headers.get("x-gitlab-token", "").encode("utf-8", "replace"))
+    return hmac.compare_digest(secret, _sent(delivery.headers.get("x-gitlab-token", "")))
 
 
 def _slack(secret: bytes, delivery: HookDelivery) -> bool:
@@ -137,7 +142,7 @@ def _hmac(secret: bytes, delivery: HookDelivery) -> bool:
 
 def _token(secret: bytes, delivery: HookDelivery) -> bool:
     kind, _, token = delivery.headers.get("authorization", "").partition(" ")
-    return kind.lower() == "bearer" and hmac.compare_digest(secret, token.strip().encode("utf-8", "replace"))
+    return kind.lower() == "bearer" and hmac.compare_digest(secret, _sent(token.strip()))
 
 
 _SCHEMES: Final[Mapping[str, Callable[[bytes, HookDelivery], bool]]] = {

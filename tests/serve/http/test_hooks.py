@@ -201,9 +201,10 @@ def delivery(scheme: str, secret: str = SECRET, *, at: int = 0, body: bytes = b'
     """Return a signed delivery that says it is `at` seconds old."""
     now = int(time.time())
     then = str(now - at)
+    received = secret.encode().decode("latin-1")  # as a server of HTTP gives it
     headers = {
         "github": {"x-hub-signature-256": f"sha256={signature(body, secret)}"},
-        "gitlab": {"x-gitlab-token": secret},
+        "gitlab": {"x-gitlab-token": received},
         "slack": {
             "x-slack-request-timestamp": then,
             "x-slack-signature": f"v0={signature(b'v0:' + then.encode() + b':' + body, secret)}",
@@ -212,25 +213,26 @@ def delivery(scheme: str, secret: str = SECRET, *, at: int = 0, body: bytes = b'
             "x-flowq-timestamp": then,
             "x-flowq-signature": f"sha256={signature(then.encode() + b'.' + body, secret)}",
         },
-        "token": {"authorization": f"Bearer {secret}"},
+        "token": {"authorization": f"Bearer {received}"},
     }[scheme]
     return HookDelivery(headers, body, now * 1000)
 
 
+@pytest.mark.parametrize("secret", [SECRET, "schlüssel 🔑"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_each_scheme_is_verified(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setenv("PAGE_HOOK", SECRET)
+def test_each_scheme_is_verified(monkeypatch: pytest.MonkeyPatch, scheme: str, secret: str) -> None:
+    monkeypatch.setenv("PAGE_HOOK", secret)
     known = KnownTrigger(
         "x", FlowFile("x", "/x.yaml"), Trigger(name="a", kind="webhook", scheme=scheme, secret={"env": "PAGE_HOOK"})
     )
-    good = delivery(scheme)
+    good = delivery(scheme, secret)
     _verify(known, good)
     refused = [delivery(scheme, "other"), HookDelivery({}, good.body, good.at_ms)]
     if scheme not in {"gitlab", "token"}:
         refused.append(HookDelivery(good.headers, good.body + b" ", good.at_ms))
     if scheme in {"slack", "hmac-sha256"}:
-        refused += [delivery(scheme, at=301), delivery(scheme, at=-301)]
-        _verify(known, delivery(scheme, at=299))
+        refused += [delivery(scheme, secret, at=301), delivery(scheme, secret, at=-301)]
+        _verify(known, delivery(scheme, secret, at=299))
     for item in refused:
         with pytest.raises(NotVerifiedError):
             _verify(known, item)
