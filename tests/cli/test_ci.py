@@ -131,6 +131,16 @@ def test_each_attempt_has_a_fold_of_its_own(checkout: Path, home: Path) -> None:
     assert 0.3 <= float(folds[0][0].split()[-1].removesuffix("s")) < 5
 
 
+@pytest.mark.parametrize(("system", "place"), [("github", "file=broken.yaml,line=5,"), ("gitlab", "(broken.yaml:5)")])
+def test_a_mark_is_at_the_line_that_the_shell_names(checkout: Path, home: Path, system: str, place: str) -> None:
+    """Also if so much was printed that the fold has left it out."""
+    (checkout / "broken.yaml").write_text("jobs:\n  broken:\n    run: |\n      seq 6000\n      no-such-command\n")
+    process = Process("run", "broken.yaml", "--annotations", system, cwd=checkout, env={"FLOWQ_HOME": str(home), "CI": "1"})
+    assert process.wait() == 1
+    (mark,) = (line for line in process.out.splitlines() if line.startswith("::error ") or "ERROR: " in line)
+    assert place in mark
+
+
 def test_output_cannot_inject_ci_commands(checkout: Path, home: Path) -> None:
     (checkout / "evil.yaml").write_text(
         "jobs:\n  evil:\n    run: |\n      echo '::error::fake'\n      echo '::set-env name=X::y'\n      exit 1\n"

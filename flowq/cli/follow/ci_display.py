@@ -10,6 +10,7 @@ from flowq.cli.follow.log_display import PlainDisplay
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line
 from flowq.cli.render.vocabulary import reason_text, symbol, took
+from flowq.flows.explain.script_lines import line_in_file, names_a_line
 from flowq.flows.render.ci_annotations import Annotation, Annotations, Fold
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.job_output import output_lines, plain_line
@@ -39,6 +40,7 @@ class AnnotatedDisplay(PlainDisplay):
         self._begun: dict[_Execution, int] = {}
         self._kept: dict[_Execution, list[str]] = {}
         self._left_out: dict[_Execution, int] = {}
+        self._named: dict[_Execution, bytes] = {}  # the last output that names a line of the script
         self._ended: list[tuple[Event, str, bool]] = []  # executions whose output may not be complete yet
 
     def update(self, update: Update) -> None:
@@ -75,6 +77,8 @@ class AnnotatedDisplay(PlainDisplay):
             room = max(0, _LINES - len(kept))
             kept += new[:room]
             self._left_out[execution] = self._left_out.get(execution, 0) + len(new[room:])
+            if names_a_line(entry.data):
+                self._named[execution] = entry.data
         return iter(())
 
     def _piece(self, event: Event, error: str, *, allowed: bool) -> Iterator[str]:
@@ -86,6 +90,7 @@ class AnnotatedDisplay(PlainDisplay):
         failed = status in _BAD and not allowed
         lines = self._kept.pop(execution, [])
         more = self._left_out.pop(execution, 0)
+        named = self._named.pop(execution, b"")
         if more:
             lines.append(f"… {plural(more, 'more line')}: flowq logs {event.run} {shlex.quote(safe_line(name))}")
         mark = symbol(status, unicode=self._writer.terminal.unicode)
@@ -97,7 +102,8 @@ class AnnotatedDisplay(PlainDisplay):
             why = error_of(self._progress.plan, ordinal, error) or reason_text(event.reason) or str(status)
             plan = self._progress.plan
             place = plan.place_of(plan.node_of(plan.cells[ordinal]))
-            yield from self._dialect.mark(Annotation(_relative(place.file), place.line, f"{name} {status}", why))
+            line = line_in_file(place, named.split(b"\n")) or place.line
+            yield from self._dialect.mark(Annotation(_relative(place.file), line, f"{name} {status}", why))
 
 
 def _relative(file: str) -> str:

@@ -32,12 +32,29 @@ def script_line(place: SourcePlace, output: Iterable[bytes]) -> str:
     Returns:
         "" where no line is named, or the file does not have the script line by line, as in a folded text.
     """
-    named = [int(match[1]) for line in output if _SCRATCH in line for match in _NAMED.finditer(line)]
+    named = _last_named(output)
+    line = _line_of(place, named)
+    return "" if line is None else f"line {named} of the script is {near(place.file)}:{line}"
+
+
+def line_in_file(place: SourcePlace, output: Iterable[bytes]) -> int | None:
+    """Return the line of the flow file of which `script_line` tells; None for none."""
+    return _line_of(place, _last_named(output))
+
+
+def _last_named(output: Iterable[bytes]) -> int:
+    """Return the last line of the script that the output names, 0 for none."""
+    return next(
+        (int(match[1]) for line in reversed([*output]) if _SCRATCH in line for match in [*_NAMED.finditer(line)][-1:]), 0
+    )
+
+
+def _line_of(place: SourcePlace, named: int) -> int | None:
     script = place.script.rstrip("\n").split("\n")
-    if not named or not place.file or not 1 <= named[-1] <= len(script) or len(script) == 1:
-        return ""
+    if not place.file or not 1 <= named <= len(script) or len(script) == 1:
+        return None
     first = _first_line(script, place)
-    return "" if first is None else f"line {named[-1]} of the script is {near(place.file)}:{first + named[-1] - 1}"
+    return None if first is None else first + named - 1
 
 
 def _first_line(script: Sequence[str], place: SourcePlace) -> int | None:
