@@ -25,6 +25,7 @@ import redis
 from flowq.isolation import BATCH, JOB
 from tests.support import kinds
 from tests.support.server import PrivateServer
+from tests.support.wait import remove
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -198,7 +199,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield directory
     stop_server(str(directory), force=True)
     assert not server_status(str(directory)).running, "the embedded server is still running after the test"
-    shutil.rmtree(directory)
+    remove(directory)
 
 
 @pytest.fixture(scope="session")

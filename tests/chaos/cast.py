@@ -22,8 +22,8 @@ from tests.chaos.network import READY, SOCKET
 from tests.chaos.schedule import SERVICES, Fault
 from tests.chaos.services import Services
 from tests.chaos.workload import AFAR_QUEUE, QUEUES, SUB_FLOW, sub_flow, workload
-from tests.support.cluster import free_ports
 from tests.support.kinds import Group, SentinelServer, server_of
+from tests.support.ports import free_ports
 from tests.support.server import PrivateServer, die_with_parent
 from tests.support.supervisor_stub import survivors
 from tests.support.wait import until

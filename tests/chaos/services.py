@@ -16,8 +16,8 @@ from flowq.schedules.requests import BackfillWish
 from flowq.store import Store
 from tests.chaos import nodes
 from tests.chaos.served import DIRECTORY, FOLLOWED, FOLLOWER, HOUR, PAST, QUEUE, SECRET, TICKING, flows
-from tests.support.cluster import free_ports
 from tests.support.launcher import MARK
+from tests.support.ports import free_ports
 from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
 

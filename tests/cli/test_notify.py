@@ -13,8 +13,8 @@ from flowq.flows.local_worker.messages import LONGEST
 from flowq.plan.notice import Notice, stored_notices
 from tests.cli.process import Process
 from tests.examples.running import flowq
-from tests.support.cluster import free_ports
 from tests.support.endpoint import Endpoint
+from tests.support.ports import free_ports
 from tests.support.wait import until
 
 FLOW = """

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -67,6 +68,12 @@ def test_no_value_changes_what_a_shell_executes_in_a_long_sweep(tmp_path: Path) 
     assert list(broken_promises(Sandbox(tmp_path), random.Random(seed), 1500)) == [], seed
 
 
+def expands_twice(directory: Path) -> bool:
+    """Return whether the bash of this machine executes a command that is in a quoted value behind `>&`."""
+    script = """x='$(echo executed >&2)'; : >&"$x\""""
+    return b"executed" in subprocess.run(["bash", "-c", script], cwd=directory, capture_output=True, check=False).stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
@@ -88,5 +95,7 @@ def test_no_value_changes_what_a_shell_executes_in_a_long_sweep(tmp_path: Path) 
     ids=lambda rule: rule.reason[:30],
 )
 def test_a_scanner_without_a_rule_is_detected(tmp_path: Path, rule: Refusal) -> None:
+    if rule is refusals.DESCRIPTOR and not expands_twice(tmp_path):
+        pytest.skip("this bash does not expand what stands behind >& a second time, as those before 5.3 do")
     soon = random.Random(8)  # a seed that finds most of them among the first scripts
     assert next(broken_promises(Sandbox(tmp_path), soon, 60, rule), None) is not None

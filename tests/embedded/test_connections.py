@@ -19,7 +19,7 @@ from flowq.embedded.control import server_status
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 from flowq.flows.health import examine, read_facts
 from tests.embedded.users import gone, server_pid
-from tests.support.cluster import free_ports
+from tests.support.ports import free_ports
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 

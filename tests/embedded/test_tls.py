@@ -11,7 +11,7 @@ import pytest
 
 from flowq.connections.clients import open_client, open_store
 from flowq.exceptions import ServerError, ServerUnavailableError
-from tests.support.cluster import free_ports
+from tests.support.ports import free_ports
 from tests.support.server import PrivateServer
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tests.executors.slurm import free_ports
 from tests.support.launcher import MARK
+from tests.support.ports import free_ports
 from tests.support.wait import until
 
 _STORE = 100 * 1024 * 1024  # bytes of shared memory per node

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.ports import free_ports
 from tests.support.wait import until
 
 _CONFIG = """
@@ -27,9 +28,7 @@ def running(directory: Path) -> Iterator[tuple[int, Path]]:
     """Run a server; yield its port and the private key that it accepts."""
     for name in ("host", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     config = directory / "sshd_config"
     config.write_text(_CONFIG.format(port=port, directory=directory))
     Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it, and a package's service makes it

@@ -152,7 +152,7 @@ def test_a_node_addressed_as_a_single_server_is_refused_as_a_cluster(cluster: Cl
 
 
 def test_a_single_server_addressed_as_a_cluster() -> None:
-    from tests.support.cluster import free_ports
+    from tests.support.ports import free_ports
     from tests.support.server import PrivateServer
 
     (port,) = free_ports(1)

@@ -11,9 +11,9 @@ import pytest
 from flowq.plan import RetryPolicy
 from flowq.store import Store
 from flowq.store.schema.records import Event
-from tests.support.cluster import free_ports
 from tests.support.invariants import check
 from tests.support.job_history import ENDED
+from tests.support.ports import free_ports
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until

@@ -1,12 +1,12 @@
 """A real cluster for tests: two primaries and a replica of the first, on loopback ports, which end with the test process."""
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 from redis.crc import key_slot
 
+from tests.support.ports import free_ports
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 
@@ -91,10 +91,3 @@ def _join(cluster: Cluster, buses: list[int]) -> None:
 
 def _members(cluster: Cluster, number: int) -> int:
     return next(len(members) for first, _, *members in cluster.ask(number, "SLOTS") if first == 0)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(item.getsockname()[1]) for item in sockets]

@@ -19,7 +19,8 @@ from redis.sentinel import Sentinel
 
 from flowq.embedded.binary import VARIABLE, find_server
 from flowq.store.client.cluster import slot_client
-from tests.support.cluster import SLOTS, free_ports
+from tests.support.cluster import SLOTS
+from tests.support.ports import free_ports
 from tests.support.server import PrivateServer, die_with_parent
 from tests.support.wait import until
 

@@ -1,9 +1,11 @@
 """Waiting for a condition with a deadline, so that no test sleeps for a fixed time."""
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -71,3 +73,13 @@ def limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
+
+
+def remove(directory: Path) -> None:
+    """Remove a directory, again and again until it is gone: processes that were told to end may still write there."""
+
+    def is_gone() -> bool:
+        shutil.rmtree(directory, ignore_errors=True)
+        return not directory.exists()
+
+    until(is_gone, message=f"{directory} to be removed, in which a process may write")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -15,6 +14,7 @@ import redis
 from flowq.store import Store
 from tests.cli.process import FLOWQ, Process
 from tests.support import invariants
+from tests.support.wait import remove
 from tests.upgrade.place import NAMESPACE, PLACE, SIGNED
 
 DATA: Final = Path(__file__).parent / "data_f5782f9"
@@ -48,7 +48,7 @@ class OldHome:
             process.end()
         self.client.close()
         self.call("server", "stop", "--force")
-        shutil.rmtree(self.root)
+        remove(self.root)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Metrics over HTTP: who may read them, and what a process tells of itself."""
 
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +15,7 @@ from flowq.store import Store
 from flowq.telemetry.metrics.families import FAMILIES
 from tests.serve.http.conftest import NAMESPACE, execute, start
 from tests.support.page_server import PageServer, token_of
+from tests.support.ports import free_ports
 from tests.support.server import PrivateServer
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -63,9 +63,7 @@ def test_who_may_not(page: PageServer, store: Store, status: int, *, limited: bo
 
 
 def test_a_port_of_their_own_is_open(server: PrivateServer, store: Store, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     env = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": NAMESPACE}
     with PageServer(f"--metrics-open={port}", log=tmp_path / "log", env=env) as page:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
