@@ -14,6 +14,7 @@ import pytest
 
 from flowq.states import RunStatus
 from flowq.store import Store
+from tests.support.launcher import IMPATIENT
 from tests.support.serve import ServeProcess
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import survivors
@@ -74,7 +75,7 @@ def no_slot_is_missing_or_double(store: Store) -> None:
 
 def test_a_directory_runs_by_itself(flows: Path, env: dict[str, str], store: Store) -> None:
     (flows / "other.yaml").write_text(NEEDY)
-    with serve(flows, env, "-c", "2") as served:
+    with serve(flows, {**env, IMPATIENT: "1"}, "-c", "2") as served:  # its processes are no forks
         served.says(f"serving {flows} as flows: 2 flows, 1 schedule, 1 trigger; Ctrl+C stops")
         served.says(f"\n  missing: {flows}/other.yaml:5: job a: secret KEY: the variable ABSENT_KEY is not set; ")
         served.says(f"\n  missing: {flows}/other.yaml: notify: secret ")

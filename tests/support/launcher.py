@@ -35,7 +35,6 @@ MARK: Final = "FLOWQ_TEST_MARK"
 _NO_MARK: Final = "0" * 16
 PID: Final = 10  # bytes of a process id, which the exit code follows
 BEFORE_IMPORTS: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
-_WORKER: Final = "flowq.worker.main"
 _PRELOADED: Final = (
     "flowq.worker.program",
     "flowq.cli",
@@ -43,6 +42,7 @@ _PRELOADED: Final = (
     "flowq.embedded",
     "flowq.flows",
     "flowq.schedules",
+    "flowq.serve.service",
     "flowq.store",
 )
 """Modules, and packages with all that is in them."""
@@ -312,21 +312,37 @@ def _become(fds: list[int]) -> dict[str, Any]:
     return request
 
 
-class _Worker:
-    """The worker process of a command, with what `LocalWorker` uses of `Popen`: a fork of the command, in place of a new interpreter.
+class _Child:
+    """A process of flowq that a command starts, with what is used of `Popen`: a fork of the command, in place of a new interpreter.
 
-    The command starts it before it does anything else. So what a fork has more than a new process is what this undoes.
+    These are the worker of a command, and all below `flowq serve`. The commands have no threads and hardly any state when they start
+    them. So what a fork has more than a new process is what this undoes.
     """
 
-    def __init__(self, command: Sequence[str], *, stdin: int, pass_fds: tuple[int, ...], start_new_session: bool) -> None:
-        assert (command[1:4], stdin, start_new_session) == (["-P", "-m", _WORKER], subprocess.DEVNULL, True)
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: int,
+        pass_fds: Sequence[int],
+        start_new_session: bool,
+        cwd: str = ".",
+    ) -> None:
+        assert (command[1:3], stdin, start_new_session) == (["-P", "-m"], subprocess.DEVNULL, True)
+        place = os.open(cwd, os.O_RDONLY | os.O_DIRECTORY)  # fails here, as it does where a process is started
         self.args = command
         self.returncode: int | None = None
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            self._work(command[4:], pass_fds)
+        # A handler of the command's must not take in the child what is meant for the child.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                self._run(command[3], command[4:], place, pass_fds, mask)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(place)
 
     def poll(self) -> int | None:
         return self.wait(0)
@@ -345,20 +361,26 @@ class _Worker:
                 time.sleep(0.005)
         return self.returncode
 
-    def kill(self) -> None:
+    def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
     @staticmethod
-    def _work(arguments: Sequence[str], fds: tuple[int, ...]) -> None:
+    def _run(module: str, arguments: Sequence[str], place: int, fds: Sequence[int], mask: set[Any]) -> None:
         code: Any = 1
         try:
+            gc.freeze()  # what the command has open is closed below: no finalizer may close what has its number by then
             atexit._clear()
+            os.fchdir(place)
             signal.set_wakeup_fd(-1)
             for number in signal.valid_signals():
                 if callable(signal.getsignal(number)):  # a new process has none of the handlers, but ignores the same signals
                     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             os.setsid()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             with open(os.devnull, "rb") as nothing:
                 os.dup2(nothing.fileno(), 0)
             for first, last in pairwise((2, *sorted(fds), 4096)):
@@ -366,8 +388,8 @@ class _Worker:
             logging.root.handlers.clear()
             sys.path[:] = _PATH
             sys.argv[:] = ["-m", *arguments]
-            sys.modules.pop(_WORKER, None)
-            runpy.run_module(_WORKER, run_name="__main__", alter_sys=True)
+            sys.modules.pop(module, None)
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         except SystemExit as end:
             code = end.code
         except BaseException:  # noqa: BLE001 - as the interpreter tells it
@@ -409,8 +431,7 @@ if __name__ == "__main__":
     gc.freeze()
     huge_pages.gather()
     _wanted = _serve(*[socket.socket(fileno=int(fd)) for fd in sys.argv[1:3]], *[None] * (3 - len(sys.argv)))
-    vars(import_module("flowq.flows.local_worker.process"))["subprocess"] = SimpleNamespace(
-        Popen=_Worker, DEVNULL=subprocess.DEVNULL
-    )
+    for _starts in ("flowq.flows.local_worker.process", "flowq.serve.child"):
+        vars(import_module(_starts))["subprocess"] = SimpleNamespace(Popen=_Child, DEVNULL=subprocess.DEVNULL)
     sys.modules.pop(_wanted["module"], None)
     runpy.run_module(_wanted["module"], run_name="__main__", alter_sys=True)

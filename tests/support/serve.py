@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Self
 
-from tests.support.launcher import MARK
+from tests.support.launcher import MARK, start
 from tests.support.supervisor_stub import survivors
 from tests.support.wait import until
 
@@ -30,13 +29,17 @@ class ServeProcess:
         self.mark = os.urandom(8).hex()
         self.log = log
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "flowq", "serve", str(directory), "--log-level", "debug", *arguments],
+            self.process = start(
+                "flowq",
+                "serve",
+                str(directory),
+                "--log-level",
+                "debug",
+                *arguments,
                 env={**os.environ, MARK: self.mark, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+                output=output.fileno(),
+                errors=output.fileno(),
+                session=True,
             )
 
     def __enter__(self) -> Self:
