@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def chain(tmp_path: Path, length: int) -> tuple[Path, str]:
     out = tmp_path / "lines"
     out.touch()
     return out, f"echo $FLOWQ_JOB_ID >> {out}"
+
+
+def has(out: Path, lines: int) -> bool:
+    """Return whether so many jobs have written their line."""
+    return len(out.read_text().splitlines()) >= lines
 
 
 def answers(store: Store) -> bool:
@@ -135,6 +141,28 @@ def test_a_replica_takes_over_while_a_worker_runs(tmp_path: Path) -> None:
             worker.signal(signal.SIGTERM)
             assert worker.wait() == 0
         assert set(out.read_text().splitlines()) == {f"{run}-{number}" for number in range(30)}
+        check(store)
+        store.close()
+
+
+def test_primary_and_replica_change_places_while_a_worker_runs(tmp_path: Path) -> None:
+    """An ordered fail-over loses nothing, so each job is executed once: there and back, without the functions on the new primary."""
+    with running_cluster() as cluster:
+        store = open_store(cluster.url)
+        out, text = chain(tmp_path, 30)
+        jobs = [node(f"j{number}", script(text)) for number in range(30)]
+        plan = flow(*jobs, edges={f"j{number}": {f"j{number - 1}": "success"} for number in range(1, 30)})
+        with WorkerProcess(cluster.url, "--slots", "2", namespace=NAMESPACE) as worker:
+            run = start(store, plan, tmp_path)
+            for lines, new in ((5, 2), (15, 0)):
+                until(partial(has, out, lines), message="more jobs")
+                cluster.fail_over(new)
+                cluster.clients[new].function_flush("SYNC")
+                until(lambda: answers(store), 20, "the new primary to answer")
+            assert {record.status for record in ended(store, run)} == {JobStatus.FINISHED}
+            worker.signal(signal.SIGTERM)
+            assert worker.wait() == 0
+        assert out.read_text().splitlines() == [f"{run}-{number}" for number in range(30)], "each job once, in order"
         check(store)
         store.close()
 

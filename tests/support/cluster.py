@@ -42,6 +42,14 @@ class Cluster:
         self.ask(self.owner(namespace), "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.ask(target, "MYID").decode())
         until(lambda: self.owner(namespace) == target, 20, "the slot to move")
 
+    def fail_over(self, new: int) -> None:
+        """Let the replica with this number and its primary change places, in the servers' own time: nothing is lost."""
+        until(
+            lambda: self.clients[new].info("replication").get("master_link_status") == "up", 20, "the replica to be connected"
+        )
+        self.ask(new, "FAILOVER")
+        until(lambda: self.clients[new].info("replication")["role"] == "master", 20, "the replica to be promoted")
+
 
 def slot_of(namespace: str) -> int:
     """Return the slot of all keys of a namespace."""
