@@ -38,13 +38,14 @@ def openssl(place: Path, *arguments: str) -> None:
 
 def authority(place: Path, name: str) -> None:
     new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    openssl(place, *new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
+    strict = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # as Python 3.13 and newer want it
+    openssl(place, *new, *strict, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
 
 
 def certificate(place: Path, name: str, host: str, *days: str) -> None:
     new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={host}")
     openssl(place, *new, "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    (place / "san").write_text(f"subjectAltName=DNS:{host}\n")
+    (place / "san").write_text(f"subjectAltName=DNS:{host}\nauthorityKeyIdentifier=keyid\n")
     signing = ("x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san")
     openssl(place, *signing, "-in", f"{name}.csr", "-out", f"{name}.crt", *(days or ("-days", "2")))
 
@@ -57,7 +58,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         authority(made, name)
     certificate(made, "good", "localhost")
     certificate(made, "elsewhere", "elsewhere.example")
-    certificate(made, "expired", "localhost", "-days", "-1")
+    certificate(made, "expired", "localhost", "-days", "0")  # newer ones of openssl refuse fewer
     return made
 
 
