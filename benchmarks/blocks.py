@@ -120,7 +120,10 @@ BLOCKS: Final = (
     Block(
         "no-op jobs, four slots, a process for many jobs, jobs/s",
         _lines(
-            _SINGLES, "rate", (who.FLOWQ_BATCH_4, *_REUSED_4), dict.fromkeys(_REUSED_4, ">= 1 x") | {who.HUEY_4: ">= 0.9 x"}
+            _SINGLES,
+            "rate",
+            (who.FLOWQ_BATCH_4, who.FLOWQ_SIMPLE_4, *_REUSED_4),
+            dict.fromkeys(_REUSED_4, ">= 1 x") | {who.HUEY_4: ">= 0.9 x"},
         ),
     ),
     Block(

@@ -65,6 +65,7 @@ FLOWQ_BATCH_4: Final = _own("flowq worker -c 4 --isolation batch", POOL, f"{_FOR
 FLOWQ_PRELOAD: Final = _own("flowq worker --preload", FORK, f"{_FORKING} 1 --preload benchmarks.heavy")
 FLOWQ_WORK: Final = _own("flowq Worker.work()", FORK, "python -m benchmarks.work flowq Worker")
 FLOWQ_SIMPLE: Final = _own("flowq SimpleWorker", SAME, "python -m benchmarks.work flowq SimpleWorker")
+FLOWQ_SIMPLE_4: Final = _own("flowq SimpleWorker, four", SAME, "flowq worker-pool -q -n 4 -w flowq.worker.SimpleWorker")
 FLOWQ_SIMPLE_2: Final = _own("flowq SimpleWorker, two", SAME, "flowq worker-pool -q -n 2 -w flowq.worker.SimpleWorker")
 
 RQ: Final = _peer("rq worker", FORK, "rq worker --quiet")
