@@ -13,11 +13,8 @@ from flowq.bundles.listing import MAX_BYTES, MAX_FILES, BundleFile, describe, ha
 from flowq.exceptions import FlowqError
 
 _LEVEL: Final = 6  # of the compression
-_ONE_READ: Final = (
-    64 * 1024
-)  # bytes; a file is read in pieces of 16 KiB, a header is not as long, and one that claims to be, in pieces of 1 MiB
-
-
+_ONE_READ: Final = 64 * 1024  # bytes
+"""A file is read in pieces of 16 KiB, no header is as long, and one that claims to be is read at once or, by newer versions, in pieces of 1 MiB."""
 _POINTER: Final = b"blob "  # no archive begins so
 
 
