@@ -24,8 +24,8 @@ POINTS = ("run/upload_jobs", "run/publish", "schedule/beat", "schedule/settle_sl
 
 
 def flow(every: int, *, overlap: str = "allow", changed: bool = False) -> Flow:
-    """Return a flow with a schedule in which each slot counts. `changed`: another text of it."""
-    entry = Entry(name="default", every=every, overlap=overlap, catch_up=CatchUp(mode="all", max=1000))
+    """Return a flow with a schedule in which each slot counts, also those of an hour ago. `changed`: another text of it."""
+    entry = Entry(name="default", every=every, overlap=overlap, catch_up=CatchUp(mode="all", max=3_600_000 // every))
     return Flow("nightly", (entry,), f"jobs: {{{'b' if changed else 'a'}: {{run: 'true'}}}}\n")
 
 
